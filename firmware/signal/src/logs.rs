@@ -1,0 +1,204 @@
+//! Log entries, streams and batches of them.
+
+use crate::bytes::Span32;
+use crate::labels::{LabelError, LabelsRef, encode};
+
+/// A stream of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct StreamRange {
+    labels: Span32,
+    entries: Span32,
+}
+
+/// An entry of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct EntryRange {
+    timestamp_ns: i64,
+    line: Span32,
+    metadata: Span32,
+}
+
+/// One log record, borrowed from a batch or from a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogEntry<'a> {
+    /// Nanoseconds since the Unix epoch.
+    pub timestamp_ns: i64,
+    /// The line, any bytes, without its line break.
+    pub line: &'a [u8],
+    /// Structured metadata: key–values of this entry, outside the stream's identity.
+    pub metadata: LabelsRef<'a>,
+}
+
+/// A stream of a batch with its entries.
+#[derive(Clone, Copy)]
+pub struct LogStream<'a> {
+    batch: &'a LogBatch,
+    range: StreamRange,
+}
+
+impl<'a> LogStream<'a> {
+    /// The stream's labels.
+    pub fn labels(&self) -> LabelsRef<'a> {
+        LabelsRef::from_encoded(&self.batch.arena[self.range.labels.range()])
+    }
+
+    /// Entries in arrival order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = LogEntry<'a>> + use<'a> {
+        let batch = self.batch;
+        batch.entries[self.range.entries.range()].iter().map(move |e| LogEntry {
+            timestamp_ns: e.timestamp_ns,
+            line: &batch.arena[e.line.range()],
+            metadata: LabelsRef::from_encoded(&batch.arena[e.metadata.range()]),
+        })
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.range.entries.len()
+    }
+
+    /// Whether the stream has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Entries of many streams, as a receiver hands them over, or as a store answers.
+///
+/// One arena holds labels, lines and metadata. Streams are in arrival order and may repeat.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct LogBatch {
+    arena: Vec<u8>,
+    streams: Vec<StreamRange>,
+    entries: Vec<EntryRange>,
+}
+
+impl LogBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a stream from pairs in any order (they are sorted in place).
+    ///
+    /// # Errors
+    /// [`LabelError`] for an empty or repeated name; the batch is unchanged then.
+    pub fn start_stream(&mut self, pairs: &mut [(&str, &str)]) -> Result<(), LabelError> {
+        let start = self.arena.len();
+        encode(pairs, &mut self.arena)?;
+        self.open(start);
+        Ok(())
+    }
+
+    /// Starts a stream with labels that are encoded already.
+    pub fn start_stream_encoded(&mut self, labels: LabelsRef<'_>) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(labels.as_bytes());
+        self.open(start);
+    }
+
+    fn open(&mut self, start: usize) {
+        let here = self.entries.len();
+        self.streams
+            .push(StreamRange { labels: Span32::new(start, self.arena.len()), entries: Span32::new(here, here) });
+    }
+
+    /// Adds an entry to the stream started last; ignored when there is none.
+    ///
+    /// # Errors
+    /// [`LabelError`] for empty or repeated metadata names; nothing is added then.
+    pub fn push_entry(
+        &mut self,
+        timestamp_ns: i64,
+        line: &[u8],
+        metadata: &mut [(&str, &str)],
+    ) -> Result<(), LabelError> {
+        if self.streams.is_empty() {
+            return Ok(());
+        }
+        let start = self.arena.len();
+        encode(metadata, &mut self.arena)?;
+        let metadata = Span32::new(start, self.arena.len());
+        self.push_with(timestamp_ns, line, metadata);
+        Ok(())
+    }
+
+    /// Adds an entry whose metadata is encoded already.
+    pub fn push_entry_encoded(&mut self, timestamp_ns: i64, line: &[u8], metadata: LabelsRef<'_>) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(metadata.as_bytes());
+        self.push_with(timestamp_ns, line, Span32::new(start, self.arena.len()));
+    }
+
+    fn push_with(&mut self, timestamp_ns: i64, line: &[u8], metadata: Span32) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(line);
+        let Some(stream) = self.streams.last_mut() else { return };
+        self.entries.push(EntryRange { timestamp_ns, line: Span32::new(start, self.arena.len()), metadata });
+        stream.entries.end += 1;
+    }
+
+    /// Number of stream entries.
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Number of log entries.
+    pub fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no log entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Stream `index` (below [`stream_count`](Self::stream_count)).
+    pub fn stream(&self, index: usize) -> LogStream<'_> {
+        LogStream { batch: self, range: self.streams[index] }
+    }
+
+    /// All streams in arrival order.
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = LogStream<'_>> {
+        self.streams.iter().map(|&range| LogStream { batch: self, range })
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.streams.clear();
+        self.entries.clear();
+    }
+
+    /// Memory held, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.arena.capacity()
+            + self.streams.capacity() * size_of::<StreamRange>()
+            + self.entries.capacity() * size_of::<EntryRange>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gives_back_what_was_pushed() {
+        let mut batch = LogBatch::new();
+        batch.start_stream(&mut [("service", "beorn"), ("env", "dev")]).unwrap();
+        batch.push_entry(5, b"a \xff line", &mut [("trace_id", "ab")]).unwrap();
+        batch.push_entry(4, b"", &mut []).unwrap();
+        assert!(batch.push_entry(4, b"", &mut [("x", "1"), ("x", "2")]).is_err());
+        batch.start_stream(&mut [("service", "arda")]).unwrap();
+        let stream = batch.stream(0);
+        assert_eq!(stream.labels().to_string(), r#"{env="dev", service="beorn"}"#);
+        let entries: Vec<_> = stream.entries().collect();
+        assert_eq!(entries.len(), 2);
+        assert_eq!(
+            (entries[0].timestamp_ns, entries[0].line, entries[0].metadata.get("trace_id")),
+            (5, &b"a \xff line"[..], Some("ab"))
+        );
+        assert!(batch.stream(1).is_empty());
+        assert_eq!((batch.stream_count(), batch.entry_count()), (2, 2));
+    }
+}
