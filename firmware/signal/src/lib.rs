@@ -29,6 +29,7 @@ pub use metrics::{
 pub use traces::{
     ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId,
 };
+pub use traces::{events, links, put_event, put_link};
 
 /// The three signals.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

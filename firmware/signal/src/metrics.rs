@@ -87,7 +87,7 @@ pub struct MetricMetadata {
 
 /// A series of a batch: ranges into the batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SeriesEntry {
+struct SeriesEntry {
     labels: Span32,
     samples: Span32,
 }

@@ -1,0 +1,124 @@
+//! The metric contracts.
+
+use crate::Sequence;
+use crate::query::{QueryContext, ReadError};
+use crate::verdict::Rejections;
+use bramble_runtime::{OverBudget, Reservation};
+use bramble_signal::{Labels, LabelsRef, Matcher, MetricBatch, MetricMetadata, SeriesSamples};
+
+/// A series of this process's head: dense, from 0, never reused while the process lives, unknown to the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct SeriesRef(pub u32);
+
+/// A series entry of a prepared batch whose samples (some or all) were accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PreparedSeries {
+    /// Index of the entry in the batch.
+    pub entry: u32,
+    /// The resolved series.
+    pub series: SeriesRef,
+}
+
+/// A batch that was judged: what remains to be made durable and applied.
+///
+/// `batch` holds only accepted samples: entries without any were emptied, entries of unknown shape removed.
+pub struct PreparedMetrics {
+    /// The accepted samples.
+    pub batch: MetricBatch,
+    /// One element per entry of `batch`, in its order.
+    pub series: Vec<PreparedSeries>,
+    /// Items stored or there already.
+    pub accepted: u64,
+    /// What was refused for good.
+    pub rejections: Rejections,
+    /// Head space for the batch; [`MetricSink::apply`] takes it over.
+    pub space: Reservation,
+}
+
+/// The writing side of a metric store.
+pub trait MetricSink: Send + Sync + 'static {
+    /// Judges every sample against `now_ms`, resolves series and reserves head space.
+    ///
+    /// A sample equal to one already there is accepted and dropped; one with the same series and timestamp but
+    /// another value is accepted too, and the value written last wins (a store may instead reject it as a
+    /// conflict if it says so in its documentation).
+    ///
+    /// # Errors
+    /// [`OverBudget`]: nothing was taken; try later.
+    fn prepare(&self, batch: MetricBatch, now_ms: i64) -> Result<PreparedMetrics, OverBudget>;
+
+    /// Enters a prepared batch, durable at `sequence`, into the head. Cannot fail. Batches of one series are
+    /// applied in journal order.
+    fn apply(&self, prepared: PreparedMetrics, sequence: Sequence);
+
+    /// The series of these labels, for replay: creates it without asking budget or limits, since the journal
+    /// has accepted it before.
+    fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef;
+
+    /// Enters one series' samples during replay, without judging again; `timestamps` and values as in
+    /// [`MetricBatch`].
+    fn replay(&self, series: SeriesRef, samples: &[bramble_signal::Sample], sequence: Sequence);
+
+    /// Enters metadata (type, unit, help); also during replay.
+    fn apply_metadata(&self, metadata: &[MetricMetadata], sequence: Sequence);
+}
+
+/// What a selector asks for.
+#[derive(Clone, Debug)]
+pub struct MetricSelect<'a> {
+    /// All must match; at least one must not match the empty value, unless the caller has checked otherwise.
+    pub matchers: &'a [Matcher],
+    /// First timestamp wanted, milliseconds, inclusive.
+    pub start_ms: i64,
+    /// Last timestamp wanted, milliseconds, inclusive.
+    pub end_ms: i64,
+}
+
+/// Series one by one, in ascending order of labels.
+pub trait SeriesCursor {
+    /// Fills `out` (cleared first) with the next series that has at least one sample in range: all its samples
+    /// in range, timestamps strictly ascending, duplicates merged, staleness markers included. `false` at the end.
+    ///
+    /// # Errors
+    /// [`ReadError`]; the cursor is finished then.
+    fn next(&mut self, out: &mut SeriesSamples) -> Result<bool, ReadError>;
+}
+
+/// The reading side of a metric store. One call sees one snapshot of heads and blocks.
+pub trait MetricSource: Send + Sync + 'static {
+    /// Series that match and have samples in range.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn select<'a>(
+        &'a self,
+        select: &MetricSelect<'_>,
+        context: &'a QueryContext,
+    ) -> Result<Box<dyn SeriesCursor + 'a>, ReadError>;
+
+    /// Label sets of the series that match and have samples in range (to the precision of a block), ascending.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn series(&self, select: &MetricSelect<'_>, context: &QueryContext) -> Result<Vec<Labels>, ReadError>;
+
+    /// Names of labels of matching series (all series when there are no matchers), ascending.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn label_names(&self, select: &MetricSelect<'_>, context: &QueryContext) -> Result<Vec<String>, ReadError>;
+
+    /// Values of the label `name` of matching series, ascending.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn label_values(
+        &self,
+        name: &str,
+        select: &MetricSelect<'_>,
+        context: &QueryContext,
+    ) -> Result<Vec<String>, ReadError>;
+
+    /// Metadata by family name, ascending.
+    fn metadata(&self) -> Vec<MetricMetadata>;
+}
