@@ -1,1 +1,23 @@
-//! Being built.
+//! Files, as a flash card likes them.
+//!
+//! * [`Disk`]: the one door to files; [`ThreadsDisk`] and the tests' simulated disk keep its contract.
+//! * [`segment`]: the immutable, checksummed container of a block.
+//! * [`PageCache`]: pages of segments, within a memory budget.
+//!
+//! Everything here is synchronous: callers are threads, or a seeded scheduler in tests. This crate knows the
+//! container (frames, pages, checksums); what a page means belongs to the store that writes it.
+
+mod aligned;
+mod disk;
+mod error;
+mod metrics;
+mod page_cache;
+pub mod segment;
+mod threads;
+
+pub use aligned::{ALIGNMENT, AlignedBuffer};
+pub use disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, read_range};
+pub use error::DiskError;
+pub use metrics::{Cause, DiskMetrics};
+pub use page_cache::{Page, PageCache};
+pub use threads::ThreadsDisk;
