@@ -1,0 +1,250 @@
+// The page in a real browser, against a running Bramble (or the mock of ui/dev/mock.mjs).
+//
+//   node tests/browser/run.mjs BASE_URL OUTDIR
+//
+// Opens the page as a person would: waits for graphs that move and panels that are filled, changes the theme,
+// narrows the window to a phone, follows links to the other pages, breaks the connection and mends it. Any error
+// in the console or in a script fails the run. Screenshots go to OUTDIR. The last line is "N passed, N failed";
+// the exit code is 1 when something failed, 2 when the run could not start.
+// Needs Debian's `chromium` (or CHROMIUM=/path) and `npm ci` done in ui/.
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const [base, outdir] = process.argv.slice(2);
+if (!base || !outdir) {
+  console.error("usage: node tests/browser/run.mjs BASE_URL OUTDIR");
+  process.exit(2);
+}
+const { chromium } = createRequire(new URL("../../ui/package.json", import.meta.url))("playwright-core");
+
+// A machine that is busy building is slow; nothing here judges speed.
+const PATIENCE_MS = 60_000;
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let passed = 0;
+let failed = 0;
+
+/** Runs one check; a thrown error is its failure. */
+async function check(name, body) {
+  try {
+    await body();
+    passed += 1;
+    console.log(`ok    ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL  ${name}: ${String(error.message ?? error).split("\n").slice(0, 3).join(" | ")}`);
+  }
+}
+
+function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+const profile = await mkdtemp(join(tmpdir(), "bramble-browser-"));
+await mkdir(outdir, { recursive: true });
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: FLAGS,
+  viewport: { width: 1440, height: 900 },
+  colorScheme: "light",
+});
+const page = await context.newPage();
+page.setDefaultTimeout(PATIENCE_MS);
+
+/** Console errors and exceptions, apart from those that a check provokes on purpose. */
+const complaints = [];
+let expectingTrouble = false;
+// The page asks for these and does without when refused: counting by LogQL, searching by TraceQL.
+const OPTIONAL = /count_over_time|\/tempo\/api\/search\?q=/;
+page.on("console", (message) => {
+  const optional = OPTIONAL.test(decodeURIComponent(message.location().url)) && /status of (400|501)/.test(message.text());
+  if (message.type() === "error" && !expectingTrouble && !optional) complaints.push(message.text());
+});
+page.on("pageerror", (error) => complaints.push(`exception: ${error.message}`));
+const foreign = [];
+page.on("request", (request) => {
+  const url = request.url();
+  if (!url.startsWith(new URL(base).origin) && !url.startsWith("data:") && !url.startsWith("blob:")) foreign.push(url);
+});
+
+const shot = (name, fullPage = true) => page.screenshot({ path: join(outdir, `${name}.png`), fullPage });
+const goto = (hash) => page.goto(new URL(`/${hash}`, base).href, { waitUntil: "load" });
+
+/** A graph that is drawn: its canvas has several colours, not only a background. */
+async function drawnGraphs() {
+  return page.$$eval(".graph .plot canvas", (canvases) =>
+    canvases.map((canvas) => {
+      const { width, height } = canvas;
+      if (width === 0 || height === 0) return "";
+      const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+      let hash = 0;
+      const colours = new Set();
+      for (let at = 0; at < pixels.length; at += 4) {
+        const value = (pixels[at] << 16) ^ (pixels[at + 1] << 8) ^ pixels[at + 2] ^ pixels[at + 3];
+        hash = (hash * 31 + value) | 0;
+        if (colours.size < 16) colours.add(value);
+      }
+      return colours.size < 8 ? "" : String(hash);
+    }),
+  );
+}
+
+async function noSidewaysScroll() {
+  const { wide, page: width } = await page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth,
+    page: document.documentElement.clientWidth,
+  }));
+  assert(wide <= width, `the page is ${wide} px wide in a window of ${width} px`);
+}
+
+/** No panel is blank: each has text beyond its title, and none still waits. */
+async function filledPanels() {
+  await page.waitForFunction(() => document.querySelectorAll(".panel").length > 0 && !document.querySelector(".panel .wait"));
+  const blank = await page.$$eval(".panel", (panels) =>
+    panels
+      .filter((panel) => !panel.querySelector("canvas, svg, li, td, .empty, .trouble"))
+      .map((panel) => panel.getAttribute("aria-label")),
+  );
+  assert(blank.length === 0, `blank: ${blank.join(", ")}`);
+  const broken = await page.$$eval(".panel .trouble", (notes) => notes.map((note) => note.textContent));
+  assert(broken.length === 0, `panels with errors: ${broken.join(" / ")}`);
+}
+
+await check("the page opens with the host's name and health", async () => {
+  await goto("");
+  await page.waitForSelector(".health-good, .health-wait");
+  await page.waitForFunction(() => (document.querySelector(".hero h1")?.textContent ?? "") !== "");
+  assert((await page.title()).includes("Bramble"), "the title does not say Bramble");
+});
+await check("every panel of the overview is filled", filledPanels);
+await check("graphs are drawn and move by themselves", async () => {
+  await page.waitForFunction(() => document.querySelectorAll(".graph .plot canvas").length >= 3);
+  await page.waitForTimeout(500);
+  const before = await drawnGraphs();
+  assert(before.filter((one) => one !== "").length >= 3, `only ${before.filter((one) => one !== "").length} graphs are drawn`);
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    await page.waitForTimeout(1000);
+    const after = await drawnGraphs();
+    const moved = after.filter((one, index) => one !== "" && one !== before[index]).length;
+    if (moved >= 3) break;
+    assert(Date.now() < deadline, `only ${moved} graphs moved`);
+  }
+});
+await check("log lines and traces are shown", async () => {
+  await page.waitForSelector(".newest .line");
+  await page.waitForSelector(".newest .trace-row");
+});
+await check("wide, light", () => shot("overview-light-1440"));
+await check("the theme button changes light to dark, and the page remembers", async () => {
+  const button = page.locator(".theme");
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const light = await background();
+  for (let press = 0; press < 3; press += 1) {
+    await button.click();
+    if ((await page.evaluate(() => document.documentElement.dataset.theme)) === "dark") break;
+  }
+  assert((await page.evaluate(() => document.documentElement.dataset.theme)) === "dark", "dark was not reached");
+  assert((await background()) !== light, "the background stayed the same");
+  await page.reload();
+  assert((await page.evaluate(() => document.documentElement.dataset.theme)) === "dark", "forgotten on reload");
+  await filledPanels();
+  await page.waitForTimeout(800);
+  await shot("overview-dark-1440");
+});
+await check("the logs page: lines, histogram, details, a link of its own", async () => {
+  await goto("#/logs");
+  await page.waitForSelector(".lines-full .line");
+  await filledPanels();
+  await page.locator(".lines-full .line").first().click();
+  await page.waitForSelector(".details");
+  await shot("logs-dark-1440", false);
+});
+await check("the metrics page: graph and table; a mistake is marked at its place", async () => {
+  await goto("#/metrics?q=node_load1");
+  await page.waitForSelector(".series tbody tr");
+  await page.waitForSelector(".plot canvas");
+  await page.waitForTimeout(300);
+  await shot("metrics-dark-1440", false);
+  expectingTrouble = true;
+  await page.fill(".query textarea", "rate(node_load1[1m]");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".mistake");
+  assert((await page.textContent(".mistake"))?.trim() !== "", "no message");
+  assert(page.url().includes("rate"), "the query is not in the address");
+  await shot("metrics-mistake-dark-1440", false);
+  expectingTrouble = false;
+});
+await check("the traces page leads to a trace's waterfall and a span's details", async () => {
+  await goto("#/traces");
+  await page.locator(".trace-row").first().click();
+  await page.waitForSelector(".waterfall .span");
+  await page.locator(".waterfall .span").first().click();
+  await page.waitForSelector(".details");
+  assert(page.url().includes("span="), "the span is not in the address");
+  await shot("trace-dark-1440", false);
+  await goto("#/traces");
+  await page.waitForSelector(".trace-row");
+  await shot("traces-dark-1440", false);
+});
+for (const width of [390, 360]) {
+  await check(`${width} px wide: nothing scrolls sideways`, async () => {
+    await page.setViewportSize({ width, height: 844 });
+    for (const hash of ["#/", "#/metrics?q=node_load1", "#/logs", "#/traces"]) {
+      await goto(hash);
+      await filledPanels();
+      await noSidewaysScroll();
+    }
+  });
+}
+await check("narrow, dark and light", async () => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await goto("#/");
+  await filledPanels();
+  await page.waitForTimeout(800);
+  await shot("overview-dark-390");
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.evaluate(() => localStorage.removeItem("bramble.theme"));
+  await page.reload();
+  await filledPanels();
+  await page.waitForTimeout(800);
+  await shot("overview-light-390");
+  await goto("#/logs");
+  await page.waitForSelector(".lines-full .line");
+  await shot("logs-light-390", false);
+  await page.setViewportSize({ width: 1440, height: 900 });
+});
+await check("a lost connection is said, the data stays, and it comes back", async () => {
+  await goto("#/");
+  await filledPanels();
+  expectingTrouble = true;
+  await context.setOffline(true);
+  await page.waitForSelector(".link-lost");
+  await page.waitForSelector(".banner");
+  assert((await page.locator(".newest .line").count()) > 0, "the lines are gone");
+  await shot("overview-lost-light-1440", false);
+  await context.setOffline(false);
+  // The browser's own "online" event may already have brought it back.
+  await page.evaluate(() => document.querySelector("button.link-lost")?.click());
+  await page.waitForSelector(".link-live");
+  await page.waitForTimeout(300);
+  expectingTrouble = false;
+});
+await check("no errors in the console", () => assert(complaints.length === 0, complaints.slice(0, 5).join(" / ")));
+await check("nothing is fetched from elsewhere", () => assert(foreign.length === 0, foreign.slice(0, 3).join(", ")));
+
+await context.close();
+await rm(profile, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,360 @@
+// A stand-in for Bramble while developing the page: plausible answers of all APIs it asks, and the built page.
+// Dev only; nothing of it is in the build. Usage: node dev/mock.mjs [PORT], MOCK=empty|partial|errors|starting.
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { dirname, extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const port = Number(process.argv[2] ?? 3999);
+const mode = process.env.MOCK ?? "full";
+const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+/** Repeatable noise in 0…1 for a time and a name. */
+function noise(at, seed) {
+  const x = Math.sin(at * 12.9898 + seed * 78.233) * 43758.5453;
+  return x - Math.floor(x);
+}
+
+/** Smooth noise: interpolated between points 20 s apart. */
+function wave(at, seed, period = 20) {
+  const slot = Math.floor(at / period);
+  const part = at / period - slot;
+  const eased = part * part * (3 - 2 * part);
+  return noise(slot, seed) * (1 - eased) + noise(slot + 1, seed) * eased;
+}
+
+const burst = (at, seed) => (wave(at, seed, 45) > 0.72 ? 1 : 0.12);
+
+const budgets = { journal: 16, heads: 96, pages: 48, queries: 48, receivers: 24, merge: 16, catalog: 8 };
+const stored = {
+  metrics: { hot: 812 * MIB, warm: 1.9 * GIB, cold: 1.1 * GIB },
+  logs: { hot: 2.2 * GIB, warm: 3.1 * GIB, cold: 0 },
+  traces: { hot: 1.4 * GIB, warm: 0.9 * GIB, cold: 0.3 * GIB },
+};
+
+/** What a query's text asks for: series as [labels, function of time]. */
+function seriesOf(query) {
+  const has = (word) => query.includes(word);
+  if (has("node_cpu_seconds_total")) {
+    const modes = { user: 14, system: 5, iowait: 2.5, softirq: 0.8, nice: 0.1, irq: 0, steal: 0 };
+    const all = Object.entries(modes).map(([mode, size], i) => [
+      { mode },
+      (at) => size * (0.4 + wave(at, i) + burst(at, 9) * 0.9),
+    ]);
+    return [...all, [{ mode: "idle" }, (at) => 100 - all.reduce((sum, [, value]) => sum + value(at), 0)]];
+  }
+  if (has("count by (instance)")) return [[{ instance: "bramble" }, () => 1]];
+  if (has("node_memory_MemTotal_bytes")) return [[{}, () => 3.7 * GIB]];
+  if (has("node_memory_MemAvailable_bytes")) return [[{}, (at) => (2.4 + 0.25 * wave(at, 21, 120)) * GIB]];
+  if (has("node_disk_read_bytes_total")) return [[{}, (at) => burst(at, 31) * wave(at, 32, 10) * 3.2 * MIB]];
+  if (has("node_disk_written_bytes_total"))
+    return [[{}, (at) => (0.15 + burst(at, 33) * wave(at, 34, 10)) * 1.8 * MIB]];
+  if (has("node_network_receive_bytes_total")) return [[{}, (at) => (0.3 + wave(at, 41)) * 420 * 1024]];
+  if (has("node_network_transmit_bytes_total")) return [[{}, (at) => (0.3 + wave(at, 42)) * 130 * 1024]];
+  if (has("node_load1"))
+    return [[{ __name__: "node_load1", instance: "bramble" }, (at) => 0.3 + wave(at, 51, 60)]];
+  if (has("node_thermal_zone_temp")) return [[{}, (at) => 49 + 4 * wave(at, 52, 90)]];
+  if (has("node_hwmon_temp_celsius")) return [];
+  if (has("node_filesystem_size_bytes"))
+    return [[{ mountpoint: "/", device: "/dev/mmcblk0p2" }, () => 58.2 * GIB]];
+  if (has("node_filesystem_avail_bytes"))
+    return [[{ mountpoint: "/", device: "/dev/mmcblk0p2" }, () => 36.9 * GIB]];
+  if (has("bramble_ingest_items_total")) {
+    const sizes = { metrics: 1380, logs: 210, traces: 64 };
+    return Object.entries(sizes).map(([signal, size], i) => [
+      { signal },
+      (at) => size * (0.75 + 0.5 * wave(at, 61 + i)),
+    ]);
+  }
+  if (has("bramble_storage_bytes")) {
+    return Object.entries(stored).flatMap(([signal, tiers]) =>
+      Object.entries(tiers).map(([tier, size]) => [{ signal, tier }, () => size]),
+    );
+  }
+  if (has("bramble_storage_budget_bytes")) return [[{}, () => 32 * GIB]];
+  if (has("bramble_storage_full_seconds")) return [[{}, () => 47.4 * 86_400]];
+  if (has("bramble_memory_budget_used_bytes")) {
+    return Object.entries(budgets).map(([budget, size], i) => [
+      { budget },
+      (at) => size * MIB * [0.31, 0.62, 0.86, 0.08, 0.12, 0, 0.4][i] * (0.9 + 0.1 * wave(at, i)),
+    ]);
+  }
+  if (has("bramble_memory_budget_bytes"))
+    return Object.entries(budgets).map(([budget, size]) => [{ budget }, () => size * MIB]);
+  return [0, 1, 2].map((i) => [
+    { __name__: query.match(/[a-z_:][\w:]*/i)?.[0] ?? "value", instance: `pi-${i}` },
+    (at) => 20 + 30 * i + 25 * wave(at, i, 120),
+  ]);
+}
+
+const wrapped = (data) => ({
+  status: "success",
+  data,
+  ...(mode === "partial" ? { warnings: ["Partial: 1 block is still being recovered."] } : {}),
+});
+
+function prometheus(path, query) {
+  if (path === "/label/__name__/values") {
+    return wrapped([
+      "bramble_ingest_items_total",
+      "bramble_memory_budget_bytes",
+      "bramble_storage_bytes",
+      "node_cpu_seconds_total",
+      "node_disk_written_bytes_total",
+      "node_load1",
+      "node_memory_MemAvailable_bytes",
+      "node_memory_MemTotal_bytes",
+      "node_network_receive_bytes_total",
+      "process_resident_memory_bytes",
+      "up",
+    ]);
+  }
+  const q = query.get("query") ?? "";
+  const open = [...q].filter((char) => char === "(").length - [...q].filter((char) => char === ")").length;
+  if (open !== 0)
+    return [
+      400,
+      {
+        status: "error",
+        errorType: "bad_data",
+        error: `invalid parameter "query": 1:${q.length + 1}: parse error: unclosed left parenthesis`,
+      },
+    ];
+  const series = mode === "empty" && !/node_/.test(q) ? [] : seriesOf(q);
+  if (path === "/query") {
+    const at = Date.now() / 1000;
+    return wrapped({
+      resultType: "vector",
+      result: series.map(([metric, value]) => ({ metric, value: [at, String(value(at))] })),
+    });
+  }
+  const [start, end, step] = ["start", "end", "step"].map((name) => Number(query.get(name)));
+  const result = series.map(([metric, value]) => {
+    const values = [];
+    for (let at = start; at <= end; at += step) values.push([at, String(value(at))]);
+    return { metric, values };
+  });
+  return wrapped({ resultType: "matrix", result });
+}
+
+const LINES = [
+  ["gateway", "info", "GET /api/orders 200 in 12 ms request_id=7f3a"],
+  ["orders", "info", "order accepted id=48211 items=3 total=129.90"],
+  ["orders", "debug", "cache hit for customer 9931"],
+  ["payments", "warn", "provider answered slowly: 1.84 s, retry 1 of 3"],
+  ["payments", "error", "charge failed: card_declined trace_id=TRACE order=48207"],
+  ["k3s", "info", "I1121 05:59:41 pod/orders-7c9d Readiness probe succeeded"],
+  ["kernel", "warn", "mmc0: card busy for 310 ms"],
+  ["bramble", "info", "flushed head signal=logs entries=18211 bytes=1.1MiB took=84ms"],
+  ["sshd", "info", "Accepted publickey for pi from 192.168.1.20 port 51122"],
+  ["mqtt", "", "1732168781: New client connected from 192.168.1.41 as sensor-12"],
+];
+
+const traceId = (n) =>
+  `${(0x5bd1e995 * (n + 7)).toString(16).padStart(16, "0").slice(-16)}${n.toString(16).padStart(16, "0")}`;
+
+function linesBetween(startMs, endMs, limit) {
+  const out = [];
+  for (let slot = Math.floor(endMs / 850); slot * 850 >= startMs && out.length < limit; slot -= 1) {
+    const [service, level, line] = LINES[Math.floor(noise(slot, 5) * LINES.length)];
+    out.push({
+      service,
+      level,
+      at: slot * 850 + Math.floor(noise(slot, 6) * 800),
+      line: line.replace("TRACE", traceId(slot % 40)),
+    });
+  }
+  return out.filter((one) => one.at <= endMs);
+}
+
+function loki(path, query) {
+  if (path === "/labels") return wrapped(["service_name", "host", "level"]);
+  if (path.startsWith("/label/")) return wrapped([...new Set(LINES.map(([service]) => service))].sort());
+  const q = query.get("query") ?? "";
+  if (q.includes("count_over_time"))
+    return [400, "parse error at line 1, col 1: metric queries are not supported yet\n", "text/plain"];
+  if (!q.includes("}"))
+    return [
+      400,
+      `parse error at line 1, col ${q.length + 1}: syntax error: unexpected end of input, expecting }\n`,
+      "text/plain",
+    ];
+  const [start, end] = ["start", "end"].map((name) => Number(query.get(name)) / 1e6);
+  const service = /service_name="([^"]+)"/.exec(q)?.[1];
+  const found =
+    mode === "empty"
+      ? []
+      : linesBetween(start, Math.min(end, Date.now()), Number(query.get("limit"))).filter(
+          (one) => !service || one.service === service,
+        );
+  const streams = found.map((one) => ({
+    stream: { service_name: one.service, host: "bramble" },
+    values: [
+      [`${one.at}000000`, one.line, { structuredMetadata: one.level ? { detected_level: one.level } : {} }],
+    ],
+  }));
+  return wrapped({ resultType: "streams", result: streams, encodingFlags: ["categorize-labels"] });
+}
+
+const OPERATIONS = [
+  ["gateway", "GET /api/orders"],
+  ["gateway", "POST /api/orders"],
+  ["orders", "nightly settlement"],
+  ["sensors", "ingest reading"],
+  ["gateway", "GET /api/basket"],
+];
+
+function search(query) {
+  if (mode === "empty") return { traces: [], metrics: {} };
+  const now = Date.now();
+  const wanted = /service\.name = "([^"]+)"/.exec(query.get("q") ?? "")?.[1];
+  const traces = [];
+  for (
+    let slot = Math.floor(now / 3100);
+    traces.length < Number(query.get("limit") ?? 20) && slot > now / 3100 - 400;
+    slot -= 1
+  ) {
+    const [service, name] = OPERATIONS[Math.floor(noise(slot, 15) * OPERATIONS.length)];
+    if (wanted && wanted !== service) continue;
+    const durationMs = Math.round(4 * 10 ** (3 * noise(slot, 16) ** 2));
+    const errorCount = noise(slot, 17) > 0.85 ? 1 : 0;
+    traces.push({
+      traceID: traceId(slot % 4096),
+      rootServiceName: service,
+      rootTraceName: name,
+      startTimeUnixNano: `${slot * 3100}000000`,
+      durationMs,
+      serviceStats: { [service]: { spanCount: 7, errorCount } },
+    });
+  }
+  return { traces, metrics: {} };
+}
+
+function jaeger(path) {
+  if (path === "/services")
+    return { data: mode === "empty" ? [] : ["gateway", "orders", "payments", "sensors"], errors: null };
+  if (path.endsWith("/operations")) return { data: OPERATIONS.map(([, name]) => name), errors: null };
+  const id = path.split("/").pop();
+  if (!/^[0-9a-f]{16,32}$/.test(id))
+    return [404, { data: null, errors: [{ code: 404, msg: "trace not found" }] }];
+  const start = (Date.now() - 60_000) * 1000;
+  const span = (n, parent, process, name, from, length, tags = []) => ({
+    traceID: id,
+    spanID: `000000000000000${n}`,
+    operationName: name,
+    processID: process,
+    startTime: start + from,
+    duration: length,
+    references: parent ? [{ refType: "CHILD_OF", traceID: id, spanID: `000000000000000${parent}` }] : [],
+    tags: [{ key: "span.kind", type: "string", value: parent ? "internal" : "server" }, ...tags],
+    logs: tags.some((tag) => tag.key === "error")
+      ? [
+          {
+            timestamp: start + from + length,
+            fields: [
+              { key: "event", value: "exception" },
+              { key: "exception.message", value: "card_declined" },
+            ],
+          },
+        ]
+      : [],
+  });
+  const spans = [
+    span(1, 0, "p1", "POST /api/orders", 0, 184_000, [
+      { key: "http.response.status_code", type: "int64", value: 402 },
+    ]),
+    span(2, 1, "p1", "authenticate", 1200, 8400),
+    span(3, 1, "p2", "place order", 11_000, 168_000),
+    span(4, 3, "p2", "SELECT stock", 13_000, 6200, [{ key: "db.system", type: "string", value: "sqlite" }]),
+    span(5, 3, "p3", "charge card", 24_000, 141_000, [{ key: "error", type: "bool", value: true }]),
+    span(6, 5, "p3", "POST provider /v1/charges", 26_000, 132_000),
+    span(7, 3, "p2", "INSERT order", 168_000, 9100),
+  ];
+  const process = (name) => ({
+    serviceName: name,
+    tags: [
+      { key: "host.name", type: "string", value: "bramble" },
+      { key: "service.version", type: "string", value: "1.14.2" },
+    ],
+  });
+  return {
+    data: [
+      {
+        traceID: id,
+        spans,
+        processes: { p1: process("gateway"), p2: process("orders"), p3: process("payments") },
+        warnings: null,
+      },
+    ],
+    errors: null,
+  };
+}
+
+const started = Date.now() - (12 * 86_400 + 4 * 3600) * 1000;
+
+function status() {
+  const doors = [
+    ["main", 3000],
+    ["prometheus", 9090],
+    ["remote_write", 8428],
+    ["loki", 3100],
+    ["tempo", 3200],
+    ["jaeger", 16686],
+    ["otlp_grpc", 4317],
+    ["otlp_http", 4318],
+  ];
+  return {
+    hostname: "bramble",
+    version: "0.1.0",
+    uptime_seconds: (Date.now() - started) / 1000,
+    ready: mode !== "starting",
+    partial: mode === "partial" || mode === "starting",
+    role: "hub",
+    disk: { kind: "io_uring", why: "the probe succeeded" },
+    memory: { cap_bytes: 256 * MIB, rss_bytes: (118 + 6 * wave(Date.now() / 1000, 71)) * MIB },
+    doors: doors.map(([name, number]) => ({
+      name,
+      address: `0.0.0.0:${number}`,
+      state: mode === "partial" && name === "remote_write" ? "taken" : "open",
+    })),
+  };
+}
+
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+
+function answer(url) {
+  const { pathname, searchParams } = url;
+  if (pathname === "/api/v1/status") return status();
+  if (mode === "errors" && !pathname.includes("node_") && Math.random() < 0.5)
+    return [503, { status: "error", error: "The query was over its memory limit of 8 MiB." }];
+  if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);
+  if (pathname.startsWith("/loki/loki/api/v1")) return loki(pathname.slice(17), searchParams);
+  if (pathname === "/tempo/api/search") return search(searchParams);
+  if (pathname.startsWith("/jaeger/api")) return jaeger(pathname.slice(11));
+  return null;
+}
+
+createServer((request, response) => {
+  const url = new URL(request.url, "http://mock");
+  const found = answer(url);
+  if (found !== null) {
+    const [code, body, type] = Array.isArray(found) ? found : [200, found];
+    response.writeHead(code, { "content-type": type ?? "application/json" });
+    response.end(typeof body === "string" ? body : JSON.stringify(body));
+    return;
+  }
+  const file = join(dist, normalize(url.pathname === "/" ? "/index.html" : url.pathname));
+  if (!file.startsWith(dist) || !existsSync(file) || !statSync(file).isFile()) {
+    response.writeHead(404).end();
+    return;
+  }
+  response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+  createReadStream(file).pipe(response);
+}).listen(port, "127.0.0.1", () => console.log(`mock (${mode}) on http://127.0.0.1:${port}`));

@@ -1,0 +1,145 @@
+// The frame around every page: mark, navigation, the connection's state, the theme.
+import { useEffect } from "preact/hooks";
+import { ago } from "./format";
+import { LogsPage } from "./pages/logs";
+import { MetricsPage } from "./pages/metrics";
+import { Overview } from "./pages/overview/overview";
+import { TracePage } from "./pages/trace";
+import { TracesPage } from "./pages/traces";
+import { Logo } from "./parts/logo";
+import { type Pulse, retryNow, useNow, usePulse } from "./state/live";
+import { useRoute } from "./state/route";
+import { setTheme, type Theme, useTheme } from "./state/theme";
+import type { Route } from "./state/url";
+
+const PAGES = [
+  { page: "overview", href: "#/", name: "Overview" },
+  { page: "metrics", href: "#/metrics", name: "Metrics" },
+  { page: "logs", href: "#/logs", name: "Logs" },
+  { page: "traces", href: "#/traces", name: "Traces" },
+] as const;
+
+/** Longer than two beats without an answer is worth saying. */
+const STALE_MS = 13_000;
+
+function Connection({ pulse }: { pulse: Pulse }) {
+  const now = useNow();
+  const since = pulse.lastOkMs === null ? null : now - pulse.lastOkMs;
+  if (pulse.state === "connecting") return <span class="link link-wait">Connecting</span>;
+  if (pulse.state === "lost") {
+    const wait = Math.max(0, Math.ceil(((pulse.nextTryMs ?? now) - now) / 1000));
+    return (
+      <button type="button" class="link link-lost" onClick={retryNow} title="Try again now">
+        Disconnected<span class="wide-only"> · retry in {wait} s</span>
+      </button>
+    );
+  }
+  const stale = since !== null && since > STALE_MS;
+  return (
+    <span class={`link ${stale ? "link-wait" : "link-live"}`} title="Refreshes every 5 seconds while visible">
+      {stale ? `Stale · ${ago(since)}` : "Live"}
+    </span>
+  );
+}
+
+const NEXT: Readonly<Record<Theme, Theme>> = { system: "light", light: "dark", dark: "system" };
+const THEME_NAMES: Readonly<Record<Theme, string>> = { system: "Auto", light: "Light", dark: "Dark" };
+
+function ThemeToggle() {
+  const { theme } = useTheme();
+  return (
+    <button
+      type="button"
+      class="theme"
+      aria-label={`Theme: ${THEME_NAMES[theme]}. Change to ${THEME_NAMES[NEXT[theme]]}`}
+      title={`Theme: ${THEME_NAMES[theme]}`}
+      onClick={() => setTheme(NEXT[theme])}
+    >
+      <svg viewBox="0 0 20 20" width="16" height="16" aria-hidden="true">
+        <circle cx="10" cy="10" r="7.2" fill="none" stroke="currentColor" stroke-width="1.6" />
+        {theme === "system" && <path d="M10 2.8a7.2 7.2 0 0 1 0 14.4Z" fill="currentColor" />}
+        {theme === "dark" && <circle cx="10" cy="10" r="7.2" fill="currentColor" />}
+        {theme === "light" && <circle cx="10" cy="10" r="2.6" fill="currentColor" />}
+      </svg>
+      <span class="wide-only">{THEME_NAMES[theme]}</span>
+    </button>
+  );
+}
+
+function Lost({ pulse }: { pulse: Pulse }) {
+  if (pulse.state !== "lost") return null;
+  return (
+    <div class="banner" role="alert">
+      <p>
+        <strong>Bramble does not answer.</strong> What you see is{" "}
+        {pulse.lastOkMs === null ? "not loaded yet" : "the last it said"}; this page keeps trying, ever more
+        slowly.
+      </p>
+      <button type="button" class="button-quiet" onClick={retryNow}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+function Page({ route }: { route: Route }) {
+  switch (route.page) {
+    case "overview":
+      return <Overview route={route} />;
+    case "metrics":
+      return <MetricsPage route={route} />;
+    case "logs":
+      return <LogsPage route={route} />;
+    case "traces":
+      return <TracesPage route={route} />;
+    case "trace":
+      return <TracePage route={route} />;
+  }
+}
+
+/** The whole page. */
+export function App() {
+  const route = useRoute();
+  const pulse = usePulse();
+  const section = route.page === "trace" ? "traces" : route.page;
+  const name = PAGES.find((one) => one.page === section)?.name ?? "";
+  const host = pulse.status?.hostname ?? "";
+  useEffect(() => {
+    document.title = [name, host, "Bramble"].filter((part) => part !== "").join(" · ");
+  }, [name, host]);
+  return (
+    <div class={`shell ${pulse.state === "lost" ? "is-lost" : ""}`}>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById("content")?.focus();
+        }}
+      >
+        Skip to content
+      </a>
+      <header class="bar">
+        <a class="brand" href="#/" aria-label="Bramble, overview">
+          <Logo />
+          <span>Bramble</span>
+        </a>
+        <nav aria-label="Pages">
+          {PAGES.map((one) => (
+            <a key={one.page} href={one.href} aria-current={one.page === section ? "page" : undefined}>
+              {one.name}
+            </a>
+          ))}
+        </nav>
+        <div class="bar-end">
+          <Connection pulse={pulse} />
+          <ThemeToggle />
+        </div>
+      </header>
+      <Lost pulse={pulse} />
+      <main id="content" tabIndex={-1}>
+        <Page route={route} />
+      </main>
+    </div>
+  );
+}

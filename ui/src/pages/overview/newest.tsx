@@ -1,0 +1,152 @@
+// The newest log lines and traces, each a link to its page; where there are none, how to send some.
+
+import { type LogLine, lineService, queryLines } from "../../api/loki";
+import type { Door } from "../../api/status";
+import { doorPort } from "../../api/status";
+import { searchTraces, type TraceSummary } from "../../api/traces";
+import { ago, clock, duration } from "../../format";
+import { Body, Panel, Snippet } from "../../parts/panel";
+import { useLive, useNow } from "../../state/live";
+import { formatRoute } from "../../state/url";
+
+/** Every stream has a service_name: senders' own, or one that was derived on the way in. */
+export const ALL_LINES = '{service_name=~".+"}';
+const LOOK_BACK_MS = 6 * 3_600_000;
+const ROWS = 11;
+
+function logsRoute(service: string): string {
+  const q = service === "" ? ALL_LINES : `{service_name=${JSON.stringify(service)}}`;
+  return formatRoute({ page: "logs", q, range: { last: 3600 }, live: true });
+}
+
+function LineRow({ line }: { line: LogLine }) {
+  const service = lineService(line);
+  return (
+    <li>
+      <a class={`line level-${line.level}`} href={logsRoute(line.stream.service_name ?? "")}>
+        <time>{clock(line.atMs)}</time>
+        <span class="line-level">{line.level === "unknown" ? "–" : line.level}</span>
+        <span class="line-service">{service}</span>
+        <span class="line-text">{line.line}</span>
+      </a>
+    </li>
+  );
+}
+
+function lokiSnippet(port: number): string {
+  const body = `{"streams":[{"stream":{"service_name":"hello"},"values":[["'$(date +%s%N)'","hello from curl"]]}]}`;
+  return `curl -H 'Content-Type: application/json' \\\n  http://${location.hostname}:${port}/loki/api/v1/push \\\n  -d '${body}'`;
+}
+
+function otlpSnippet(port: number): string {
+  return `export OTEL_EXPORTER_OTLP_ENDPOINT=http://${location.hostname}:${port}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nexport OTEL_SERVICE_NAME=my-service`;
+}
+
+/** Newest lines of everything. */
+export function NewestLogs({ doors }: { doors: readonly Door[] }) {
+  const loaded = useLive("newest-logs", (signal) =>
+    queryLines(ALL_LINES, Date.now() - LOOK_BACK_MS, Date.now() + 1000, ROWS, signal),
+  );
+  return (
+    <Panel title="Newest log lines" class="newest" aside={<a href={logsRoute("")}>All logs</a>}>
+      <Body
+        of={loaded}
+        height={308}
+        isEmpty={(lines) => lines.length === 0}
+        empty={
+          <>
+            <p>
+              No log lines in the last six hours. Promtail, Alloy, Vector and Fluent Bit can send here, or
+              try:
+            </p>
+            <Snippet code={lokiSnippet(doorPort(doors, ["loki"], 3100))} />
+          </>
+        }
+      >
+        {(lines) => (
+          <ol class="lines">
+            {lines.slice(0, ROWS).map((line) => (
+              <LineRow key={line.id} line={line} />
+            ))}
+          </ol>
+        )}
+      </Body>
+    </Panel>
+  );
+}
+
+/** A bar whose length is the logarithm of the duration: 0 at 0.1 ms, full at the longest shown (at least 10 ms). */
+export function barShare(durationMs: number, longestMs: number): number {
+  const low = Math.log10(0.1);
+  const high = Math.log10(Math.max(10, longestMs));
+  return Math.min(1, Math.max(0.02, (Math.log10(Math.max(0.1, durationMs)) - low) / (high - low)));
+}
+
+function TraceRow({ trace, longest, now }: { trace: TraceSummary; longest: number; now: number }) {
+  const failed = (trace.errors ?? 0) > 0;
+  return (
+    <li>
+      <a
+        class={`trace-row ${failed ? "is-failed" : ""}`}
+        href={formatRoute({ page: "trace", id: trace.id, span: "" })}
+      >
+        <span class="trace-what">
+          <b>{trace.service || "unknown service"}</b>{" "}
+          <span>{trace.name || "root span not yet received"}</span>
+        </span>
+        <span class="trace-when">
+          {failed && <em>{trace.errors} failed</em>} {ago(Math.max(0, now - trace.startMs))}
+        </span>
+        <span class="trace-bar">
+          <i style={{ width: `${barShare(trace.durationMs, longest) * 100}%` }} />
+        </span>
+        <span class="trace-time">{duration(trace.durationMs)}</span>
+      </a>
+    </li>
+  );
+}
+
+/** Newest traces of everything. */
+export function NewestTraces({ doors }: { doors: readonly Door[] }) {
+  const now = useNow(5000);
+  const loaded = useLive("newest-traces", (signal) =>
+    searchTraces(
+      {
+        service: "",
+        operation: "",
+        min: "",
+        startMs: Date.now() - LOOK_BACK_MS,
+        endMs: Date.now() + 1000,
+        limit: 20,
+      },
+      signal,
+    ),
+  );
+  return (
+    <Panel title="Newest traces" class="newest" aside={<a href="#/traces">All traces</a>}>
+      <Body
+        of={loaded}
+        height={308}
+        isEmpty={(traces) => traces.length === 0}
+        empty={
+          <>
+            <p>No traces in the last six hours. Any OpenTelemetry SDK sends here with:</p>
+            <Snippet code={otlpSnippet(doorPort(doors, ["otlp_http", "otlp-http", "otlp http"], 4318))} />
+          </>
+        }
+      >
+        {(traces) => {
+          const shown = traces.slice(0, 7);
+          const longest = Math.max(...shown.map((trace) => trace.durationMs));
+          return (
+            <ol class="traces">
+              {shown.map((trace) => (
+                <TraceRow key={trace.id} trace={trace} longest={longest} now={now} />
+              ))}
+            </ol>
+          );
+        }}
+      </Body>
+    </Panel>
+  );
+}

@@ -1,0 +1,34 @@
+// Choosing a time range: the usual last-so-long, or the fixed one that a graph selection made.
+import { dateTime } from "../format";
+import { formatSpan, type TimeRange } from "../state/url";
+
+const CHOICES = [300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400] as const;
+
+/** Segmented choice; on a phone it scrolls sideways. */
+export function RangePicker({ value, onChange }: { value: TimeRange; onChange: (range: TimeRange) => void }) {
+  const fixed = "from" in value;
+  return (
+    <div class="segments" role="group" aria-label="Time range">
+      {CHOICES.map((last) => (
+        <button
+          type="button"
+          key={last}
+          aria-pressed={!fixed && value.last === last}
+          onClick={() => onChange({ last })}
+        >
+          {formatSpan(last)}
+        </button>
+      ))}
+      {!fixed && !CHOICES.some((last) => last === value.last) && (
+        <button type="button" aria-pressed={true}>
+          {formatSpan(value.last)}
+        </button>
+      )}
+      {fixed && (
+        <button type="button" aria-pressed={true} title="Chosen in a graph">
+          {dateTime(value.from * 1000).slice(5, 16)} – {dateTime(value.to * 1000).slice(11, 16)}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,149 @@
+// Every view is a link: what a page shows is in the fragment of the URL and nowhere else.
+//
+// `#/metrics?q=up&range=1h`. The fragment, not the path, because `/metrics` and friends belong to the
+// server's protocols. Parsing never fails: what is unknown or malformed falls back to the default, and
+// defaults are left out when writing, so that links stay short and equal states have equal links.
+
+/** The last `last` seconds, moving; or fixed, Unix seconds, `from < to`. */
+export type TimeRange = { readonly last: number } | { readonly from: number; readonly to: number };
+
+/** What can be looked at. */
+export type Route =
+  | { readonly page: "overview"; readonly range: TimeRange; readonly host: string }
+  | { readonly page: "metrics"; readonly q: string; readonly range: TimeRange }
+  | { readonly page: "logs"; readonly q: string; readonly range: TimeRange; readonly live: boolean }
+  | {
+      readonly page: "traces";
+      readonly service: string;
+      readonly operation: string;
+      readonly min: string;
+      readonly range: TimeRange;
+    }
+  | { readonly page: "trace"; readonly id: string; readonly span: string };
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+const LAST_MAX = 366 * 86_400;
+
+/** Default window of each page, seconds. */
+export const DEFAULT_LAST = { overview: 900, metrics: 3600, logs: 3600, traces: 3600 } as const;
+
+/** `90` → `90s`, `3600` → `1h`: the largest unit that divides it. */
+export function formatSpan(seconds: number): string {
+  for (const unit of ["w", "d", "h", "m"] as const) {
+    const size = UNITS[unit] ?? 1;
+    if (seconds % size === 0 && seconds >= size) return `${seconds / size}${unit}`;
+  }
+  return `${seconds}s`;
+}
+
+/** `1h` → 3600. Null when malformed, zero or beyond a year. */
+export function parseSpan(text: string): number | null {
+  const match = /^(\d{1,9})([smhdw])$/.exec(text.trim());
+  if (!match) return null;
+  const seconds = Number(match[1]) * (UNITS[match[2] ?? "s"] ?? 1);
+  return seconds > 0 && seconds <= LAST_MAX ? seconds : null;
+}
+
+function parseRange(query: URLSearchParams, fallback: number): TimeRange {
+  const from = Number(query.get("from") ?? Number.NaN);
+  const to = Number(query.get("to") ?? Number.NaN);
+  if (Number.isFinite(from) && Number.isFinite(to) && from >= 0 && from < to) return { from, to };
+  return { last: parseSpan(query.get("range") ?? "") ?? fallback };
+}
+
+function putRange(query: URLSearchParams, range: TimeRange, fallback: number): void {
+  if ("last" in range) {
+    if (range.last !== fallback) query.set("range", formatSpan(range.last));
+  } else {
+    query.set("from", String(range.from));
+    query.set("to", String(range.to));
+  }
+}
+
+function put(query: URLSearchParams, key: string, value: string): void {
+  if (value !== "") query.set(key, value);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The route of a fragment, with or without its `#`. Unknown pages are the overview. */
+export function parseRoute(hash: string): Route {
+  const text = hash.replace(/^#?\/?/, "");
+  const cut = text.indexOf("?");
+  const path = cut < 0 ? text : text.slice(0, cut);
+  const query = new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1));
+  const get = (key: string): string => query.get(key) ?? "";
+  const [page = "", rest = ""] = path.split("/");
+  switch (page) {
+    case "metrics":
+      return { page, q: get("q"), range: parseRange(query, DEFAULT_LAST.metrics) };
+    case "logs":
+      return { page, q: get("q"), range: parseRange(query, DEFAULT_LAST.logs), live: get("live") !== "0" };
+    case "traces":
+      return {
+        page,
+        service: get("service"),
+        operation: get("operation"),
+        min: get("min"),
+        range: parseRange(query, DEFAULT_LAST.traces),
+      };
+    case "trace":
+      return { page, id: decoded(rest), span: get("span") };
+    default:
+      return { page: "overview", range: parseRange(query, DEFAULT_LAST.overview), host: get("host") };
+  }
+}
+
+/** The fragment of a route, with its `#`. `parseRoute(formatRoute(r))` equals `r`. */
+export function formatRoute(route: Route): string {
+  const query = new URLSearchParams();
+  let path: string = route.page;
+  switch (route.page) {
+    case "overview":
+      path = "";
+      put(query, "host", route.host);
+      putRange(query, route.range, DEFAULT_LAST.overview);
+      break;
+    case "metrics":
+      put(query, "q", route.q);
+      putRange(query, route.range, DEFAULT_LAST.metrics);
+      break;
+    case "logs":
+      put(query, "q", route.q);
+      putRange(query, route.range, DEFAULT_LAST.logs);
+      if (!route.live) query.set("live", "0");
+      break;
+    case "traces":
+      put(query, "service", route.service);
+      put(query, "operation", route.operation);
+      put(query, "min", route.min);
+      putRange(query, route.range, DEFAULT_LAST.traces);
+      break;
+    case "trace":
+      path = `trace/${encodeURIComponent(route.id)}`;
+      put(query, "span", route.span);
+      break;
+  }
+  const tail = query.toString();
+  return `#/${path}${tail === "" ? "" : `?${tail}`}`;
+}
+
+/** Start and end of a range in Unix seconds, whole multiples of `step` so that answers share a grid. */
+export function resolveRange(range: TimeRange, nowMs: number, step: number): { start: number; end: number } {
+  const [start, end] = "last" in range ? [nowMs / 1000 - range.last, nowMs / 1000] : [range.from, range.to];
+  return { start: Math.floor(start / step) * step, end: Math.floor(end / step) * step };
+}
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400];
+
+/** A round step, seconds, that gives at most `points` samples over the range. */
+export function stepOf(range: TimeRange, points: number): number {
+  const length = "last" in range ? range.last : range.to - range.from;
+  return STEPS.find((step) => length / step <= points) ?? Math.ceil(length / points);
+}
