@@ -1,6 +1,7 @@
 //! Files, as a flash card likes them.
 //!
 //! * [`Disk`]: the one door to files; [`ThreadsDisk`] and the tests' simulated disk keep its contract.
+//! * [`journal`]: the synced log, truth until a block exists.
 //! * [`segment`]: the immutable, checksummed container of a block.
 //! * [`PageCache`]: pages of segments, within a memory budget.
 //!
@@ -10,6 +11,7 @@
 mod aligned;
 mod disk;
 mod error;
+pub mod journal;
 mod metrics;
 mod page_cache;
 pub mod segment;

@@ -1,0 +1,335 @@
+//! Committing: the journal's write side.
+
+use std::sync::Arc;
+
+use zstd::zstd_safe::{
+    CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound, zstd_sys::ZSTD_EndDirective,
+};
+
+use super::extent::{Extent, Growth, NewExtent};
+use super::frame::{HEAD_BYTES, Head, frame_bytes, record_prefix};
+use super::{COMMIT_RAW_BYTES_MAX, JournalError, JournalOptions, RecoveryReport, Replayed, Sequence, recovery};
+use crate::aligned::{ALIGNMENT, AlignedBuffer};
+use crate::disk::Disk;
+use crate::error::DiskError;
+
+/// Level 1 with a window of 512 KiB: the compression context stays below 1.3 MB.
+const COMPRESSION_LEVEL: i32 = 1;
+pub(crate) const WINDOW_LOG: u32 = 19;
+/// Room that [`Journal::prepare_commit`] adds for the length prefixes of records.
+const PREFIX_ROOM_BYTES: usize = 4096;
+/// The frame buffer kept between commits; a larger one is freed after its commit.
+const BUFFER_KEPT_BYTES: usize = 64 << 10;
+const EXTENT_BYTES_MIN: u64 = 64 << 10;
+
+/// The journal, open for appending. One owner; readers exist only at recovery.
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    options: JournalOptions,
+    ring: u64,
+    extents: Vec<Extent>,
+    current: Option<Current>,
+    last_epoch: u64,
+    next_sequence: Sequence,
+    released: Sequence,
+    compressor: CCtx<'static>,
+    buffer: AlignedBuffer,
+    bytes_written: u64,
+}
+
+/// Where the next frame goes.
+struct Current {
+    /// Index into the extents.
+    extent: usize,
+    epoch: u64,
+    offset: u64,
+    frames: u32,
+}
+
+impl Journal {
+    /// Opens the ring (made when there is none) and replays, in order, every record with a sequence above `after`.
+    ///
+    /// Because encodings restart per extent, each extent is handed over from its start: `on_record` also sees earlier
+    /// records of the first one, and compares sequences itself. Reads at most `extents_max` extents; holds one in
+    /// memory at a time.
+    ///
+    /// # Errors
+    /// [`NewerVersion`](DiskError::NewerVersion), or when the disk cannot be read. Damaged content is no error: it is in
+    /// the report, and the rest is applied.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        after: Sequence,
+        on_record: &mut dyn FnMut(Replayed<'_>),
+    ) -> Result<(Journal, RecoveryReport), JournalError> {
+        let recovered = recovery::recover(&disk, after, on_record)?;
+        let mut compressor = CCtx::create();
+        let failed = |_| JournalError::TooLarge { bytes: 0, max: COMMIT_RAW_BYTES_MAX };
+        compressor.set_parameter(CParameter::CompressionLevel(COMPRESSION_LEVEL)).map_err(failed)?;
+        compressor.set_parameter(CParameter::WindowLog(WINDOW_LOG)).map_err(failed)?;
+        let mut journal = Journal {
+            disk,
+            options,
+            ring: recovered.ring,
+            extents: recovered.extents,
+            current: None,
+            last_epoch: recovered.last_epoch,
+            next_sequence: recovered.report.last_sequence + 1,
+            released: after,
+            compressor,
+            buffer: AlignedBuffer::with_capacity(BUFFER_KEPT_BYTES),
+            bytes_written: 0,
+        };
+        // One is enough to start with; the rest is made ahead of need, not ahead of the first answer.
+        if journal.extents.is_empty() {
+            journal.grow_ahead()?;
+        }
+        Ok((journal, recovered.report))
+    }
+
+    /// Makes sure that a commit of `raw_bytes` (the sum of its records) fits into the current extent, or moves on to the
+    /// next one. Returns the epoch the commit will be in; when it differs from the last commit's, callers restart their
+    /// encoding state. Writes nothing, unless the ring has to grow right now.
+    ///
+    /// # Errors
+    /// [`Full`](JournalError::Full), [`TooLarge`](JournalError::TooLarge), or the disk's when the ring cannot grow.
+    pub fn prepare_commit(&mut self, raw_bytes: usize) -> Result<u64, JournalError> {
+        let max = COMMIT_RAW_BYTES_MAX.min(self.extent_bytes() as usize / 2);
+        if raw_bytes > max {
+            return Err(JournalError::TooLarge { bytes: raw_bytes, max });
+        }
+        let needed = frame_bound(raw_bytes + PREFIX_ROOM_BYTES);
+        if let Some(current) = &self.current
+            && self.room(current) >= needed
+        {
+            return Ok(current.epoch);
+        }
+        self.current = None;
+        self.free_released();
+        let extent = match self.next_free(needed) {
+            Some(extent) => extent,
+            None if self.grow_ahead()? => self.next_free(needed).ok_or_else(|| self.full())?,
+            None => return Err(self.full()),
+        };
+        self.last_epoch += 1;
+        // Ends the old stream; the parameters stay. Cannot fail between streams.
+        _ = self.compressor.reset(ResetDirective::SessionOnly);
+        let chosen = &mut self.extents[extent];
+        (chosen.epoch, chosen.first_sequence, chosen.last_sequence) = (self.last_epoch, 0, 0);
+        self.current = Some(Current { extent, epoch: self.last_epoch, offset: 0, frames: 0 });
+        Ok(self.last_epoch)
+    }
+
+    /// Commits `records`, each of any length, together in one durable write, and returns the sequence of the last.
+    /// Nothing given: returns the last sequence without writing.
+    ///
+    /// # Errors
+    /// [`NotPrepared`](JournalError::NotPrepared): nothing was written. [`Disk`](JournalError::Disk): the commit is refused
+    /// and its extent abandoned; the sequences will be given to the next commit, which must be prepared and encoded
+    /// anew.
+    pub fn append(&mut self, records: &[&[u8]]) -> Result<Sequence, JournalError> {
+        if records.is_empty() {
+            return Ok(self.next_sequence - 1);
+        }
+        let raw_bytes: usize = records.iter().map(|record| record_prefix(record.len() as u32).1 + record.len()).sum();
+        let room = self.current.as_ref().map_or(0, |current| self.room(current));
+        if raw_bytes > COMMIT_RAW_BYTES_MAX + PREFIX_ROOM_BYTES || frame_bound(raw_bytes) > room {
+            return Err(JournalError::NotPrepared { bytes: raw_bytes });
+        }
+        // Taken: unless everything below succeeds, there is no current extent any more.
+        let Some(current) = self.current.take() else {
+            return Err(JournalError::NotPrepared { bytes: raw_bytes });
+        };
+        let frame = self.encode(&current, records, raw_bytes)?;
+        let (file, frame_bytes) = (self.extents[current.extent].file, frame.len() as u64);
+        let (result, buffer) = self.disk.write_synced(file, current.offset, frame);
+        if buffer.capacity() <= BUFFER_KEPT_BYTES {
+            self.buffer = buffer;
+        }
+        result?;
+        let first = self.next_sequence;
+        self.next_sequence += records.len() as u64;
+        self.bytes_written += frame_bytes;
+        let extent = &mut self.extents[current.extent];
+        if current.frames == 0 {
+            extent.first_sequence = first;
+        }
+        extent.last_sequence = self.next_sequence - 1;
+        self.current = Some(Current { offset: current.offset + frame_bytes, frames: current.frames + 1, ..current });
+        Ok(self.next_sequence - 1)
+    }
+
+    /// Compresses and seals one frame.
+    fn encode(&mut self, at: &Current, records: &[&[u8]], raw_bytes: usize) -> Result<AlignedBuffer, JournalError> {
+        let bound = frame_bound(raw_bytes);
+        let mut frame = std::mem::replace(&mut self.buffer, AlignedBuffer::with_capacity(1));
+        if frame.capacity() < bound {
+            frame = AlignedBuffer::with_capacity(bound);
+        }
+        frame.resize(bound);
+        let payload_bytes = {
+            let (_, payload) = frame.split_at_mut(HEAD_BYTES);
+            let mut out = OutBuffer::around(payload);
+            self.compress(records, &mut out).map_err(|code| {
+                let why = zstd::zstd_safe::get_error_name(code).to_string();
+                let name = super::extent::name(self.extents[at.extent].number);
+                DiskError::Io { name, doing: "compress a commit", why, code: None }
+            })?;
+            out.pos()
+        };
+        frame.resize(HEAD_BYTES + payload_bytes);
+        frame.pad();
+        let head = Head {
+            ring: self.ring,
+            epoch: at.epoch,
+            first_sequence: self.next_sequence,
+            records: records.len() as u32,
+            number: at.frames,
+            payload_bytes: payload_bytes as u32,
+            raw_bytes: raw_bytes as u32,
+            extent: self.extents[at.extent].number,
+            offset: at.offset as u32,
+        };
+        head.seal(&mut frame);
+        Ok(frame)
+    }
+
+    fn compress(&mut self, records: &[&[u8]], out: &mut OutBuffer<'_, [u8]>) -> Result<(), usize> {
+        for record in records {
+            let (prefix, used) = record_prefix(record.len() as u32);
+            for part in [&prefix[..used], record] {
+                let mut input = InBuffer::around(part);
+                while input.pos() < part.len() {
+                    self.compressor.compress_stream2(out, &mut input, ZSTD_EndDirective::ZSTD_e_continue)?;
+                }
+            }
+        }
+        let mut nothing = InBuffer::around(&[]);
+        while self.compressor.compress_stream2(out, &mut nothing, ZSTD_EndDirective::ZSTD_e_flush)? > 0 {
+            // Out of room although the bound says otherwise: better refused than looping.
+            if out.pos() == out.capacity() {
+                return Err(usize::MAX);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything up to `through`, inclusive, is durable elsewhere: its extents may be overwritten.
+    pub fn release(&mut self, through: Sequence) {
+        self.released = self.released.max(through);
+        self.free_released();
+    }
+
+    /// The sequence the next record gets.
+    pub fn next_sequence(&self) -> Sequence {
+        self.next_sequence
+    }
+
+    /// The first sequence that keeps an extent from being reused; [`next_sequence`](Journal::next_sequence) when none does.
+    /// Who holds this one should flush first.
+    pub fn oldest_sequence(&self) -> Sequence {
+        let held = self.extents.iter().filter(|extent| extent.last_sequence > self.released);
+        held.map(|extent| extent.first_sequence.max(self.released + 1)).min().unwrap_or(self.next_sequence)
+    }
+
+    /// How much of the ring at its largest is needed, 0 to 1. At 1 commits are refused.
+    pub fn used_fraction(&self) -> f64 {
+        let used = |(index, extent): (usize, &Extent)| match &self.current {
+            Some(current) if current.extent == index => current.offset,
+            _ if extent.last_sequence > 0 => extent.bytes,
+            _ => 0,
+        };
+        let used: u64 = self.extents.iter().enumerate().map(used).sum();
+        let held: u64 = self.extents.iter().map(|extent| extent.bytes).sum();
+        let still = u64::from(self.options.extents_max).saturating_sub(self.extents.len() as u64) * self.extent_bytes();
+        used as f64 / (held + still).max(1) as f64
+    }
+
+    /// Bytes of frames written since it was opened, padding included, growth not.
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+
+    /// Number of extents on disk.
+    pub fn extents(&self) -> u32 {
+        self.extents.len() as u32
+    }
+
+    /// The work of making one more extent, when the ring should have one: below the minimum, or no free one left
+    /// below the maximum. Run it on any thread and [`adopt`](Journal::adopt) the result before asking again.
+    pub fn growth(&self) -> Option<Growth> {
+        let count = self.extents() as u64;
+        let free = self.free().count();
+        let wanted = count < u64::from(self.options.extents_min.max(2)) || free == 0;
+        if !wanted || count >= u64::from(self.options.extents_max.max(2)) {
+            return None;
+        }
+        let number = self.extents.iter().map(|extent| extent.number).max().unwrap_or(0) + 1;
+        Some(Growth { disk: self.disk.clone(), number, bytes: self.extent_bytes() })
+    }
+
+    /// Takes a new extent into the ring.
+    pub fn adopt(&mut self, extent: NewExtent) {
+        self.extents.push(extent.0);
+    }
+
+    /// [`growth`](Journal::growth) done at once. False when the ring needs none or may not grow.
+    ///
+    /// # Errors
+    /// When the disk fails or is full; the ring is as before.
+    pub fn grow_ahead(&mut self) -> Result<bool, DiskError> {
+        let Some(growth) = self.growth() else { return Ok(false) };
+        let extent = growth.run()?;
+        self.adopt(extent);
+        Ok(true)
+    }
+
+    fn extent_bytes(&self) -> u64 {
+        u64::from(self.options.extent_bytes).next_multiple_of(ALIGNMENT as u64).max(EXTENT_BYTES_MIN)
+    }
+
+    fn room(&self, current: &Current) -> usize {
+        self.extents.get(current.extent).map_or(0, |extent| extent.bytes.saturating_sub(current.offset) as usize)
+    }
+
+    fn free(&self) -> impl Iterator<Item = (usize, &Extent)> {
+        let current = self.current.as_ref().map(|current| current.extent);
+        self.extents
+            .iter()
+            .enumerate()
+            .filter(move |(index, extent)| extent.last_sequence == 0 && Some(*index) != current)
+    }
+
+    /// The free extent used longest ago: wear is even, and the newest frames stay readable longest.
+    fn next_free(&self, needed: usize) -> Option<usize> {
+        let fitting = self.free().filter(|(_, extent)| extent.bytes >= needed as u64);
+        fitting.min_by_key(|(_, extent)| (extent.epoch, extent.number)).map(|(index, _)| index)
+    }
+
+    fn free_released(&mut self) {
+        let current = self.current.as_ref().map(|current| current.extent);
+        for (index, extent) in self.extents.iter_mut().enumerate() {
+            if Some(index) != current && extent.last_sequence <= self.released {
+                extent.last_sequence = 0;
+            }
+        }
+    }
+
+    fn full(&self) -> JournalError {
+        JournalError::Full { extents: self.extents(), oldest: self.oldest_sequence() }
+    }
+}
+
+/// Most bytes a frame with `raw_bytes` of prefixed records can take: zstd's bound for one call, the frame head of a new
+/// stream, and a block header per flush.
+fn frame_bound(raw_bytes: usize) -> usize {
+    frame_bytes(compress_bound(raw_bytes) + 64)
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        for extent in &self.extents {
+            self.disk.close(extent.file);
+        }
+    }
+}
