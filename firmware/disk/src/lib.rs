@@ -1,6 +1,6 @@
 //! Files, as a flash card likes them.
 //!
-//! * [`Disk`]: the one door to files; [`ThreadsDisk`] and the tests' simulated disk keep its contract.
+//! * [`Disk`]: the one door to files; [`ThreadsDisk`] and [`SimulatedDisk`] keep its contract.
 //! * [`journal`]: the synced log, truth until a block exists.
 //! * [`segment`]: the immutable, checksummed container of a block.
 //! * [`PageCache`]: pages of segments, within a memory budget.
@@ -15,6 +15,7 @@ pub mod journal;
 mod metrics;
 mod page_cache;
 pub mod segment;
+pub mod simulated;
 mod threads;
 
 pub use aligned::{ALIGNMENT, AlignedBuffer};
@@ -22,4 +23,5 @@ pub use disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, read_range}
 pub use error::DiskError;
 pub use metrics::{Cause, DiskMetrics};
 pub use page_cache::{Page, PageCache};
+pub use simulated::{SimulatedDisk, SimulatedOptions};
 pub use threads::ThreadsDisk;
