@@ -48,6 +48,7 @@ function seriesOf(query) {
   if (has("count by (instance)")) return [[{ instance: "bramble" }, () => 1]];
   if (has("node_memory_MemTotal_bytes")) return [[{}, () => 3.7 * GIB]];
   if (has("node_memory_MemAvailable_bytes")) return [[{}, (at) => (2.4 + 0.25 * wave(at, 21, 120)) * GIB]];
+  if (has("node_memory_MemFree_bytes")) return [[{}, (at) => (0.9 + 0.2 * wave(at, 22, 90)) * GIB]];
   if (has("node_disk_read_bytes_total")) return [[{}, (at) => burst(at, 31) * wave(at, 32, 10) * 3.2 * MIB]];
   if (has("node_disk_written_bytes_total"))
     return [[{}, (at) => (0.15 + burst(at, 33) * wave(at, 34, 10)) * 1.8 * MIB]];
@@ -157,7 +158,7 @@ const traceId = (n) =>
 
 function linesBetween(startMs, endMs, limit) {
   const out = [];
-  for (let slot = Math.floor(endMs / 850); slot * 850 >= startMs && out.length < limit; slot -= 1) {
+  for (let slot = Math.floor(endMs / 850) - 1; slot * 850 >= startMs && out.length < limit; slot -= 1) {
     const [service, level, line] = LINES[Math.floor(noise(slot, 5) * LINES.length)];
     out.push({
       service,
@@ -332,7 +333,7 @@ const TYPES = {
 function answer(url) {
   const { pathname, searchParams } = url;
   if (pathname === "/api/v1/status") return status();
-  if (mode === "errors" && !pathname.includes("node_") && Math.random() < 0.5)
+  if (mode === "errors" && /^\/(prometheus|loki|tempo|jaeger)\//.test(pathname) && Math.random() < 0.5)
     return [503, { status: "error", error: "The query was over its memory limit of 8 MiB." }];
   if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);
   if (pathname.startsWith("/loki/loki/api/v1")) return loki(pathname.slice(17), searchParams);

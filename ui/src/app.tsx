@@ -109,16 +109,9 @@ export function App() {
   }, [name, host]);
   return (
     <div class={`shell ${pulse.state === "lost" ? "is-lost" : ""}`}>
-      <a
-        class="skip"
-        href="#content"
-        onClick={(event) => {
-          event.preventDefault();
-          document.getElementById("content")?.focus();
-        }}
-      >
+      <button type="button" class="skip" onClick={() => document.getElementById("content")?.focus()}>
         Skip to content
-      </a>
+      </button>
       <header class="bar">
         <a class="brand" href="#/" aria-label="Bramble, overview">
           <Logo />

@@ -23,7 +23,10 @@ interface PlotProps {
   readonly lines: readonly Line[];
   readonly shape: Shape;
   readonly height: number;
+  /** Axis labels; zero is always `0`. */
   readonly format: (value: number) => string;
+  /** Values are bytes: the axis is divided at powers of two. */
+  readonly binary?: boolean;
   /** Top of the scale at least; the graph grows beyond it. */
   readonly max?: number;
   /** The scale ends exactly at `max`. */
@@ -58,6 +61,8 @@ function columnsOf(times: readonly number[], lines: readonly Line[], shape: Shap
   return [[...times], ...columns] as uPlot.AlignedData;
 }
 
+const POWERS_OF_TWO = Array.from({ length: 54 }, (_, power) => 2 ** power);
+
 function niceMax(highest: number, floor: number): number {
   const top = Math.max(highest * 1.08, floor);
   return top > 0 ? top : 1;
@@ -91,9 +96,12 @@ function seriesOf(lines: readonly Line[], shape: Shape): uPlot.Series[] {
   }));
 }
 
-function timeTicks(_: uPlot, ticks: number[]): string[] {
+/** A label that would be cut off at the right edge is left out. */
+function timeTicks(self: uPlot, ticks: number[]): string[] {
   const length = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0);
+  const edge = self.bbox.width / devicePixelRatio - 12;
   return ticks.map((at) => {
+    if (self.valToPos(at, "x") > edge) return "";
     const when = new Date(at * 1000);
     if (length >= 2 * 86_400) return `${when.getDate()}.${when.getMonth() + 1}.`;
     const text = clock(at * 1000);
@@ -129,10 +137,11 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
       {
         ...axis,
         grid,
-        size: 52,
+        size: 50,
         gap: 6,
-        space: 30,
-        values: (_self, ticks) => ticks.map((tick) => format(tick)),
+        space: 22,
+        values: (_self, ticks) => ticks.map((tick) => (tick === 0 ? "0" : format(tick))),
+        ...(props.binary ? { incrs: POWERS_OF_TWO } : {}),
       },
     ],
     cursor: {
@@ -169,11 +178,12 @@ export function Plot(props: PlotProps) {
     props.sync,
     props.max,
     props.fixed,
+    props.binary,
     props.lines.map((line) => [line.name, line.colour, line.hidden]),
     dark,
   ]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: identity stands for everything that needs a rebuild
+  // Identity stands for everything that needs a rebuild
   useEffect(() => {
     const parent = box.current;
     if (!parent) return;

@@ -75,6 +75,15 @@ async function counted(
   }
 }
 
+/** Counts over the time that the lines cover: nothing is known of the time before them. */
+function narrowHistogram(lines: readonly LogLine[], end: number): Histogram {
+  const oldest = Math.floor((lines.at(-1)?.atMs ?? end * 1000) / 1000);
+  const step = stepOf({ last: Math.max(1, end - oldest) }, 60);
+  const start = Math.floor(oldest / step) * step;
+  const until = Math.ceil(Math.max(end, (lines[0]?.atMs ?? 0) / 1000) / step) * step;
+  return { series: countByLevel(lines, start, until, step), start, end: until, step, whole: false };
+}
+
 /** The newest lines and their histogram. Fewer lines than asked for are all there are: then they are counted here. */
 async function load(route: Route & { page: "logs" }, q: string, signal: AbortSignal): Promise<Page> {
   const step = stepOf(route.range, 90);
@@ -84,8 +93,10 @@ async function load(route: Route & { page: "logs" }, q: string, signal: AbortSig
   const complete = lines.length < LIMIT;
   const series = complete ? null : await counted(q, start, end, step, signal);
   const whole = complete || (series !== null && series.length > 0);
-  const shown = series !== null && series.length > 0 ? series : countByLevel(lines, start, end, step);
-  return { lines, histogram: { series: shown, start, end, step, whole } };
+  if (series !== null && series.length > 0) return { lines, histogram: { series, start, end, step, whole } };
+  if (complete)
+    return { lines, histogram: { series: countByLevel(lines, start, end, step), start, end, step, whole } };
+  return { lines, histogram: narrowHistogram(lines, end) };
 }
 
 function levelLines(histogram: Histogram): { times: readonly number[]; lines: Line[] } {
@@ -113,7 +124,7 @@ function Volume({
   const { times, lines } = useMemo(() => levelLines(histogram), [histogram]);
   return (
     <Panel
-      title={histogram.whole ? "Lines by level" : "Lines by level, of those shown"}
+      title={histogram.whole ? "Lines by level" : "Lines by level, newest only"}
       aside={
         <ul class="legend">
           {[...lines].reverse().map((line) => (

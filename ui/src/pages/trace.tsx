@@ -110,12 +110,7 @@ function Row({ row, laid, route }: { row: SpanRow; laid: Laid; route: TraceRoute
               background: laid.colours.get(span.service) ?? "var(--metrics)",
             }}
           />
-          <em
-            class={left > 60 ? "is-before" : ""}
-            style={left > 60 ? { right: `${100 - left}%` } : { left: `${Math.min(left + width, 100)}%` }}
-          >
-            {duration(span.durationMs)}
-          </em>
+          <em style={{ left: `${Math.min(left + width, 100)}%` }}>{duration(span.durationMs)}</em>
         </span>
       </button>
       {open && <SpanDetails span={span} laid={laid} traceId={route.id} />}
@@ -182,7 +177,7 @@ export function TracePage({ route }: { route: TraceRoute }) {
       <Panel title="Spans">
         <Body
           of={loaded}
-          height={320}
+          height={160}
           isEmpty={(trace) => trace.spans.length === 0}
           empty={<p>This trace has no spans.</p>}
         >

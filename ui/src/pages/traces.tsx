@@ -69,7 +69,7 @@ function Search({ route }: { route: TracesRoute }) {
         label="Operation"
         value={route.operation}
         options={names.data ?? []}
-        any={route.service === "" ? "Choose a service first" : "Any operation"}
+        any={route.service === "" ? "Any (choose a service first)" : "Any operation"}
         onChange={(operation) => go({ ...route, operation })}
       />
       <form
@@ -118,12 +118,14 @@ function Row({ trace, longest }: { trace: TraceSummary; longest: number }) {
         href={formatRoute({ page: "trace", id: trace.id, span: "" })}
       >
         <time>{dateTime(trace.startMs)}</time>
-        <span class="trace-what">
-          <b>{trace.service || "unknown service"}</b>{" "}
-          <span>{trace.name || "root span not yet received"}</span>
-        </span>
-        <span class="trace-when">
-          {failed && <em>{trace.errors} failed</em>} {trace.spans !== null && `${trace.spans} spans`}
+        <span class="trace-head">
+          <span class="trace-what">
+            <b>{trace.service || "unknown service"}</b>{" "}
+            <span>{trace.name || "root span not yet received"}</span>
+          </span>
+          <span class="trace-when">
+            {failed && <em>{trace.errors} failed</em>} {trace.spans !== null && `${trace.spans} spans`}
+          </span>
         </span>
         <span class="trace-bar">
           <i style={{ width: `${barShare(trace.durationMs, longest) * 100}%` }} />

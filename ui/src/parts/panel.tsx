@@ -43,13 +43,17 @@ export function Figure({ value, suffix = "" }: { value: Quantity; suffix?: strin
   );
 }
 
+function heading(error: ApiError): string {
+  if (error.kind === "network") return "No connection.";
+  return error.status === 404 ? "Not found." : "This could not be answered.";
+}
+
 /** An error, said where the data would be. With data still shown, it is one line saying how old that data is. */
 export function Trouble({ error, atMs }: { error: ApiError; atMs?: number | null }) {
   const stale = atMs != null;
   return (
     <p class={`trouble ${stale ? "trouble-stale" : ""}`} role="status">
-      <strong>{error.kind === "network" ? "No connection." : "This could not be answered."}</strong>{" "}
-      <span>{error.message}</span>
+      <strong>{heading(error)}</strong> <span>{error.message}</span>
       {stale && <em> Shown as of {clock(atMs)}.</em>}
     </p>
   );

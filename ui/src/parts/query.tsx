@@ -15,7 +15,7 @@ export function QueryBox({ value, label, placeholder, error, onRun }: QueryBoxPr
   const [draft, setDraft] = useState(value);
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => setDraft(value), [value]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the height follows the text
+  // The height follows the text.
   useEffect(() => {
     const element = area.current;
     if (!element) return;

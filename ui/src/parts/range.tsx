@@ -8,7 +8,7 @@ const CHOICES = [300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400] as const;
 export function RangePicker({ value, onChange }: { value: TimeRange; onChange: (range: TimeRange) => void }) {
   const fixed = "from" in value;
   return (
-    <div class="segments" role="group" aria-label="Time range">
+    <fieldset class="segments" aria-label="Time range">
       {CHOICES.map((last) => (
         <button
           type="button"
@@ -29,6 +29,6 @@ export function RangePicker({ value, onChange }: { value: TimeRange; onChange: (
           {dateTime(value.from * 1000).slice(5, 16)} – {dateTime(value.to * 1000).slice(11, 16)}
         </button>
       )}
-    </div>
+    </fieldset>
   );
 }

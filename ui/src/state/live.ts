@@ -148,15 +148,18 @@ export function useLive<T>(
   useEffect(() => {
     const abort = new AbortController();
     let busy = false;
+    let failed = false;
     let seenBeat = pulse.beat;
     const run = async (): Promise<void> => {
       if (busy) return;
       busy = true;
       try {
         const data = await latest.current(abort.signal);
+        failed = false;
         if (!abort.signal.aborted) setState({ key, data, error: null, atMs: Date.now(), loading: false });
       } catch (cause) {
         if (abort.signal.aborted) return;
+        failed = !(cause instanceof ApiError) || cause.kind === "network" || cause.status >= 500;
         const error = cause instanceof ApiError ? cause : new ApiError("shape", String(cause));
         setState((old) =>
           old.key === key
@@ -170,7 +173,8 @@ export function useLive<T>(
     const onPulse = (): void => {
       if (pulse.beat === seenBeat) return;
       seenBeat = pulse.beat;
-      if (pace !== "once" && seenBeat % pace === 0) void run();
+      // What failed for a passing reason is tried again with the next beat, whatever its pace.
+      if (failed || (pace !== "once" && seenBeat % pace === 0)) void run();
     };
     setState((old) =>
       old.key === key

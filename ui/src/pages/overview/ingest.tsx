@@ -1,6 +1,8 @@
 // What comes in: one small graph per signal, in the signal's colour.
+import { type Door, doorPort } from "../../api/status";
 import type { Line } from "../../chart/plot";
 import { countParts } from "../../format";
+import { Snippet } from "../../parts/panel";
 import type { Grid } from "../../series";
 import { GraphPanel } from "./graph";
 import { column, useWindow } from "./machine";
@@ -12,8 +14,26 @@ const SIGNALS = [
   { signal: "traces", title: "Spans", colour: "var(--traces)" },
 ] as const;
 
+function SendMetrics({ doors }: { doors: readonly Door[] }) {
+  const port = doorPort(doors, ["prometheus", "remote_write"], 9090);
+  return (
+    <>
+      <p>No samples have come in yet. A Prometheus sends here with:</p>
+      <Snippet code={`remote_write:\n  - url: http://${location.hostname}:${port}/api/v1/write`} />
+    </>
+  );
+}
+
 /** Three graphs from one query. */
-export function Ingest({ lastSeconds, step }: { lastSeconds: number; step: number }) {
+export function Ingest({
+  lastSeconds,
+  step,
+  doors,
+}: {
+  lastSeconds: number;
+  step: number;
+  doors: readonly Door[];
+}) {
   const rates = useWindow({ ingest: INGEST }, lastSeconds, step);
   return (
     <div class="grid grid-3">
@@ -30,10 +50,15 @@ export function Ingest({ lastSeconds, step }: { lastSeconds: number; step: numbe
             shape="area"
             quantity={countParts}
             suffix="/s"
-            note="coming in"
             max={1}
             height={96}
-            empty={`No ${title.toLowerCase()} have come in yet. Below is how to send some.`}
+            empty={
+              signal === "metrics" ? (
+                <SendMetrics doors={doors} />
+              ) : (
+                <p>No {title.toLowerCase()} have come in yet. Below is how to send some.</p>
+              )
+            }
           />
         );
       })}

@@ -8,24 +8,58 @@ import { type Loaded, useLive } from "../../state/live";
 import { GraphPanel } from "./graph";
 import { machine } from "./queries";
 
-/** Asks several range queries as one: the columns get the label `query` with the name of theirs. */
+/** A grid, and what keeps it from being the whole truth: the server's warnings, or a query of several that failed. */
+export interface Windowed extends Grid {
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Asks several range queries as one: the columns get the label `query` with the name of theirs. One that fails is a
+ * warning; only when all fail is it an error.
+ */
 export function useWindow(
   queries: Readonly<Record<string, string>>,
   lastSeconds: number,
   step: number,
-): Loaded<Grid> {
+): Loaded<Windowed> {
   const key = JSON.stringify([queries, lastSeconds, step]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for all three
-  const window = useMemo(() => new MovingWindow(lastSeconds, step), [key]);
-  return useLive(key, (signal) =>
-    window.advance(Date.now(), async (start, end, by) => {
-      const named = Object.entries(queries).map(async ([name, query]): Promise<Series[]> => {
-        const answer: Answer<Series[]> = await queryRange(query, start, end, by, signal);
-        return answer.data.map((one) => ({ ...one, labels: { ...one.labels, query: name } }));
-      });
-      return (await Promise.all(named)).flat();
-    }),
+  // The key stands for all three.
+  const windows = useMemo(
+    () =>
+      Object.entries(queries).map(([name, query]) => ({
+        name,
+        query,
+        window: new MovingWindow(lastSeconds, step),
+      })),
+    [key],
   );
+  return useLive(key, async (signal): Promise<Windowed> => {
+    const now = Date.now();
+    const warnings: string[] = [];
+    const answers = await Promise.allSettled(
+      windows.map(async ({ name, query, window }) => {
+        const grid = await window.advance(now, async (start, end, by) => {
+          const answer: Answer<Series[]> = await queryRange(query, start, end, by, signal);
+          warnings.push(...answer.warnings);
+          return answer.data;
+        });
+        return {
+          ...grid,
+          columns: grid.columns.map((one) => ({ ...one, labels: { ...one.labels, query: name } })),
+        };
+      }),
+    );
+    const good = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+    const bad = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
+    const first = good[0];
+    if (first === undefined) throw bad[0];
+    warnings.push(...bad.map((reason) => (reason instanceof Error ? reason.message : String(reason))));
+    return {
+      times: first.times,
+      columns: good.flatMap((grid) => grid.columns),
+      warnings: [...new Set(warnings)],
+    };
+  });
 }
 
 /** The column whose labels include these. */
@@ -61,16 +95,23 @@ function cpuLines(grid: Grid): Line[] {
   });
 }
 
+/** Used as people mean it (total less available), and on top of it what is cache and can be given back. */
 function memoryLines(grid: Grid): Line[] {
-  const total = column(grid, { query: "total" });
-  const available = column(grid, { query: "available" });
-  const values = grid.times.map((_, slot) => {
-    const all = total?.values[slot];
-    const free = available?.values[slot];
-    return all == null || free == null ? null : all - free;
-  });
-  return [{ name: "used", colour: "var(--metrics)", values }];
+  const [total, available, free] = ["total", "available", "free"].map(
+    (query) => column(grid, { query })?.values,
+  );
+  const difference = (from: Values, less: Values): (number | null)[] =>
+    grid.times.map((_, slot) => {
+      const [a, b] = [from?.[slot], less?.[slot]];
+      return a == null || b == null ? null : Math.max(0, a - b);
+    });
+  return [
+    { name: "used", colour: "var(--metrics)", values: difference(total, available) },
+    { name: "cache", colour: "var(--plum)", values: difference(available, free) },
+  ];
 }
+
+type Values = readonly (number | null)[] | undefined;
 
 function pair(names: readonly [string, string], colours: readonly [string, string]): (grid: Grid) => Line[] {
   return (grid) =>
@@ -95,7 +136,11 @@ interface MachineProps {
 export function Machine({ host, lastSeconds, step, load }: MachineProps) {
   const cpu = useWindow({ cpu: machine.cpu(host) }, lastSeconds, step);
   const memory = useWindow(
-    { total: machine.memoryTotal(host), available: machine.memoryAvailable(host) },
+    {
+      total: machine.memoryTotal(host),
+      available: machine.memoryAvailable(host),
+      free: machine.memoryFree(host),
+    },
     lastSeconds,
     step,
   );
@@ -114,18 +159,22 @@ export function Machine({ host, lastSeconds, step, load }: MachineProps) {
         lines={cpuLines}
         shape="stack"
         quantity={percentParts}
-        max={10}
+        max={25}
         {...(load === null ? {} : { note: `load ${load.toFixed(2)}` })}
-        empty="No CPU samples yet. The first appear within a minute of the start."
+        legend={true}
+        empty={<p>No CPU samples yet. The first appear within a minute of the start.</p>}
       />
       <GraphPanel
         title="Memory"
         of={memory}
         lines={memoryLines}
-        shape="area"
+        shape="stack"
+        total={(values) => values[0] ?? null}
         quantity={bytesParts}
+        binary={true}
         {...(totalBytes === null ? {} : { max: totalBytes, fixed: true, note: `of ${bytes(totalBytes)}` })}
-        empty="No memory samples yet."
+        legend={true}
+        empty={<p>No memory samples yet.</p>}
       />
       <GraphPanel
         title="Disk"
@@ -133,9 +182,11 @@ export function Machine({ host, lastSeconds, step, load }: MachineProps) {
         lines={diskLines}
         shape="area"
         quantity={bytesParts}
+        binary={true}
         suffix="/s"
         max={64 * 1024}
-        empty="No disk counters here: this machine shows none to us."
+        legend={true}
+        empty={<p>No disk counters here: this machine shows none to us.</p>}
       />
       <GraphPanel
         title="Network"
@@ -143,9 +194,11 @@ export function Machine({ host, lastSeconds, step, load }: MachineProps) {
         lines={netLines}
         shape="area"
         quantity={bytesParts}
+        binary={true}
         suffix="/s"
         max={4 * 1024}
-        empty="No network interface with a wire or antenna reports yet."
+        legend={true}
+        empty={<p>No network interface with a wire or antenna reports yet.</p>}
       />
     </div>
   );

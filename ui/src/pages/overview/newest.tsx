@@ -12,7 +12,7 @@ import { formatRoute } from "../../state/url";
 /** Every stream has a service_name: senders' own, or one that was derived on the way in. */
 export const ALL_LINES = '{service_name=~".+"}';
 const LOOK_BACK_MS = 6 * 3_600_000;
-const ROWS = 11;
+const ROWS = 13;
 
 function logsRoute(service: string): string {
   const q = service === "" ? ALL_LINES : `{service_name=${JSON.stringify(service)}}`;
@@ -51,7 +51,7 @@ export function NewestLogs({ doors }: { doors: readonly Door[] }) {
     <Panel title="Newest log lines" class="newest" aside={<a href={logsRoute("")}>All logs</a>}>
       <Body
         of={loaded}
-        height={308}
+        height={356}
         isEmpty={(lines) => lines.length === 0}
         empty={
           <>
@@ -75,11 +75,9 @@ export function NewestLogs({ doors }: { doors: readonly Door[] }) {
   );
 }
 
-/** A bar whose length is the logarithm of the duration: 0 at 0.1 ms, full at the longest shown (at least 10 ms). */
+/** Share of the longest shown, 0–1; never so small that it cannot be seen. */
 export function barShare(durationMs: number, longestMs: number): number {
-  const low = Math.log10(0.1);
-  const high = Math.log10(Math.max(10, longestMs));
-  return Math.min(1, Math.max(0.02, (Math.log10(Math.max(0.1, durationMs)) - low) / (high - low)));
+  return longestMs > 0 ? Math.min(1, Math.max(0.006, durationMs / longestMs)) : 0.006;
 }
 
 function TraceRow({ trace, longest, now }: { trace: TraceSummary; longest: number; now: number }) {
@@ -90,12 +88,14 @@ function TraceRow({ trace, longest, now }: { trace: TraceSummary; longest: numbe
         class={`trace-row ${failed ? "is-failed" : ""}`}
         href={formatRoute({ page: "trace", id: trace.id, span: "" })}
       >
-        <span class="trace-what">
-          <b>{trace.service || "unknown service"}</b>{" "}
-          <span>{trace.name || "root span not yet received"}</span>
-        </span>
-        <span class="trace-when">
-          {failed && <em>{trace.errors} failed</em>} {ago(Math.max(0, now - trace.startMs))}
+        <span class="trace-head">
+          <span class="trace-what">
+            <b>{trace.service || "unknown service"}</b>{" "}
+            <span>{trace.name || "root span not yet received"}</span>
+          </span>
+          <span class="trace-when">
+            {failed && <em>{trace.errors} failed</em>} {ago(Math.max(0, now - trace.startMs))}
+          </span>
         </span>
         <span class="trace-bar">
           <i style={{ width: `${barShare(trace.durationMs, longest) * 100}%` }} />
@@ -126,7 +126,7 @@ export function NewestTraces({ doors }: { doors: readonly Door[] }) {
     <Panel title="Newest traces" class="newest" aside={<a href="#/traces">All traces</a>}>
       <Body
         of={loaded}
-        height={308}
+        height={356}
         isEmpty={(traces) => traces.length === 0}
         empty={
           <>

@@ -160,7 +160,7 @@ export function Overview({ route }: { route: Route & { page: "overview" } }) {
       <div class="section-head">
         <h2>Coming in</h2>
       </div>
-      <Ingest lastSeconds={last} step={step} />
+      <Ingest lastSeconds={last} step={step} doors={doors} />
       <div class="section-head">
         <h2>Just now</h2>
       </div>

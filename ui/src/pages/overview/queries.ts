@@ -28,6 +28,7 @@ export const machine = {
   cpu: (host: string): string => `100 * avg by (mode) (rate(${pick("node_cpu_seconds_total", host)}[1m]))`,
   memoryTotal: (host: string): string => `sum(${pick("node_memory_MemTotal_bytes", host)})`,
   memoryAvailable: (host: string): string => `sum(${pick("node_memory_MemAvailable_bytes", host)})`,
+  memoryFree: (host: string): string => `sum(${pick("node_memory_MemFree_bytes", host)})`,
   diskRead: (host: string): string => `sum(rate(${pick("node_disk_read_bytes_total", DISKS, host)}[1m]))`,
   diskWritten: (host: string): string =>
     `sum(rate(${pick("node_disk_written_bytes_total", DISKS, host)}[1m]))`,

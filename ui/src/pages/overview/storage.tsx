@@ -150,12 +150,17 @@ export function Storage() {
   const loaded = useLive(
     "storage",
     async (signal) => {
+      const optional = (query: string): Promise<Sample[]> =>
+        queryInstant(query, signal).then(
+          (answer) => answer.data,
+          () => [],
+        );
       const [used, budget, full] = await Promise.all([
         queryInstant(storage.used, signal),
-        queryInstant(storage.budget, signal),
-        queryInstant(storage.full, signal),
+        optional(storage.budget),
+        optional(storage.full),
       ]);
-      return storageView(used.data, budget.data, full.data);
+      return storageView(used.data, budget, full);
     },
     3,
   );

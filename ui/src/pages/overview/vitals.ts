@@ -39,8 +39,12 @@ export function useVitals(host: string): Loaded<Vitals> {
   return useLive(
     `vitals ${host}`,
     async (signal) => {
+      // Each figure alone may be missing: it shows as a dash.
       const ask = (query: string): Promise<Sample[]> =>
-        queryInstant(query, signal).then((answer) => answer.data);
+        queryInstant(query, signal).then(
+          (answer) => answer.data,
+          () => [],
+        );
       const [load, thermal, hwmon, sizes, available] = await Promise.all([
         ask(vitals.load(host)),
         ask(vitals.thermal(host)),

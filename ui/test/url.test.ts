@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import {
+  formatRoute,
+  formatSpan,
+  parseRoute,
+  parseSpan,
+  type Route,
+  resolveRange,
+  stepOf,
+} from "../src/state/url";
+
+const ROUTES: readonly Route[] = [
+  { page: "overview", range: { last: 900 }, host: "" },
+  { page: "overview", range: { last: 3600 }, host: "pi-2:9100" },
+  { page: "metrics", q: 'sum by (a) (rate(x_total{a=~"b|c&d=e#f", g="%"}[5m]))', range: { last: 21_600 } },
+  { page: "metrics", q: "", range: { from: 1_700_000_000, to: 1_700_003_600 } },
+  { page: "logs", q: '{app="ä ö"} |= "100 %" != `+`', range: { last: 3600 }, live: false },
+  { page: "logs", q: "", range: { last: 90 }, live: true },
+  { page: "traces", service: "a b", operation: "GET /x?y=1", min: "100ms", range: { last: 604_800 } },
+  { page: "trace", id: "0af7651916cd43dd8448eb211c80319c", span: "b7ad6b7169203331" },
+  { page: "trace", id: "with/slash and %", span: "" },
+];
+
+describe("routes", () => {
+  it.each(ROUTES)("comes back from its link: %j", (route) => {
+    expect(parseRoute(formatRoute(route))).toEqual(route);
+  });
+
+  it("leaves defaults out", () => {
+    expect(formatRoute({ page: "overview", range: { last: 900 }, host: "" })).toBe("#/");
+    expect(formatRoute({ page: "logs", q: "", range: { last: 3600 }, live: true })).toBe("#/logs");
+  });
+
+  it.each(["", "#", "#/", "#/nowhere", "#/?range=banana", "#/?from=5&to=1"])(
+    "takes %s for the overview",
+    (hash) => {
+      expect(parseRoute(hash)).toEqual({ page: "overview", range: { last: 900 }, host: "" });
+    },
+  );
+
+  it("survives malformed escapes", () => {
+    expect(parseRoute("#/trace/%E0%A4%A")).toEqual({ page: "trace", id: "%E0%A4%A", span: "" });
+    expect(parseRoute("#/metrics?q=%zz")).toMatchObject({ page: "metrics" });
+  });
+});
+
+describe("time ranges", () => {
+  it.each([
+    [1, "1s"],
+    [90, "90s"],
+    [60, "1m"],
+    [5400, "90m"],
+    [86_400, "1d"],
+    [604_800, "1w"],
+  ])("writes and reads %d s", (seconds, text) => {
+    expect(formatSpan(seconds)).toBe(text);
+    expect(parseSpan(text)).toBe(seconds);
+  });
+
+  it.each(["", "0s", "-1h", "1.5h", "5", "h", "1000000000d"])("refuses %s", (text) => {
+    expect(parseSpan(text)).toBeNull();
+  });
+
+  it("lies on the grid of its step", () => {
+    expect(resolveRange({ last: 60 }, 1_000_007_500, 15)).toEqual({ start: 999_945, end: 1_000_005 });
+    expect(resolveRange({ from: 7, to: 31 }, 0, 5)).toEqual({ start: 5, end: 30 });
+  });
+
+  it("chooses a step that keeps to the number of points", () => {
+    for (const last of [1, 300, 3600, 86_400, 604_800, 31_000_000]) {
+      expect(last / stepOf({ last }, 300)).toBeLessThanOrEqual(300);
+    }
+    expect(stepOf({ last: 3600 }, 300)).toBe(15);
+  });
+});
