@@ -121,6 +121,50 @@ async function filledPanels() {
   assert(broken.length === 0, `panels with errors: ${broken.join(" / ")}`);
 }
 
+/** POSTs JSON; answers with the status, or with why there was none. */
+async function send(url, body) {
+  try {
+    const headers = { "content-type": "application/json" };
+    return (await fetch(url, { method: "POST", headers, body: JSON.stringify(body) })).status;
+  } catch (error) {
+    return String(error.cause?.code ?? error.message);
+  }
+}
+
+/** Something to look at, in case nothing else sends: lines of three levels and a trace of three spans. */
+async function seed() {
+  const nowMs = Date.now();
+  const nanos = (ms) => `${Math.round(ms)}000000`;
+  const values = ["info started", "warn slow answer", "error gave up"].map((line, i) => [nanos(nowMs - i * 500), `level=${line}`]);
+  const logs = await send(new URL("/loki/loki/api/v1/push", base), {
+    streams: [{ stream: { service_name: "browser-test" }, values }],
+  });
+  const status = await fetch(new URL("/api/v1/status", base)).then((answer) => answer.json(), () => ({}));
+  const door = (status.doors ?? []).find((one) => /otlp.?http/i.test(one.name));
+  const port = /:(\d+)$/.exec(door?.address ?? "")?.[1] ?? "4318";
+  const id = (digits) => Array.from({ length: digits }, () => Math.floor(Math.random() * 16).toString(16)).join("");
+  const traceId = id(32);
+  const root = id(16);
+  const span = (spanId, parentSpanId, name, from, length) => ({
+    traceId,
+    spanId,
+    ...(parentSpanId ? { parentSpanId } : {}),
+    name,
+    kind: 1,
+    startTimeUnixNano: nanos(nowMs - 1000 + from),
+    endTimeUnixNano: nanos(nowMs - 1000 + from + length),
+    attributes: [{ key: "test.kind", value: { stringValue: "browser" } }],
+    status: {},
+  });
+  const spans = [span(root, "", "look at the page", 0, 400), span(id(16), root, "open", 10, 120), span(id(16), root, "judge", 140, 250)];
+  const resource = { attributes: [{ key: "service.name", value: { stringValue: "browser-test" } }] };
+  const traces = await send(new URL(`http://${new URL(base).hostname}:${port}/v1/traces`), {
+    resourceSpans: [{ resource, scopeSpans: [{ spans }] }],
+  });
+  console.log(`sent: log lines ${logs}, a trace ${traces}`);
+}
+
+await seed();
 await check("the page opens with the host's name and health", async () => {
   await goto("");
   await page.waitForSelector(".health-good, .health-wait");

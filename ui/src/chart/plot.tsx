@@ -139,7 +139,7 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
         grid,
         size: 50,
         gap: 6,
-        space: 22,
+        space: props.height > 200 ? 40 : 22,
         values: (_self, ticks) => ticks.map((tick) => (tick === 0 ? "0" : format(tick))),
         ...(props.binary ? { incrs: POWERS_OF_TWO } : {}),
       },

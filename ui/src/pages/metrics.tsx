@@ -1,4 +1,5 @@
 // PromQL: a query, its graph and its table.
+import { Fragment } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { metricNames, queryRange, seriesName } from "../api/prometheus";
 import { seriesColour } from "../chart/colours";
@@ -101,6 +102,21 @@ function Results({
   );
 }
 
+/** A name that may break after its underscores, and nowhere else if it fits. */
+function Breakable({ name }: { name: string }) {
+  const parts = name.split(/(?<=_)/);
+  return (
+    <>
+      {parts.map((part, index) => (
+        <Fragment key={`${part} ${index}`}>
+          {part}
+          <wbr />
+        </Fragment>
+      ))}
+    </>
+  );
+}
+
 function Names({ onPick }: { onPick: (name: string) => void }) {
   const [filter, setFilter] = useState("");
   const loaded = useLive("metric-names", metricNames, "once");
@@ -125,7 +141,7 @@ function Names({ onPick }: { onPick: (name: string) => void }) {
             {found.slice(0, 400).map((name) => (
               <li key={name}>
                 <button type="button" onClick={() => onPick(name)}>
-                  {name}
+                  <Breakable name={name} />
                 </button>
               </li>
             ))}
