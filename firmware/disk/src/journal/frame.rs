@@ -35,9 +35,9 @@ pub(crate) enum Found<'a> {
     Frame(Head, &'a [u8]),
     /// A valid frame of a newer version.
     Newer(u16),
-    /// The head of a frame of this ring and epoch, with a wrong checksum: cut off, or damaged.
+    /// No valid frame, but something; if it started with a head, then one of this ring and epoch.
     Broken { ring: u64, epoch: u64 },
-    /// Nothing that looks like a frame.
+    /// Zeros, or a valid frame that belongs elsewhere.
     Nothing,
 }
 
@@ -96,13 +96,14 @@ fn u64_at(head: &[u8; HEAD_BYTES], at: usize) -> u64 {
 /// Looks for a frame at `offset` of `extent`, whose content from there on is `bytes`.
 pub(crate) fn find(extent: u32, offset: usize, bytes: &[u8]) -> Found<'_> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else { return Found::Nothing };
-    if head[..4] != MAGIC {
+    if head.iter().all(|&byte| byte == 0) {
         return Found::Nothing;
     }
     let (ring, epoch) = (u64_at(head, 8), u64_at(head, 16));
     let payload = rest.get(..u32_at(head, 40) as usize);
     let valid = payload.filter(|payload| {
-        crc32c::crc32c_append(crc32c::crc32c(&head[..HEAD_BYTES - 4]), payload) == u32_at(head, HEAD_BYTES - 4)
+        head[..4] == MAGIC
+            && crc32c::crc32c_append(crc32c::crc32c(&head[..HEAD_BYTES - 4]), payload) == u32_at(head, HEAD_BYTES - 4)
     });
     let Some(payload) = valid else { return Found::Broken { ring, epoch } };
     let version = u16::from_le_bytes([head[4], head[5]]);

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bramble_runtime::Rng;
+
 use super::*;
-use crate::{Disk, ThreadsDisk};
+use crate::{Disk, DiskError, SimulatedDisk, SimulatedOptions, ThreadsDisk};
 
 const SMALL: JournalOptions = JournalOptions { extent_bytes: 64 << 10, extents_min: 2, extents_max: 4 };
 
@@ -146,7 +149,7 @@ fn one_commit_costs_one_unit_and_too_large_ones_are_refused() {
 fn incompressible_records_fit_too() {
     let (_directory, disk) = disk();
     let (mut journal, ..) = open(&disk, SMALL, 0);
-    let mut rng = bramble_runtime::Rng::new(3);
+    let mut rng = Rng::new(3);
     let mut written = Vec::new();
     for length in [1, 100, 4000, 4032, 4033, 10_000, 30_000] {
         let mut bytes = vec![0; length];
@@ -157,4 +160,198 @@ fn incompressible_records_fit_too() {
     drop(journal);
     let (_, _, records) = open(&disk, SMALL, 0);
     assert!(records.iter().map(|(_, _, bytes)| bytes).eq(&written));
+}
+
+/// What the journal promised, against what it gives back.
+#[derive(Default)]
+struct Model {
+    acknowledged: BTreeMap<Sequence, Vec<u8>>,
+    released: Sequence,
+    /// Commits that failed since the last success: at most one of them may turn up, and wholly.
+    unanswered: Vec<Vec<Vec<u8>>>,
+}
+
+impl Model {
+    fn last(&self) -> Sequence {
+        self.acknowledged.keys().next_back().copied().unwrap_or(0)
+    }
+
+    fn commit(&mut self, journal: &mut Journal, rng: &mut Rng) -> Result<(), JournalError> {
+        let batch: Vec<Vec<u8>> = (0..1 + rng.below(4))
+            .map(|_| {
+                let mut bytes = vec![0; rng.below(3000) as usize];
+                rng.fill(&mut bytes);
+                bytes
+            })
+            .collect();
+        let borrowed: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
+        journal.prepare_commit(batch.iter().map(Vec::len).sum())?;
+        match journal.append(&borrowed) {
+            Ok(last) => {
+                let first = last + 1 - batch.len() as u64;
+                assert_eq!(first, self.last() + 1);
+                self.acknowledged.extend((first..).zip(batch));
+                self.unanswered.clear();
+                Ok(())
+            }
+            Err(error) => {
+                self.unanswered.push(batch);
+                Err(error)
+            }
+        }
+    }
+
+    fn release(&mut self, journal: &mut Journal, rng: &mut Rng) {
+        self.released += rng.below(self.last() - self.released + 1);
+        journal.release(self.released);
+    }
+
+    fn check(&mut self, report: &RecoveryReport, records: &Records) {
+        let last = self.last();
+        let mut found = records.iter().filter(|(sequence, ..)| *sequence > self.released);
+        for (sequence, bytes) in self.acknowledged.range(self.released + 1..) {
+            let (got, _, content) = found.next().unwrap_or_else(|| panic!("{sequence} of {last} is lost; {report:?}"));
+            assert!((got, content) == (sequence, bytes), "{sequence} came back as {got}");
+        }
+        let rest: Vec<Vec<u8>> = found.map(|(_, _, bytes)| bytes.clone()).collect();
+        assert!(rest.is_empty() || self.unanswered.contains(&rest), "{} records nobody committed", rest.len());
+        assert_eq!(report.last_sequence, last + rest.len() as u64);
+        assert!(records.iter().all(|(sequence, _, bytes)| {
+            self.acknowledged.get(sequence).is_none_or(|acknowledged| acknowledged == bytes)
+        }));
+        // What recovery applied counts from now on.
+        self.acknowledged.extend((last + 1..).zip(rest));
+        self.unanswered.clear();
+    }
+}
+
+/// Works until the disk dies or `steps` are done.
+fn work(disk: &Arc<dyn Disk>, model: &mut Model, rng: &mut Rng, steps: u64) -> Result<(), JournalError> {
+    let mut records = Vec::new();
+    let mut keep = |found: Replayed<'_>| records.push((found.sequence, found.epoch, found.record.to_vec()));
+    let (mut journal, report) = Journal::open(disk.clone(), SMALL, model.released, &mut keep)?;
+    model.check(&report, &records);
+    assert_eq!(report.damaged, []);
+    for _ in 0..steps {
+        match rng.below(12) {
+            0 => model.release(&mut journal, rng),
+            1 => _ = journal.grow_ahead()?,
+            _ => match model.commit(&mut journal, rng) {
+                Err(JournalError::Full { .. }) => model.release(&mut journal, rng),
+                // A bad sector: the commit is refused, the next one goes elsewhere.
+                Err(JournalError::Disk(DiskError::Io { .. })) => {}
+                other => other?,
+            },
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_cut_loses_what_was_acknowledged_or_invents_anything() {
+    for seed in 0..400 {
+        let mut rng = Rng::new(seed);
+        let write_error_chance = if seed % 3 == 0 { 0.1 } else { 0.0 };
+        let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+        let disk: Arc<dyn Disk> = simulated.clone();
+        let mut model = Model::default();
+        for _ in 0..5 {
+            simulated.cut_after_ops(1 + rng.below(150));
+            let result = work(&disk, &mut model, &mut rng, 40);
+            simulated.configure(|options| options.write_error_chance = write_error_chance);
+            match result {
+                Ok(()) | Err(JournalError::Disk(DiskError::PowerLost | DiskError::Io { .. })) => {}
+                Err(other) => panic!("seed {seed}: {other}"),
+            }
+            simulated.reboot();
+            simulated.configure(|options| options.write_error_chance = 0.0);
+        }
+        work(&disk, &mut model, &mut rng, 0).unwrap();
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_is_caught() {
+    let caught = (0..40).filter(|&seed| {
+        let result = std::panic::catch_unwind(|| {
+            let mut rng = Rng::new(seed);
+            let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+            let disk: Arc<dyn Disk> = simulated.clone();
+            let mut model = Model::default();
+            work(&disk, &mut model, &mut rng, 20).unwrap();
+            simulated.configure(|options| options.lie_about_sync = true);
+            work(&disk, &mut model, &mut rng, 20).unwrap();
+            simulated.reboot();
+            work(&disk, &mut model, &mut rng, 0).unwrap();
+        });
+        result.is_err()
+    });
+    assert!(caught.count() > 30, "the check above must be able to fail");
+}
+
+#[test]
+fn rot_is_reported_and_the_rest_applied() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+        let disk: Arc<dyn Disk> = simulated.clone();
+        let mut model = Model::default();
+        let (mut journal, ..) = open(&disk, SMALL, 0);
+        for _ in 0..25 {
+            model.commit(&mut journal, &mut rng).unwrap();
+        }
+        drop(journal);
+        let extents = disk.list("journal").unwrap();
+        let extent = &extents[rng.below(extents.len() as u64) as usize];
+        simulated.corrupt(&extent.name, rng.below(extent.bytes), 1 << rng.below(8)).unwrap();
+        let (mut journal, report, records) = open(&disk, SMALL, 0);
+        for (sequence, _, bytes) in &records {
+            assert_eq!(Some(bytes), model.acknowledged.get(sequence), "seed {seed}: wrong content for {sequence}");
+        }
+        if records.len() < model.acknowledged.len() {
+            assert!(report.torn_tail || !report.damaged.is_empty(), "seed {seed}: lost without a word: {report:?}");
+        } else {
+            assert_eq!(
+                (report.torn_tail, &report.damaged[..]),
+                (false, &[][..]),
+                "seed {seed}: padding and zeros are harmless"
+            );
+        }
+        if !report.damaged.is_empty() {
+            assert_eq!(
+                report.last_sequence,
+                model.last(),
+                "seed {seed}: sequences behind damage are never given again"
+            );
+        }
+        commit(&mut journal, &[b"still works"]).unwrap();
+    }
+}
+
+#[test]
+fn another_rings_extent_is_ignored_and_a_newer_frame_refused() {
+    let (first_directory, first) = disk();
+    let (mut journal, ..) = open(&first, SMALL, 0);
+    fill(&mut journal, 40).unwrap();
+    drop(journal);
+    let (second_directory, second) = disk();
+    let (mut journal, ..) = open(&second, SMALL, 0);
+    fill(&mut journal, 70).unwrap();
+    drop(journal);
+    let path = |directory: &tempfile::TempDir, number| directory.path().join(super::extent::name(number));
+    std::fs::copy(path(&second_directory, 3), path(&first_directory, 3)).unwrap();
+    let (journal, report, records) = open(&first, SMALL, 0);
+    check(&records, 1, 40);
+    assert_eq!(report.damaged.len(), 1);
+    assert!(report.damaged[0].what.contains("another ring"), "{report:?}");
+    drop(journal);
+
+    let mut bytes = std::fs::read(path(&second_directory, 1)).unwrap();
+    bytes[4] = 2;
+    let payload = u32::from_le_bytes(bytes[40..44].try_into().unwrap()) as usize;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..60]), &bytes[64..64 + payload]);
+    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(path(&second_directory, 1), bytes).unwrap();
+    let refused = Journal::open(second, SMALL, 0, &mut |_| {});
+    assert!(matches!(refused.err(), Some(JournalError::Disk(DiskError::NewerVersion { found: 2, supported: 1, .. }))));
 }
