@@ -122,6 +122,21 @@ impl std::ops::DerefMut for AlignedBuffer {
     }
 }
 
+// SAFETY: the memory stays where it is while the buffer is owned, moved or not, and all of `len` is initialised.
+unsafe impl tokio_uring::buf::IoBuf for AlignedBuffer {
+    fn stable_ptr(&self) -> *const u8 {
+        self.pointer.as_ptr()
+    }
+
+    fn bytes_init(&self) -> usize {
+        self.len
+    }
+
+    fn bytes_total(&self) -> usize {
+        self.capacity
+    }
+}
+
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
         // SAFETY: allocated in with_capacity with this very layout.

@@ -29,6 +29,8 @@ pub struct ThreadsDisk {
     files: RwLock<HashMap<FileId, Arc<OpenFile>>>,
     next_id: AtomicU64,
     metrics: Arc<DiskMetrics>,
+    /// The directory's lock, if this disk was opened with one.
+    _lock: Option<File>,
 }
 
 /// An open file: one descriptor for reads and metadata, one for direct writes (opened on the first).
@@ -39,8 +41,13 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
+    /// The descriptor for reads and metadata.
+    pub(crate) fn reading(&self) -> &File {
+        &self.buffered
+    }
+
     /// The descriptor for aligned writes: direct where that is possible.
-    fn writing(&self) -> &File {
+    pub(crate) fn writing(&self) -> &File {
         self.direct.get_or_init(|| self.reopen_direct()).as_ref().unwrap_or(&self.buffered)
     }
 
@@ -91,7 +98,13 @@ impl ThreadsDisk {
             files: RwLock::new(HashMap::new()),
             next_id: AtomicU64::new(1),
             metrics: Arc::new(DiskMetrics::new()),
+            _lock: None,
         })
+    }
+
+    /// Keeps `lock` open as long as this disk lives.
+    pub(crate) fn hold(&mut self, lock: File) {
+        self._lock = Some(lock);
     }
 
     pub(crate) fn file(&self, id: FileId, doing: &'static str) -> Result<Arc<OpenFile>, DiskError> {
@@ -131,7 +144,7 @@ impl ThreadsDisk {
     }
 
     /// Counts a finished write and turns its result into ours.
-    fn wrote(&self, file: &OpenFile, bytes: usize, result: io::Result<()>) -> Result<(), DiskError> {
+    pub(crate) fn wrote(&self, file: &OpenFile, bytes: usize, result: io::Result<()>) -> Result<(), DiskError> {
         match result {
             Ok(()) => {
                 self.metrics.wrote(&file.name, bytes);
