@@ -1,0 +1,121 @@
+//! A block's index: its streams in order of labels, and where their page groups are.
+//!
+//! ```text
+//! index  := varint n, n page references, varint m, m streams
+//! stream := varint length, labels, dictionary place, varint g, g groups
+//! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes,
+//!           place of the columns, place of the filter
+//! place  := varint page, varint offset in it, varint length
+//! ```
+
+use crate::varint::{put, put_bytes, take, take_bytes, take_count, unzigzag, zigzag};
+use bramble_disk::segment::PageRef;
+use bramble_signal::{Labels, LabelsRef};
+
+/// A run of bytes in a page.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Place {
+    pub(crate) page: u32,
+    pub(crate) offset: u32,
+    pub(crate) bytes: u32,
+}
+
+impl Place {
+    fn put(self, out: &mut Vec<u8>) {
+        put(out, self.page.into());
+        put(out, self.offset.into());
+        put(out, self.bytes.into());
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Place> {
+        let mut next = || u32::try_from(take(input)?).ok();
+        Some(Place { page: next()?, offset: next()?, bytes: next()? })
+    }
+}
+
+/// One page group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupEntry {
+    pub(crate) min_time_ns: i64,
+    pub(crate) max_time_ns: i64,
+    pub(crate) entries: u64,
+    pub(crate) raw_bytes: u64,
+    pub(crate) columns: Place,
+    pub(crate) filter: Place,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamEntry {
+    pub(crate) labels: Labels,
+    pub(crate) dictionary: Place,
+    pub(crate) groups: Vec<GroupEntry>,
+}
+
+impl StreamEntry {
+    /// Appends the stream.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.labels.as_bytes());
+        self.dictionary.put(out);
+        put(out, self.groups.len() as u64);
+        for group in &self.groups {
+            put(out, zigzag(group.min_time_ns));
+            put(out, group.max_time_ns.wrapping_sub(group.min_time_ns) as u64);
+            put(out, group.entries);
+            put(out, group.raw_bytes);
+            group.columns.put(out);
+            group.filter.put(out);
+        }
+    }
+}
+
+/// What a reader wants of an index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) pages: Vec<PageRef>,
+    pub(crate) streams: Vec<StreamEntry>,
+}
+
+impl Index {
+    /// Reads an index and keeps the streams that `wanted` accepts, with their groups that meet
+    /// `start_ns..=last_ns`; streams without such groups are left out. `None` when it is damaged.
+    pub(crate) fn read(
+        mut input: &[u8],
+        (start_ns, last_ns): (i64, i64),
+        mut wanted: impl FnMut(LabelsRef<'_>) -> bool,
+    ) -> Option<Index> {
+        let input = &mut input;
+        let pages = take_count(input, input.len())?;
+        let pages: Option<Vec<PageRef>> = (0..pages).map(|_| PageRef::take(input)).collect();
+        let (pages, mut streams) = (pages?, Vec::new());
+        for _ in 0..take_count(input, input.len())? {
+            let labels = LabelsRef::parse(take_bytes(input)?)?;
+            let dictionary = Place::take(input)?;
+            let (count, keep) = (take_count(input, input.len())?, wanted(labels));
+            let mut groups = Vec::new();
+            for _ in 0..count {
+                let group = take_group(input)?;
+                if keep && group.min_time_ns <= last_ns && group.max_time_ns >= start_ns {
+                    groups.push(group);
+                }
+            }
+            if !groups.is_empty() {
+                streams.push(StreamEntry { labels: labels.to_labels(), dictionary, groups });
+            }
+        }
+        Some(Index { pages, streams })
+    }
+}
+
+fn take_group(input: &mut &[u8]) -> Option<GroupEntry> {
+    let min_time_ns = unzigzag(take(input)?);
+    let max_time_ns = min_time_ns.wrapping_add(take(input)? as i64);
+    Some(GroupEntry {
+        min_time_ns,
+        max_time_ns,
+        entries: take(input)?,
+        raw_bytes: take(input)?,
+        columns: Place::take(input)?,
+        filter: Place::take(input)?,
+    })
+}

@@ -1,0 +1,116 @@
+//! Blocks: one UTC day's entries in a segment. Content version 1; tables in docs/formats.md.
+
+pub(crate) mod index;
+pub(crate) mod writer;
+
+use crate::block::index::{Index, Place};
+use bramble_disk::segment::{PageRef, SegmentReader};
+use bramble_disk::{Disk, DiskError, Page, PageCache};
+use bramble_runtime::{Budget, Reservation};
+use bramble_signal::{LabelsRef, Signal};
+use bramble_storage::{BlockMeta, StoreError};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Version of what pages and footer mean.
+pub(crate) const CONTENT_VERSION: u16 = 1;
+/// What an open block holds: the reader with its name, header and handle.
+const OPEN_BLOCK_BYTES: usize = 1024;
+
+/// An open block.
+pub(crate) struct Block {
+    pub(crate) meta: BlockMeta,
+    reader: SegmentReader,
+    _space: Reservation,
+}
+
+impl Block {
+    /// Opens the segment of `meta`.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        cache: &Arc<PageCache>,
+        budget: &Budget,
+        meta: &BlockMeta,
+    ) -> Result<Block, StoreError> {
+        let damaged = |what: String| StoreError::Damaged { block: meta.id, what };
+        let reader = SegmentReader::open(disk.clone(), &meta.file_name(), cache.clone()).map_err(|error| match error {
+            error if error.is_damage() => damaged(error.to_string()),
+            error => store_error(error, meta),
+        })?;
+        let header = &reader.info().header;
+        if header.signal != Signal::Logs.code() || header.block != meta.id.0 {
+            return Err(damaged("the segment is of another block".to_owned()));
+        }
+        if header.content_version > CONTENT_VERSION {
+            return Err(damaged(format!("content version {} is newer than this Bramble reads", header.content_version)));
+        }
+        let mut space = budget.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
+        // A block that exists has to be served; the budget's owner sees when there are too many.
+        space.force_resize(OPEN_BLOCK_BYTES);
+        Ok(Block { meta: meta.clone(), reader, _space: space })
+    }
+
+    /// Blocks of a day's merge hold what came before all flushes that are not merged yet.
+    pub(crate) fn age(&self) -> (u64, u64) {
+        (self.meta.journal_from, self.meta.id.0)
+    }
+
+    /// The part of the index that matters.
+    pub(crate) fn index(
+        &self,
+        range: (i64, i64),
+        wanted: impl FnMut(LabelsRef<'_>) -> bool,
+    ) -> Result<Index, DiskError> {
+        let footer = self.reader.footer()?;
+        Index::read(&footer, range, wanted).ok_or_else(|| self.corrupt("index of streams is damaged"))
+    }
+
+    /// The bytes at `place`.
+    pub(crate) fn read(&self, pages: &[PageRef], place: Place) -> Result<Piece, DiskError> {
+        let page = pages.get(place.page as usize).ok_or_else(|| self.corrupt("reference to a page that is not there"))?;
+        let page = self.reader.page(*page)?;
+        let (start, bytes) = (place.offset as usize, place.bytes as usize);
+        let range = start..start.saturating_add(bytes);
+        if page.get(range.clone()).is_none() {
+            return Err(self.corrupt("reference past the end of a page"));
+        }
+        Ok(Piece { page, range })
+    }
+
+    /// Damage found in what the pages mean.
+    pub(crate) fn corrupt(&self, what: &'static str) -> DiskError {
+        DiskError::corrupt(&self.reader.info().name, 0, what)
+    }
+}
+
+/// A part of a page.
+pub(crate) struct Piece {
+    page: Page,
+    range: Range<usize>,
+}
+
+impl Piece {
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.page.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+/// What a disk's failure means to whoever drives the store.
+pub(crate) fn store_error(error: DiskError, meta: &BlockMeta) -> StoreError {
+    match error {
+        DiskError::PowerLost => StoreError::Stopped,
+        error if error.is_full() => StoreError::Full(error.to_string()),
+        error if error.is_damage() => StoreError::Damaged { block: meta.id, what: error.to_string() },
+        error => StoreError::Disk(error.to_string()),
+    }
+}
+
+/// [`store_error`] of a write.
+pub(crate) fn write_error(error: DiskError) -> StoreError {
+    match error {
+        DiskError::PowerLost => StoreError::Stopped,
+        error if error.is_full() => StoreError::Full(error.to_string()),
+        error => StoreError::Disk(error.to_string()),
+    }
+}

@@ -1,0 +1,377 @@
+//! Columns: integers, byte strings and dictionaries, each in the smallest of a few forms.
+//!
+//! ```text
+//! integers   := 0 varint value                          all the same
+//!             | 1 varint least, bits, packed bytes      frame of reference
+//!             | 2 varint length, pco bytes
+//! bytes      := 0 varint length, bytes | 1 varint length, varint stored, zstd bytes
+//! strings    := lengths as integers, bytes
+//! words      := 0 strings | 1 varint n, n strings, ids as integers
+//! ```
+//! How many values a column has is known to whoever reads it. Nothing here trusts a length: a column that
+//! cannot be is `None`.
+
+use crate::varint::{put, take, take_byte, take_bytes, take_count};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use pco::ChunkConfig;
+use std::cell::RefCell;
+use zstd::bulk::{Compressor, Decompressor};
+
+/// Largest decoded column in bytes; a longer claim is damage.
+const COLUMN_BYTES_MAX: usize = 64 << 20;
+/// Below this many integers pco's head costs more than it saves.
+const PCO_FROM: usize = 96;
+/// Below this many bytes zstd is not tried.
+const ZSTD_FROM: usize = 48;
+
+const CONSTANT: u8 = 0;
+const PACKED: u8 = 1;
+const PCO: u8 = 2;
+const RAW: u8 = 0;
+const ZSTD: u8 = 1;
+const PLAIN: u8 = 0;
+const DICTIONARY: u8 = 1;
+
+/// Writes columns. Keeps one compression context (1.3 MB at level 3).
+pub(crate) struct ColumnWriter {
+    compressor: Option<Compressor<'static>>,
+    scratch: Vec<u8>,
+    /// Whether columns are compressed one by one; off for tiny groups, whose page is compressed as a whole.
+    pub(crate) squeeze: bool,
+    config: ChunkConfig,
+}
+
+impl ColumnWriter {
+    /// A writer with zstd at `level`; without a context (no memory) columns are stored raw.
+    pub(crate) fn new(level: i32) -> Self {
+        ColumnWriter {
+            compressor: Compressor::new(level).ok(),
+            scratch: Vec::new(),
+            squeeze: true,
+            config: ChunkConfig::default().with_compression_level(6),
+        }
+    }
+
+    /// Appends integers.
+    pub(crate) fn integers(&mut self, values: &[u64], out: &mut Vec<u8>) {
+        let (Some(&least), Some(&most)) = (values.iter().min(), values.iter().max()) else { return };
+        if least == most {
+            out.push(CONSTANT);
+            put(out, least);
+            return;
+        }
+        let bits = 64 - (most - least).leading_zeros();
+        let packed_bytes = (values.len() * bits as usize).div_ceil(8) + 4;
+        if self.squeeze && values.len() >= PCO_FROM {
+            if let Ok(stored) = pco::standalone::simple_compress(values, &self.config) {
+                if stored.len() < packed_bytes {
+                    out.push(PCO);
+                    put(out, stored.len() as u64);
+                    out.extend_from_slice(&stored);
+                    return;
+                }
+            }
+        }
+        out.push(PACKED);
+        put(out, least);
+        out.push(bits as u8);
+        pack(values, least, bits, out);
+    }
+
+    /// Appends bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.squeeze && bytes.len() >= ZSTD_FROM {
+            if let Some(compressor) = &mut self.compressor {
+                self.scratch.clear();
+                self.scratch.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+                let stored = compressor.compress_to_buffer(bytes, &mut self.scratch);
+                if stored.is_ok_and(|n| n + 4 < bytes.len()) {
+                    out.push(ZSTD);
+                    put(out, bytes.len() as u64);
+                    put(out, self.scratch.len() as u64);
+                    out.extend_from_slice(&self.scratch);
+                    return;
+                }
+            }
+        }
+        out.push(RAW);
+        put(out, bytes.len() as u64);
+        out.extend_from_slice(bytes);
+    }
+
+    /// Appends byte strings.
+    pub(crate) fn strings<'a>(&mut self, items: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+        let (mut lengths, mut all) = (Vec::new(), Vec::new());
+        for item in items {
+            lengths.push(item.len() as u64);
+            all.extend_from_slice(item);
+        }
+        self.integers(&lengths, out);
+        self.bytes(&all, out);
+    }
+
+    /// Appends byte strings of which many are equal.
+    pub(crate) fn words(&mut self, items: &[&[u8]], out: &mut Vec<u8>) {
+        let mut known: HashMap<&[u8], u64, FixedState> = HashMap::default();
+        let (mut distinct, mut ids) = (Vec::new(), Vec::with_capacity(items.len()));
+        for item in items {
+            let id = *known.entry(item).or_insert_with(|| {
+                distinct.push(*item);
+                distinct.len() as u64 - 1
+            });
+            ids.push(id);
+        }
+        if distinct.len() * 2 > items.len() && items.len() > 1 {
+            out.push(PLAIN);
+            self.strings(items.iter().copied(), out);
+            return;
+        }
+        out.push(DICTIONARY);
+        put(out, distinct.len() as u64);
+        self.strings(distinct.iter().copied(), out);
+        self.integers(&ids, out);
+    }
+}
+
+fn pack(values: &[u64], least: u64, bits: u32, out: &mut Vec<u8>) {
+    let (mut pending, mut held) = (0u128, 0u32);
+    for value in values {
+        pending |= u128::from(value - least) << held;
+        held += bits;
+        while held >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            held -= 8;
+        }
+    }
+    if held > 0 {
+        out.push(pending as u8);
+    }
+}
+
+fn unpack(bytes: &[u8], count: usize, least: u64, bits: u32) -> Vec<u64> {
+    let mask = if bits == 64 { u64::MAX } else { (1u64 << bits) - 1 };
+    let (mut pending, mut held, mut bytes) = (0u128, 0u32, bytes.iter());
+    let mut out = Vec::with_capacity(count);
+    while out.len() < count {
+        while held < bits {
+            pending |= u128::from(*bytes.next().unwrap_or(&0)) << held;
+            held += 8;
+        }
+        out.push(least.wrapping_add(pending as u64 & mask));
+        pending >>= bits;
+        held -= bits;
+    }
+    out
+}
+
+/// Integers as read: a constant stays one.
+#[derive(Debug)]
+pub(crate) enum Integers {
+    /// All the same.
+    Constant(u64),
+    /// One by one.
+    Each(Vec<u64>),
+}
+
+impl Integers {
+    /// Value `at`; zero past the end.
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> u64 {
+        match self {
+            Integers::Constant(value) => *value,
+            Integers::Each(values) => values.get(at).copied().unwrap_or(0),
+        }
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Integers::Constant(_) => 0,
+            Integers::Each(values) => values.capacity() * 8,
+        }
+    }
+
+    /// The largest of `count` values.
+    pub(crate) fn max(&self) -> u64 {
+        match self {
+            Integers::Constant(value) => *value,
+            Integers::Each(values) => values.iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
+/// Reads `count` integers.
+pub(crate) fn take_integers(input: &mut &[u8], count: usize) -> Option<Integers> {
+    if count == 0 {
+        return Some(Integers::Constant(0));
+    }
+    if count > COLUMN_BYTES_MAX / 8 {
+        return None;
+    }
+    match take_byte(input)? {
+        CONSTANT => Some(Integers::Constant(take(input)?)),
+        PACKED => {
+            let least = take(input)?;
+            let bits = u32::from(take_byte(input)?);
+            if !(1..=64).contains(&bits) {
+                return None;
+            }
+            let (packed, rest) = input.split_at_checked((count * bits as usize).div_ceil(8))?;
+            *input = rest;
+            Some(Integers::Each(unpack(packed, count, least, bits)))
+        }
+        PCO => {
+            let stored = take_bytes(input)?;
+            let mut values = vec![0u64; count];
+            let progress = pco::standalone::simple_decompress_into(stored, &mut values).ok()?;
+            (progress.n_processed == count).then_some(Integers::Each(values))
+        }
+        _ => None,
+    }
+}
+
+thread_local! {
+    /// One decompression context (about 160 KB) per thread that reads columns.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Decompresses `stored` to exactly `length` bytes.
+fn decompress(stored: &[u8], length: usize) -> Option<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(Decompressor::new().ok()?),
+        };
+        let mut out = Vec::with_capacity(length);
+        decompressor.decompress_to_buffer(stored, &mut out).ok()?;
+        (out.len() == length).then_some(out)
+    })
+}
+
+/// Reads bytes.
+pub(crate) fn take_column_bytes(input: &mut &[u8]) -> Option<Vec<u8>> {
+    let kind = take_byte(input)?;
+    let length = take_count(input, COLUMN_BYTES_MAX)?;
+    match kind {
+        RAW => {
+            let (bytes, rest) = input.split_at_checked(length)?;
+            *input = rest;
+            Some(bytes.to_vec())
+        }
+        ZSTD => decompress(take_bytes(input)?, length),
+        _ => None,
+    }
+}
+
+/// Byte strings as read.
+#[derive(Default, Debug)]
+pub(crate) struct Strings {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Strings {
+    /// String `at`; empty past the end.
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> &[u8] {
+        let end = self.ends.get(at).copied().unwrap_or(0) as usize;
+        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or(0) as usize };
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * 4
+    }
+}
+
+/// Reads `count` byte strings.
+pub(crate) fn take_strings(input: &mut &[u8], count: usize) -> Option<Strings> {
+    let lengths = take_integers(input, count)?;
+    let bytes = take_column_bytes(input)?;
+    let mut ends = Vec::with_capacity(count);
+    let mut end = 0u64;
+    for at in 0..count {
+        end = end.checked_add(lengths.get(at))?;
+        ends.push(u32::try_from(end).ok()?);
+    }
+    (end == bytes.len() as u64).then_some(Strings { bytes, ends })
+}
+
+/// Byte strings of which many are equal, as read.
+#[derive(Debug)]
+pub(crate) struct Words {
+    strings: Strings,
+    /// Which string each value is; `None`: the value's own.
+    ids: Option<Integers>,
+}
+
+impl Words {
+    /// Value `at`; empty past the end.
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> &[u8] {
+        match &self.ids {
+            Some(ids) => self.strings.get(ids.get(at) as usize),
+            None => self.strings.get(at),
+        }
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.strings.memory_bytes() + self.ids.as_ref().map_or(0, Integers::memory_bytes)
+    }
+}
+
+/// Reads `count` words.
+pub(crate) fn take_words(input: &mut &[u8], count: usize) -> Option<Words> {
+    match take_byte(input)? {
+        PLAIN => Some(Words { strings: take_strings(input, count)?, ids: None }),
+        DICTIONARY => {
+            let distinct = take_count(input, count.max(1))?;
+            let strings = take_strings(input, distinct)?;
+            let ids = take_integers(input, count)?;
+            (count == 0 || ids.max() < distinct as u64).then_some(Words { strings, ids: Some(ids) })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn integers_come_back(values in prop::collection::vec(prop_oneof![any::<u64>(), 0u64..9, Just(u64::MAX)], 0..300), squeeze: bool) {
+            let mut writer = ColumnWriter::new(3);
+            writer.squeeze = squeeze;
+            let mut out = Vec::new();
+            writer.integers(&values, &mut out);
+            let mut input = out.as_slice();
+            let read = take_integers(&mut input, values.len()).unwrap();
+            prop_assert!(input.is_empty());
+            prop_assert!(values.iter().enumerate().all(|(i, v)| read.get(i) == *v));
+        }
+
+        #[test]
+        fn words_come_back(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3), 0..200)) {
+            let items: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+            let mut out = Vec::new();
+            ColumnWriter::new(3).words(&items, &mut out);
+            let mut input = out.as_slice();
+            let read = take_words(&mut input, items.len()).unwrap();
+            prop_assert!(input.is_empty());
+            prop_assert!(items.iter().enumerate().all(|(i, v)| read.get(i) == *v));
+        }
+
+        #[test]
+        fn damage_is_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), count in 0usize..200) {
+            let _ = take_integers(&mut bytes.as_slice(), count);
+            let _ = take_words(&mut bytes.as_slice(), count);
+            let _ = take_column_bytes(&mut bytes.as_slice());
+        }
+    }
+}

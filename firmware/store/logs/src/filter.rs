@@ -1,0 +1,200 @@
+//! A filter over the long ids of a page group: 16 and more letters and digits with a digit among them, and UUIDs.
+//! They are what people paste into a search, and what templates cannot answer for.
+//!
+//! ```text
+//! filter := varint longest run, varint n, n × 8 bytes of hash          few ids
+//!         | varint longest run, 0, descriptor, fingerprints            binary fuse, 8 bits
+//! ```
+
+use crate::template::is_uuid;
+use crate::varint::{put, take, take_count};
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
+use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
+
+/// Shortest run that is an id, in bytes.
+const ID_BYTES_MIN: usize = 16;
+/// Up to this many ids are kept as hashes.
+const LISTED_MAX: usize = 24;
+const UUID_BYTES: usize = 36;
+/// Hashes are on disk: seed and function are part of the format.
+const SEED: u64 = 0x6272_616d_626c_6531;
+
+fn hash(id: &[u8]) -> u64 {
+    // Eight bytes at a time: a fixed function of ours, since a library's hasher may change between versions.
+    let mut state = SEED ^ (id.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for chunk in id.chunks(8) {
+        let mut eight = [0u8; 8];
+        eight[..chunk.len()].copy_from_slice(chunk);
+        let product = u128::from(state ^ u64::from_le_bytes(eight)) * u128::from(0xA076_1D64_78BD_642F_u64);
+        state = (product as u64) ^ ((product >> 64) as u64) ^ 0xE703_7ED1_A0B4_28DB;
+    }
+    state ^ (state >> 29)
+}
+
+/// Calls `found(start, end, is_uuid)` for every id of `text`.
+fn ids(text: &[u8], mut found: impl FnMut(usize, usize, bool)) {
+    let (mut start, mut digits) = (0, 0usize);
+    for (at, &byte) in text.iter().chain(std::iter::once(&b' ')).enumerate() {
+        if byte.is_ascii_alphanumeric() {
+            digits += usize::from(byte.is_ascii_digit());
+            continue;
+        }
+        if at - start >= ID_BYTES_MIN && digits > 0 {
+            found(start, at, false);
+        }
+        // Wherever its first hyphen is, whatever surrounds it.
+        if byte == b'-' && at >= 8 && is_uuid(text, at - 8) {
+            found(at - 8, at - 8 + UUID_BYTES, true);
+        }
+        (start, digits) = (at + 1, 0);
+    }
+}
+
+/// Gathers the ids of a group.
+#[derive(Default)]
+pub(crate) struct FilterBuilder {
+    hashes: Vec<u64>,
+    longest: usize,
+}
+
+impl FilterBuilder {
+    /// Adds a line.
+    pub(crate) fn add(&mut self, line: &[u8]) {
+        ids(line, |start, end, uuid| {
+            self.hashes.push(hash(&line[start..end]));
+            if !uuid {
+                self.longest = self.longest.max(end - start);
+            }
+        });
+    }
+
+    /// Appends the filter and starts anew.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        self.hashes.sort_unstable();
+        self.hashes.dedup();
+        put(out, self.longest as u64);
+        let fuse = if self.hashes.len() > LISTED_MAX { BinaryFuse8::try_from(&self.hashes).ok() } else { None };
+        match fuse {
+            Some(fuse) => {
+                put(out, 0);
+                let mut descriptor = vec![0; BinaryFuse8::DESCRIPTOR_LEN];
+                fuse.dma_copy_descriptor_to(&mut descriptor);
+                out.extend_from_slice(&descriptor);
+                out.extend_from_slice(fuse.dma_fingerprints());
+            }
+            None => {
+                // One more than there are, so that zero means the other form.
+                put(out, self.hashes.len() as u64 + 1);
+                out.extend(self.hashes.iter().flat_map(|h| h.to_le_bytes()));
+            }
+        }
+        self.hashes.clear();
+        self.longest = 0;
+    }
+}
+
+/// A text that must be in a line, as far as filters can answer for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Needle {
+    hashes: Vec<(u64, usize)>,
+}
+
+impl Needle {
+    /// What filters can say of `text`; `None` when it has no id.
+    pub(crate) fn new(text: &[u8]) -> Option<Needle> {
+        let mut hashes = Vec::new();
+        ids(text, |start, end, uuid| {
+            // At an end of the text the line's own run may go on.
+            let whole = uuid || (start > 0 && end < text.len());
+            hashes.push((hash(&text[start..end]), if whole { usize::MAX } else { end - start }));
+        });
+        (!hashes.is_empty()).then_some(Needle { hashes })
+    }
+
+    /// Whether a line of the group whose filter this is may contain the text. A damaged filter says yes.
+    pub(crate) fn may_be_in(&self, filter: &[u8]) -> bool {
+        may_be_in(&self.hashes, filter).unwrap_or(true)
+    }
+}
+
+fn may_be_in(wanted: &[(u64, usize)], mut filter: &[u8]) -> Option<bool> {
+    let longest = take_count(&mut filter, 1 << 30)?;
+    let listed = take(&mut filter)?;
+    // A run that could be part of a longer one is not in the filter by itself.
+    let mut certain = wanted.iter().filter(|(_, whole_from)| *whole_from >= longest).map(|(hash, _)| *hash);
+    if listed > 0 {
+        let hashes: Vec<u64> = filter.chunks_exact(8).filter_map(|c| c.try_into().ok().map(u64::from_le_bytes)).collect();
+        return (hashes.len() as u64 + 1 == listed).then(|| certain.all(|hash| hashes.binary_search(&hash).is_ok()));
+    }
+    let (descriptor, fingerprints) = filter.split_at_checked(BinaryFuse8::DESCRIPTOR_LEN)?;
+    if !sane(descriptor, fingerprints.len()) {
+        return None;
+    }
+    let fuse = BinaryFuse8Ref::from_dma(descriptor, fingerprints);
+    Some(certain.all(|hash| fuse.contains(&hash)))
+}
+
+/// Whether every index that the descriptor can produce is below `fingerprints`: seed, segment length, its mask,
+/// length of all segments but the last two.
+fn sane(descriptor: &[u8], fingerprints: usize) -> bool {
+    let word = |at: usize| {
+        descriptor.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(u64::MAX, |b| u64::from(u32::from_le_bytes(b)))
+    };
+    let (length, mask, count_length) = (word(8), word(12), word(16));
+    length.is_power_of_two() && mask == length - 1 && count_length + 2 * length <= fingerprints as u64
+}
+
+/// A hash of this process only, for dictionaries and deduplication.
+pub(crate) fn local_hash(bytes: &[u8], seed: u64) -> u64 {
+    FixedState::with_seed(seed).hash_one(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn filter_of(lines: &[Vec<u8>]) -> Vec<u8> {
+        let mut builder = FilterBuilder::default();
+        lines.iter().for_each(|line| builder.add(line));
+        let mut out = Vec::new();
+        builder.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn absent_ids_are_skipped_and_present_ones_found() {
+        let id = |n: u64| format!("{:032x}", u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
+        for count in [3, 3000] {
+            let lines: Vec<Vec<u8>> = (1..=count).map(|n| format!(r#"{{"trace_id":"{}"}}"#, id(n)).into_bytes()).collect();
+            let filter = filter_of(&lines);
+            let skipped = (1..=count).filter(|n| !Needle::new(id(n + count).as_bytes()).unwrap().may_be_in(&filter)).count();
+            assert!(skipped as u64 >= count * 98 / 100, "{skipped} of {count}");
+            assert!((1..=count).all(|n| Needle::new(id(n).as_bytes()).unwrap().may_be_in(&filter)));
+        }
+        assert!(Needle::new(b"error").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_a_line_is_ever_missed(
+            lines in prop::collection::vec("[a-f0-9]{0,40}[ -]?(f81d4fae-7dec-11d0-a765-00a0c91e6bf6)?[a-f0-9]{0,20}", 1..40),
+            from in 0usize..60, len in 0usize..60, which in 0usize..40
+        ) {
+            let lines: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
+            let filter = filter_of(&lines);
+            let line = &lines[which % lines.len()];
+            let from = from.min(line.len());
+            let needle = &line[from..(from + len).min(line.len())];
+            if let Some(needle) = Needle::new(needle) {
+                prop_assert!(needle.may_be_in(&filter));
+            }
+        }
+
+        #[test]
+        fn damage_is_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            Needle::new(b"0123456789abcdef0").unwrap().may_be_in(&bytes);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A page group: up to some hundred KiB of one stream's entries, sorted by time, column by column.
+//!
+//! ```text
+//! group      := varint entries, varint length of timestamps, varint length of lines, timestamps, lines, metadata
+//! timestamps := zigzag varint first, differences as integers
+//! ```
+
+use crate::columns::{ColumnWriter, take_integers};
+use crate::dictionary::{Dictionary, DictionaryWriter};
+use crate::lines::{LineEncoder, Lines};
+use crate::metadata::{self, Metadata};
+use crate::rows::Rows;
+use crate::varint::{put, take, take_count, unzigzag, zigzag};
+use std::sync::Arc;
+
+/// A group is closed at this many raw bytes (lines and metadata). Larger ones compress a little better and cost
+/// every reader of their stream that much memory.
+pub(crate) const GROUP_RAW_BYTES: usize = 512 << 10;
+/// A group is closed at this many entries.
+pub(crate) const GROUP_ENTRIES: usize = 16 << 10;
+/// Most entries that a group on disk may claim: one push may end a little above the limit.
+const ENTRIES_MAX: usize = 1 << 20;
+
+/// Encodes groups; keeps its working memory.
+pub(crate) struct GroupEncoder {
+    /// The column writer.
+    pub(crate) columns: ColumnWriter,
+    lines: LineEncoder,
+}
+
+/// What a group's columns take, in bytes: for measuring.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ColumnBytes {
+    /// Timestamps.
+    pub timestamps: usize,
+    /// Lines.
+    pub lines: usize,
+    /// Structured metadata.
+    pub metadata: usize,
+}
+
+impl GroupEncoder {
+    /// An encoder whose columns are compressed by zstd-3 where no typed form fits.
+    pub(crate) fn new() -> Self {
+        GroupEncoder { columns: ColumnWriter::new(3), lines: LineEncoder::default() }
+    }
+
+    /// Appends the group of `rows`, which are sorted by time and not empty.
+    pub(crate) fn write(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter, out: &mut Vec<u8>) -> ColumnBytes {
+        let (mut timestamps, mut lines) = (Vec::new(), Vec::new());
+        let all = rows.timestamps_ns();
+        put(&mut timestamps, zigzag(all.first().copied().unwrap_or(0)));
+        let steps: Vec<u64> = all.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as u64).collect();
+        self.columns.integers(&steps, &mut timestamps);
+        self.lines.write(rows, dictionary, &mut self.columns, &mut lines);
+        put(out, rows.len() as u64);
+        put(out, timestamps.len() as u64);
+        put(out, lines.len() as u64);
+        out.extend_from_slice(&timestamps);
+        out.extend_from_slice(&lines);
+        let before = out.len();
+        metadata::write(rows, &self.lines, &mut self.columns, out);
+        ColumnBytes { timestamps: timestamps.len(), lines: lines.len(), metadata: out.len() - before }
+    }
+}
+
+/// A group, decompressed but with lines not rebuilt.
+#[derive(Debug)]
+pub(crate) struct Group {
+    timestamps_ns: Vec<i64>,
+    lines: Lines,
+    metadata: Metadata,
+    dictionary: Arc<Dictionary>,
+}
+
+impl Group {
+    /// Reads a group; `None` when it is damaged.
+    pub(crate) fn read(mut input: &[u8], dictionary: &Arc<Dictionary>) -> Option<Group> {
+        let count = take_count(&mut input, ENTRIES_MAX)?;
+        let timestamps_bytes = take_count(&mut input, usize::MAX)?;
+        let lines_bytes = take_count(&mut input, usize::MAX)?;
+        let (mut timestamps, rest) = input.split_at_checked(timestamps_bytes)?;
+        let (lines, metadata) = rest.split_at_checked(lines_bytes)?;
+        let first = unzigzag(take(&mut timestamps)?);
+        let steps = take_integers(&mut timestamps, count.checked_sub(1)?)?;
+        let mut timestamps_ns = Vec::with_capacity(count);
+        timestamps_ns.push(first);
+        let mut last = first;
+        for at in 0..count - 1 {
+            last = last.wrapping_add(steps.get(at) as i64);
+            timestamps_ns.push(last);
+        }
+        if !timestamps_ns.is_sorted() {
+            return None;
+        }
+        let lines = Lines::read(lines, count, dictionary)?;
+        let metadata = Metadata::read(metadata, count)?;
+        Some(Group { timestamps_ns, lines, metadata, dictionary: dictionary.clone() })
+    }
+
+    /// Ascending timestamps.
+    pub(crate) fn timestamps_ns(&self) -> &[i64] {
+        &self.timestamps_ns
+    }
+
+    /// Appends line `at`.
+    pub(crate) fn put_line(&self, at: usize, out: &mut Vec<u8>) {
+        if let Some(&timestamp_ns) = self.timestamps_ns.get(at) {
+            self.lines.put(at, timestamp_ns, &self.dictionary, out);
+        }
+    }
+
+    /// Appends the encoded metadata of entry `at`.
+    pub(crate) fn put_metadata(&self, at: usize, out: &mut Vec<u8>) {
+        if let Some(&timestamp_ns) = self.timestamps_ns.get(at) {
+            self.metadata.put(at, timestamp_ns, &self.lines, &self.dictionary, out);
+        }
+    }
+
+    /// The dictionary id of line `at`'s template; `None` for text.
+    pub(crate) fn template_id(&self, at: usize) -> Option<usize> {
+        self.lines.template_id(at)
+    }
+
+    /// The stream's templates.
+    pub(crate) fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
+    }
+
+    /// Memory held, about, in bytes; without the dictionary.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.timestamps_ns.capacity() * 8 + self.lines.memory_bytes() + self.metadata.memory_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(rows: &Rows, squeeze: bool) {
+        let mut encoder = GroupEncoder::new();
+        encoder.columns.squeeze = squeeze;
+        let (mut dictionary, mut out, mut stored) = (DictionaryWriter::default(), Vec::new(), Vec::new());
+        encoder.write(rows, &mut dictionary, &mut out);
+        dictionary.write(&mut encoder.columns, &mut stored);
+        let group = Group::read(&out, &Arc::new(Dictionary::read(&stored).unwrap())).unwrap();
+        assert_eq!(group.timestamps_ns(), rows.timestamps_ns());
+        let mut bytes = Vec::new();
+        for at in 0..rows.len() {
+            bytes.clear();
+            group.put_line(at, &mut bytes);
+            assert_eq!(bytes, rows.line(at), "line {at}: {}", String::from_utf8_lossy(rows.line(at)));
+            bytes.clear();
+            group.put_metadata(at, &mut bytes);
+            assert_eq!(bytes, rows.metadata(at), "metadata {at}");
+        }
+    }
+
+    fn adversarial() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            "[0-9a-fA-F:.TZ -]{0,40}".prop_map(String::into_bytes),
+            "(0{0,3}[0-9]{1,20}[ ,a-z:])*".prop_map(String::into_bytes),
+            r#"\{"a":"[a-z\\"]{0,6}","id":"[0-9a-f]{16}","t":"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{0,10})?Z"\}"#
+                .prop_map(String::into_bytes),
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}[a-z]?".prop_map(String::into_bytes),
+            "(tick|tock) [0-2][0-9]:[0-5][0-9]:[0-5][0-9] 0?[0-9]{1,3}ms".prop_map(String::into_bytes),
+        ]
+    }
+
+    fn metadata() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::btree_map("[ab]", "[0-9a-f]{8}|x?", 0..3).prop_map(|pairs| {
+            let mut out = Vec::new();
+            encode_pairs(&pairs, &mut out);
+            out
+        })
+    }
+
+    fn encode_pairs(pairs: &std::collections::BTreeMap<String, String>, out: &mut Vec<u8>) {
+        bramble_signal::labels::encode_sorted(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())), out);
+    }
+
+    proptest! {
+        #[test]
+        fn any_rows_come_back(
+            entries in prop::collection::vec((any::<i64>(), adversarial(), metadata()), 1..80),
+            repeat in 1usize..40, squeeze: bool
+        ) {
+            let mut rows = Rows::default();
+            for (timestamp_ns, line, metadata) in entries.iter().cycle().take(entries.len() * repeat) {
+                rows.push(*timestamp_ns, line, metadata);
+            }
+            round_trip(&rows.sorted(), squeeze);
+        }
+
+        #[test]
+        fn damage_is_no_panic(at in 0usize..2000, with: u8) {
+            let mut rows = Rows::default();
+            for n in 0..60 {
+                rows.push(n, format!("job {n} took {}ms in {:08x}", n * 7, n * 12345).as_bytes(), b"\x01a\x011");
+            }
+            let mut encoder = GroupEncoder::new();
+            let (mut dictionary, mut out, mut stored) = (DictionaryWriter::default(), Vec::new(), Vec::new());
+            encoder.write(&rows, &mut dictionary, &mut out);
+            dictionary.write(&mut encoder.columns, &mut stored);
+            let dictionary = Arc::new(Dictionary::read(&stored).unwrap());
+            let at = at % out.len();
+            out[at] = with;
+            let mut bytes = Vec::new();
+            if let Some(group) = Group::read(&out, &dictionary) {
+                for at in 0..group.timestamps_ns().len() {
+                    group.put_line(at, &mut bytes);
+                    group.put_metadata(at, &mut bytes);
+                }
+            }
+            let at = at % stored.len();
+            stored[at] = with;
+            let _ = Dictionary::read(&stored);
+        }
+    }
+
+    #[test]
+    fn long_and_odd_lines_come_back() {
+        let mut rows = Rows::default();
+        rows.push(i64::MIN, &vec![b'x'; 256 << 10], b"");
+        rows.push(0, b"", b"");
+        rows.push(1, &(0..=255).collect::<Vec<u8>>(), b"");
+        rows.push(i64::MAX, &[0; 300], b"");
+        round_trip(&rows, true);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the log store takes, and the memory it may use.
+
+use bramble_runtime::Budget;
+
+/// The budgets that the log store spends from.
+#[derive(Clone, Debug)]
+pub struct LogBudgets {
+    /// Entries not yet in a block.
+    pub head: Budget,
+    /// Working memory of flush and merge.
+    pub merge: Budget,
+    /// Open blocks.
+    pub index: Budget,
+}
+
+/// What the log store takes. What is outside is rejected for good, with a reason.
+#[derive(Clone, Debug)]
+pub struct LogLimits {
+    /// Most streams in one head; entries of further streams are rejected until the next flush.
+    pub streams_max: usize,
+    /// Longest line, in bytes, and longest metadata of one entry.
+    pub line_bytes_max: usize,
+    /// Most labels of a stream.
+    pub labels_max: usize,
+    /// How old an entry may be, in milliseconds; `None`: any age.
+    pub max_age_ms: Option<i64>,
+    /// How far ahead of the clock an entry may be, in milliseconds; `None`: any distance.
+    pub future_ms: Option<i64>,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        LogLimits {
+            streams_max: 20_000,
+            line_bytes_max: 256 << 10,
+            labels_max: 64,
+            max_age_ms: None,
+            future_ms: Some(600_000),
+        }
+    }
+}
+
+/// The store's own counters.
+pub(crate) struct Metrics {
+    pub(crate) streams: prometheus::IntGauge,
+    pub(crate) head_bytes: prometheus::IntGauge,
+    pub(crate) damaged_pages: prometheus::IntCounter,
+    pub(crate) filtered_groups: prometheus::IntCounter,
+}
+
+impl Metrics {
+    /// Registers the counters; a name that is taken already (a second store on one registry) is left alone.
+    pub(crate) fn register(registry: &prometheus::Registry) -> Result<Metrics, prometheus::Error> {
+        use prometheus::{IntCounter, IntGauge};
+        let metrics = Metrics {
+            streams: IntGauge::new("bramble_log_head_streams", "Log streams in the head.")?,
+            head_bytes: IntGauge::new("bramble_log_head_bytes", "Bytes of log entries in the head.")?,
+            damaged_pages: IntCounter::new(
+                "bramble_log_damaged_pages_total",
+                "Pages of log blocks that could not be read and were left out of an answer.",
+            )?,
+            filtered_groups: IntCounter::new(
+                "bramble_log_filtered_groups_total",
+                "Page groups of log blocks that a query did not read because their id filter ruled them out.",
+            )?,
+        };
+        for gauge in [&metrics.streams, &metrics.head_bytes] {
+            _ = registry.register(Box::new(gauge.clone()));
+        }
+        for counter in [&metrics.damaged_pages, &metrics.filtered_groups] {
+            _ = registry.register(Box::new(counter.clone()));
+        }
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,176 @@
+//! The reading side: one snapshot of heads and blocks, answered some thousand rows at a time.
+
+use crate::gather::{Gather, Source, Stop, accepts};
+use crate::head::{Generation, StreamHead};
+use crate::predicate::Selection;
+use crate::rows::Rows;
+use crate::store::LogStore;
+use bramble_signal::{Labels, LabelsRef, Matcher};
+use bramble_storage::{LogCursor, LogRows, LogSelect, LogSource, QueryContext, ReadError};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::collections::BTreeSet;
+
+/// A batch is closed at this many rows or bytes.
+const BATCH_ROWS: usize = 4096;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Ages of heads: after all blocks.
+const FROZEN_AGE: u64 = u64::MAX - 1;
+const ACTIVE_AGE: u64 = u64::MAX;
+
+pub(crate) fn read_error(stop: Stop) -> ReadError {
+    match stop {
+        Stop::Read(error) => error,
+        Stop::Disk(error) => ReadError::Storage(error.to_string()),
+    }
+}
+
+/// Adds a generation's streams that `wanted` accepts.
+fn add_generation(
+    gather: &mut Gather<'_>,
+    generation: &Generation,
+    age: u64,
+    wanted: impl Fn(LabelsRef<'_>) -> bool,
+) {
+    for stream in generation.streams.iter().filter(|s| wanted(s.labels.as_ref())) {
+        add_head_stream(gather, stream, age);
+    }
+}
+
+/// Adds one stream of a generation.
+pub(crate) fn add_head_stream(gather: &mut Gather<'_>, stream: &StreamHead, age: u64) {
+    for (at, chunk) in stream.chunks.iter().enumerate() {
+        let times = (chunk.min_time_ns, chunk.max_time_ns);
+        gather.add(&stream.labels, times, (age, 0, at as u64), Source::Head(chunk.clone()));
+    }
+    if let Some(times) = time_range(&stream.open) {
+        if gather.meets(times) {
+            gather.add(&stream.labels, times, (age, 1, 0), Source::Rows(stream.open.sorted()));
+        }
+    }
+}
+
+fn time_range(rows: &Rows) -> Option<(i64, i64)> {
+    let times = rows.timestamps_ns();
+    Some((*times.iter().min()?, *times.iter().max()?))
+}
+
+struct Answer<'a> {
+    gather: Gather<'a>,
+    rows: Rows,
+    /// Stream of each row.
+    streams: Vec<u32>,
+    finished: bool,
+}
+
+impl LogCursor for Answer<'_> {
+    fn next(&mut self, out: &mut LogRows) -> Result<bool, ReadError> {
+        out.clear();
+        self.rows.clear();
+        self.streams.clear();
+        let mut known: HashMap<Labels, u32, FixedState> = HashMap::default();
+        let mut labels: Vec<Labels> = Vec::new();
+        while !self.finished && self.rows.len() < BATCH_ROWS && self.rows.raw_bytes() < BATCH_BYTES {
+            match self.gather.advance() {
+                Ok(true) => {
+                    let of = self.gather.labels();
+                    let stream = *known.entry_ref(of).or_insert_with(|| {
+                        labels.push(of.clone());
+                        labels.len() as u32 - 1
+                    });
+                    let entry = self.gather.entry();
+                    self.rows.push(entry.timestamp_ns, entry.line, entry.metadata.as_bytes());
+                    self.streams.push(stream);
+                }
+                Ok(false) => self.finished = true,
+                Err(stop) => {
+                    self.finished = true;
+                    return Err(read_error(stop));
+                }
+            }
+        }
+        self.hand_over(&labels, out);
+        Ok(!self.rows.is_empty())
+    }
+}
+
+impl Answer<'_> {
+    /// A batch keeps a stream's entries together, so rows are dealt out stream by stream.
+    fn hand_over(&self, labels: &[Labels], out: &mut LogRows) {
+        let mut of_stream: Vec<Vec<u32>> = vec![Vec::new(); labels.len()];
+        for (row, &stream) in self.streams.iter().enumerate() {
+            let rows = &mut of_stream[stream as usize];
+            out.order.push((stream, rows.len() as u32));
+            rows.push(row as u32);
+        }
+        for (labels, rows) in labels.iter().zip(&of_stream) {
+            out.batch.start_stream_encoded(labels.as_ref());
+            for &row in rows {
+                let entry = self.rows.entry(row as usize);
+                out.batch.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
+            }
+        }
+    }
+}
+
+impl LogSource for LogStore {
+    fn select<'a>(
+        &'a self,
+        select: &LogSelect<'_>,
+        context: &'a QueryContext,
+    ) -> Result<Box<dyn LogCursor + 'a>, ReadError> {
+        context.check()?;
+        let selection = Selection::new(select.start_ns, select.end_ns, select.direction, select.lines);
+        let mut gather = Gather::new(selection, select.matchers, Some(context), &self.metrics);
+        let wanted = |labels: LabelsRef<'_>| accepts(labels, select.matchers);
+        // One read lock: heads and blocks are of one moment.
+        let state = self.state.read();
+        add_generation(&mut gather, &state.active, ACTIVE_AGE, wanted);
+        let (frozen, blocks) = (state.frozen.clone(), state.blocks.clone());
+        drop(state);
+        if let Some(frozen) = frozen {
+            add_generation(&mut gather, &frozen, FROZEN_AGE, wanted);
+        }
+        blocks.iter().for_each(|block| gather.add_block(block));
+        Ok(Box::new(Answer { gather, rows: Rows::default(), streams: Vec::new(), finished: false }))
+    }
+
+    fn streams(
+        &self,
+        matchers: &[Matcher],
+        start_ns: i64,
+        end_ns: i64,
+        context: &QueryContext,
+    ) -> Result<Vec<Labels>, ReadError> {
+        let Some(last_ns) = end_ns.checked_sub(1).filter(|&last| last >= start_ns) else { return Ok(Vec::new()) };
+        let mut found = BTreeSet::new();
+        let meets = |(min, max): (i64, i64)| min <= last_ns && max >= start_ns;
+        let mut add = |generation: &Generation| {
+            for stream in generation.streams.iter().filter(|s| accepts(s.labels.as_ref(), matchers)) {
+                let in_chunk = stream.chunks.iter().any(|c| meets((c.min_time_ns, c.max_time_ns)));
+                if in_chunk || time_range(&stream.open).is_some_and(meets) {
+                    found.insert(stream.labels.clone());
+                }
+            }
+        };
+        let state = self.state.read();
+        add(&state.active);
+        let (frozen, blocks) = (state.frozen.clone(), state.blocks.clone());
+        drop(state);
+        if let Some(frozen) = frozen {
+            add(&frozen);
+        }
+        for block in blocks.iter().filter(|b| meets((b.meta.min_time_ns, b.meta.max_time_ns))) {
+            context.check()?;
+            match block.index((start_ns, last_ns), |labels| accepts(labels, matchers)) {
+                Ok(index) => found.extend(index.streams.into_iter().map(|s| s.labels)),
+                Err(error) => {
+                    self.metrics.damaged_pages.inc();
+                    context.warn(format!("log block {:016x}: its index cannot be read: {error}", block.meta.id.0));
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+}

@@ -1,0 +1,371 @@
+//! The store: its state, the writing side, and what the write path drives.
+
+use crate::block::writer::{BlockIdentity, BlockWriter};
+use crate::block::{Block, store_error, write_error};
+use crate::gather::{Gather, Stop};
+use crate::head::{ENTRY_OVERHEAD_BYTES, Generation};
+use crate::limits::{LogBudgets, LogLimits, Metrics};
+use crate::predicate::Selection;
+use crate::select::add_head_stream;
+use bramble_disk::{Disk, PageCache};
+use bramble_runtime::{Clock, OverBudget};
+use bramble_signal::{Labels, LogBatch, Signal};
+use bramble_storage::{
+    BlockId, BlockMeta, BlockStore, HeadStats, LogSink, PreparedLogs, RejectReason, Rejections, Sequence, StoreError,
+};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+/// Head space of a stream that a batch brings.
+const NEW_STREAM_BYTES: usize = 512;
+
+pub(crate) struct State {
+    pub(crate) active: Generation,
+    pub(crate) frozen: Option<Arc<Generation>>,
+    /// Oldest first.
+    pub(crate) blocks: Arc<Vec<Arc<Block>>>,
+}
+
+/// Keeps log entries: newest in memory, the rest in blocks. All methods may be called from any thread.
+pub struct LogStore {
+    pub(crate) state: RwLock<State>,
+    pub(crate) metrics: Metrics,
+    disk: Arc<dyn Disk>,
+    cache: Arc<PageCache>,
+    clock: Arc<dyn Clock>,
+    budgets: LogBudgets,
+    limits: LogLimits,
+}
+
+impl LogStore {
+    /// An empty store; [`BlockStore::open_blocks`] gives it what is on disk. Its gauges and counters go to `registry`.
+    ///
+    /// # Errors
+    /// [`OverBudget`] when the head's budget is used up by somebody else.
+    ///
+    /// # Panics
+    /// Never in practice: only if the names of its own metrics were malformed.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        cache: Arc<PageCache>,
+        clock: Arc<dyn Clock>,
+        budgets: LogBudgets,
+        limits: LogLimits,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, OverBudget> {
+        let active = Generation::new(budgets.head.reserve(0)?, budgets.head.limit_bytes());
+        let state = RwLock::new(State { active, frozen: None, blocks: Arc::default() });
+        let metrics = Metrics::register(registry).expect("names of our own metrics are well formed");
+        Ok(LogStore { state, metrics, disk, cache, clock, budgets, limits })
+    }
+
+    fn open_block(&self, meta: &BlockMeta) -> Result<Arc<Block>, StoreError> {
+        Block::open(&self.disk, &self.cache, &self.budgets.index, meta).map(Arc::new)
+    }
+
+    /// Why an entry is refused, if it is.
+    fn refusal(&self, timestamp_ns: i64, line: usize, metadata: usize, now_ns: i64) -> Option<RejectReason> {
+        let limits = &self.limits;
+        let age_ms = now_ns.saturating_sub(timestamp_ns).div_euclid(1_000_000);
+        if limits.max_age_ms.is_some_and(|max| age_ms > max) {
+            Some(RejectReason::TooOld)
+        } else if limits.future_ms.is_some_and(|max| age_ms < max.saturating_neg()) {
+            Some(RejectReason::TooFarInFuture)
+        } else if line > limits.line_bytes_max || metadata > limits.line_bytes_max {
+            Some(RejectReason::TooLarge)
+        } else {
+            None
+        }
+    }
+
+    /// Judges all entries: what is refused, and how much head space the rest takes.
+    fn judge(&self, batch: &LogBatch, now_ns: i64, mut keep: Option<&mut LogBatch>) -> (Rejections, usize) {
+        let (mut rejections, mut bytes) = (Rejections::new(), 0usize);
+        let state = self.state.read();
+        let mut streams = state.active.streams.len();
+        for stream in batch.streams().filter(|s| !s.is_empty()) {
+            let labels = stream.labels();
+            if labels.len() > self.limits.labels_max {
+                rejections.add(RejectReason::InvalidLabels, stream.len() as u64, || {
+                    format!("stream {labels} has {} labels; the limit is {}", labels.len(), self.limits.labels_max)
+                });
+                continue;
+            }
+            if !state.active.knows(labels) {
+                if streams >= self.limits.streams_max {
+                    rejections.add(RejectReason::SeriesLimit, stream.len() as u64, || {
+                        format!("stream {labels} would be one more than the limit of {streams} active streams")
+                    });
+                    continue;
+                }
+                streams += 1;
+                bytes += NEW_STREAM_BYTES + labels.as_bytes().len();
+            }
+            if let Some(kept) = keep.as_deref_mut() {
+                kept.start_stream_encoded(labels);
+            }
+            for entry in stream.entries() {
+                let (line, metadata) = (entry.line.len(), entry.metadata.as_bytes().len());
+                if let Some(reason) = self.refusal(entry.timestamp_ns, line, metadata, now_ns) {
+                    rejections.add(reason, 1, || {
+                        format!("entry of stream {labels} at {} ns, {line} bytes: {reason}", entry.timestamp_ns)
+                    });
+                    continue;
+                }
+                bytes += line + metadata + ENTRY_OVERHEAD_BYTES;
+                if let Some(kept) = keep.as_deref_mut() {
+                    kept.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
+                }
+            }
+        }
+        (rejections, bytes)
+    }
+
+    fn enter(&self, batch: &LogBatch, sequence: Sequence, space: Option<bramble_runtime::Reservation>) {
+        let mut state = self.state.write();
+        let active = &mut state.active;
+        active.append(batch, sequence);
+        if let Some(space) = space {
+            active.space.merge(space);
+        }
+        let bytes = active.bytes();
+        active.space.force_resize(bytes);
+        self.metrics.streams.set(active.streams.len() as i64);
+        self.metrics.head_bytes.set(bytes as i64);
+    }
+
+    /// Writes one day of a generation.
+    fn write_day(&self, generation: &Generation, order: &[usize], day: i32, id: BlockId) -> Result<BlockMeta, StoreError> {
+        let start_ns = i64::from(day).saturating_mul(DAY_NS);
+        let last_ns = start_ns.saturating_add(DAY_NS - 1);
+        let journal = (generation.first_sequence, generation.through);
+        let identity = BlockIdentity { id, day, journal, replaces: Vec::new() };
+        let mut writer = BlockWriter::create(self.disk.clone(), identity).map_err(write_error)?;
+        let mut space = self.budgets.merge.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
+        for &at in order {
+            let stream = &generation.streams[at];
+            let mut gather = Gather::new(Selection::all(start_ns, last_ns), &[], None, &self.metrics);
+            add_head_stream(&mut gather, stream, 0);
+            let mut started = false;
+            while gather.advance().map_err(stopped)? {
+                if !started {
+                    writer.start_stream(&stream.labels).map_err(write_error)?;
+                    started = true;
+                }
+                if writer.push(&gather.entry()).map_err(write_error)? {
+                    space.force_resize(writer.memory_bytes() + gather.memory_bytes());
+                }
+            }
+        }
+        writer.finish().map_err(write_error)
+    }
+}
+
+fn stopped(stop: Stop) -> StoreError {
+    match stop {
+        Stop::Read(error) => StoreError::Disk(error.to_string()),
+        Stop::Disk(error) => write_error(error),
+    }
+}
+
+impl LogSink for LogStore {
+    fn prepare(&self, batch: LogBatch, now_ns: i64) -> Result<PreparedLogs, OverBudget> {
+        let (rejections, bytes) = self.judge(&batch, now_ns, None);
+        // Nearly always nothing is refused, and the batch goes through as it came.
+        let batch = if rejections.is_empty() {
+            batch
+        } else {
+            let mut kept = LogBatch::new();
+            self.judge(&batch, now_ns, Some(&mut kept));
+            kept
+        };
+        let accepted = batch.entry_count() as u64;
+        let space = self.budgets.head.reserve(bytes)?;
+        Ok(PreparedLogs { batch, accepted, rejections, space })
+    }
+
+    fn apply(&self, prepared: PreparedLogs, sequence: Sequence) {
+        self.enter(&prepared.batch, sequence, Some(prepared.space));
+    }
+
+    fn replay(&self, batch: &LogBatch, sequence: Sequence) {
+        self.enter(batch, sequence, None);
+    }
+}
+
+impl BlockStore for LogStore {
+    fn signal(&self) -> Signal {
+        Signal::Logs
+    }
+
+    fn open_blocks(&self, blocks: &[BlockMeta]) -> Vec<(BlockId, StoreError)> {
+        let (mut opened, mut failed) = (Vec::new(), Vec::new());
+        for meta in blocks {
+            match self.open_block(meta) {
+                Ok(block) => opened.push(block),
+                Err(error) => failed.push((meta.id, error)),
+            }
+        }
+        let mut state = self.state.write();
+        let mut all: Vec<Arc<Block>> = state.blocks.iter().cloned().chain(opened).collect();
+        all.sort_by_key(|block| block.age());
+        state.blocks = Arc::new(all);
+        failed
+    }
+
+    fn head(&self) -> HeadStats {
+        let state = self.state.read();
+        let frozen_bytes = state.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
+        HeadStats {
+            flushable_bytes: state.active.bytes(),
+            total_bytes: state.active.bytes() + frozen_bytes,
+            limit_bytes: self.budgets.head.limit_bytes(),
+            items: state.active.items,
+            series: state.active.streams.len() as u64,
+            first_sequence: state.active.first_sequence,
+            frozen: state.frozen.is_some(),
+        }
+    }
+
+    fn freeze(&self, through: Sequence) -> bool {
+        let mut state = self.state.write();
+        if state.active.items == 0 || state.frozen.is_some() {
+            return false;
+        }
+        let fresh = Generation::new(state.active.space.split(0), self.budgets.head.limit_bytes());
+        let mut frozen = std::mem::replace(&mut state.active, fresh);
+        frozen.through = through;
+        frozen.stop_growing();
+        state.frozen = Some(Arc::new(frozen));
+        true
+    }
+
+    fn write_frozen(&self, next_id: &mut dyn FnMut() -> BlockId) -> Result<Vec<BlockMeta>, StoreError> {
+        let Some(frozen) = self.state.read().frozen.clone() else { return Ok(Vec::new()) };
+        let mut order: Vec<usize> = (0..frozen.streams.len()).collect();
+        order.sort_by(|&a, &b| frozen.streams[a].labels.cmp(&frozen.streams[b].labels));
+        let started_ns = self.clock.monotonic_ns();
+        let blocks: Result<Vec<BlockMeta>, StoreError> =
+            frozen.days.iter().map(|&day| self.write_day(&frozen, &order, day, next_id())).collect();
+        let blocks = blocks?;
+        let took_ms = self.clock.monotonic_ns().saturating_sub(started_ns) / 1_000_000;
+        let file_bytes: u64 = blocks.iter().map(|b| b.file_bytes).sum();
+        tracing::info!(items = frozen.items, blocks = blocks.len(), file_bytes, took_ms, "wrote the log head");
+        Ok(blocks)
+    }
+
+    fn swap(&self, added: &[BlockMeta], removed: &[BlockId], frozen_done: bool) -> Result<(), StoreError> {
+        let opened: Result<Vec<Arc<Block>>, StoreError> = added.iter().map(|meta| self.open_block(meta)).collect();
+        let opened = opened?;
+        let mut state = self.state.write();
+        let kept = state.blocks.iter().filter(|block| !removed.contains(&block.meta.id)).cloned();
+        let mut all: Vec<Arc<Block>> = kept.chain(opened).collect();
+        all.sort_by_key(|block| block.age());
+        state.blocks = Arc::new(all);
+        if frozen_done {
+            state.frozen = None;
+        }
+        Ok(())
+    }
+
+    fn merge(
+        &self,
+        inputs: &[BlockId],
+        target_bytes: u64,
+        next_id: &mut dyn FnMut() -> BlockId,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<BlockMeta>, StoreError> {
+        let blocks: Vec<Arc<Block>> =
+            self.state.read().blocks.iter().filter(|b| inputs.contains(&b.meta.id)).cloned().collect();
+        let Some(day) = blocks.first().map(|block| block.meta.day) else { return Ok(Vec::new()) };
+        let mut space = self.budgets.merge.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
+        let (mut outputs, mut writer) = (Vec::new(), None::<BlockWriter>);
+        let mut create = || {
+            let identity = BlockIdentity { id: next_id(), day, journal: (0, 0), replaces: inputs.to_vec() };
+            BlockWriter::create(self.disk.clone(), identity).map_err(write_error)
+        };
+        for (labels, parts) in self.streams_of(&blocks)? {
+            let mut gather = self.gather_stream(&blocks, &parts, &labels)?;
+            if let Some(writer) = &mut writer {
+                writer.start_stream(&labels).map_err(write_error)?;
+            }
+            while gather.advance().map_err(|stop| damaged_input(stop, &blocks))? {
+                let current = match &mut writer {
+                    Some(writer) => writer,
+                    none => {
+                        let mut fresh = create()?;
+                        fresh.start_stream(&labels).map_err(write_error)?;
+                        none.insert(fresh)
+                    }
+                };
+                if !current.push(&gather.entry()).map_err(write_error)? {
+                    continue;
+                }
+                if !keep_going() {
+                    return Err(StoreError::Stopped);
+                }
+                space.force_resize(current.memory_bytes() + gather.memory_bytes());
+                if current.written_bytes() >= target_bytes {
+                    if let Some(full) = writer.take() {
+                        outputs.push(full.finish().map_err(write_error)?);
+                    }
+                }
+            }
+            if !keep_going() {
+                return Err(StoreError::Stopped);
+            }
+        }
+        if let Some(last) = writer.filter(|writer| writer.has_entries()) {
+            outputs.push(last.finish().map_err(write_error)?);
+        }
+        Ok(outputs)
+    }
+
+    fn trim(&self, _before_ms: i64) {
+        // A generation takes all it knows along when it is flushed; nothing outlives it.
+    }
+}
+
+impl LogStore {
+    /// All streams of `blocks` in ascending order, with the blocks that have them.
+    fn streams_of(&self, blocks: &[Arc<Block>]) -> Result<BTreeMap<Labels, Vec<usize>>, StoreError> {
+        let mut streams: BTreeMap<Labels, Vec<usize>> = BTreeMap::new();
+        for (at, block) in blocks.iter().enumerate() {
+            let index = block.index((i64::MIN, i64::MAX), |_| true).map_err(|error| store_error(error, &block.meta))?;
+            for stream in index.streams {
+                streams.entry(stream.labels).or_default().push(at);
+            }
+        }
+        Ok(streams)
+    }
+
+    /// One stream of some of `blocks`.
+    fn gather_stream(&self, blocks: &[Arc<Block>], parts: &[usize], labels: &Labels) -> Result<Gather<'_>, StoreError> {
+        let mut gather = Gather::new(Selection::all(i64::MIN, i64::MAX), &[], None, &self.metrics);
+        for block in parts.iter().filter_map(|&at| blocks.get(at)) {
+            let index = block
+                .index((i64::MIN, i64::MAX), |l| l.as_bytes() == labels.as_bytes())
+                .map_err(|error| store_error(error, &block.meta))?;
+            let pages = Arc::new(index.pages);
+            index.streams.iter().for_each(|stream| gather.add_stream(block, &pages, stream));
+        }
+        Ok(gather)
+    }
+}
+
+/// Names the damaged input, as far as the error tells its file.
+fn damaged_input(stop: Stop, blocks: &[Arc<Block>]) -> StoreError {
+    match stop {
+        Stop::Disk(error) => {
+            let text = error.to_string();
+            let of = blocks.iter().find(|block| text.contains(&block.meta.file_name())).or(blocks.first());
+            match of {
+                Some(block) => store_error(error, &block.meta),
+                None => write_error(error),
+            }
+        }
+        stop => stopped(stop),
+    }
+}
