@@ -4,6 +4,7 @@
 //! * [`open_disk`]: locks and checks a data directory, chooses the implementation and says why.
 //! * [`journal`]: the synced log, truth until a block exists.
 //! * [`segment`]: the immutable, checksummed container of a block.
+//! * [`DataUsage`]: what lies in a data directory, by kind.
 //! * [`PageCache`]: pages of segments, within a memory budget.
 //!
 //! Everything here is synchronous: callers are threads, or a seeded scheduler in tests. This crate knows the
@@ -22,6 +23,7 @@ pub mod segment;
 pub mod simulated;
 mod threads;
 pub mod uring;
+mod usage;
 
 pub use aligned::{ALIGNMENT, AlignedBuffer};
 pub use disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, read_range};
@@ -32,3 +34,4 @@ pub use page_cache::{Page, PageCache};
 pub use simulated::{SimulatedDisk, SimulatedOptions};
 pub use threads::ThreadsDisk;
 pub use uring::UringDisk;
+pub use usage::{DataUsage, Usage, UsageGauges};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+
+use crate::disk::DiskKind;
 
 /// Why bytes move.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +87,20 @@ impl DiskMetrics {
             registry.register(Box::new(counters.sync_seconds.clone()))?;
         }
         Ok(())
+    }
+
+    /// Shows on `registry` which implementation serves and why (as [`open_disk`](crate::open_disk) says), as
+    /// `bramble_disk_info{kind=…,why=…} 1`.
+    ///
+    /// # Errors
+    /// When it is shown there already.
+    pub fn register_kind(registry: &Registry, kind: DiskKind, why: &str) -> Result<(), prometheus::Error> {
+        let options = Opts::new("bramble_disk_info", "Which disk implementation serves, and why.")
+            .const_label("kind", kind.as_str())
+            .const_label("why", why);
+        let gauge = IntGauge::with_opts(options)?;
+        gauge.set(1);
+        registry.register(Box::new(gauge))
     }
 
     fn of(&self, cause: Cause) -> &Counters {
@@ -172,6 +188,7 @@ mod tests {
         let registry = Registry::new();
         metrics.register(&registry).unwrap();
         assert!(metrics.register(&registry).is_err());
-        assert_eq!(registry.gather().len(), 7, "one family per counter, with a cause label each");
+        DiskMetrics::register_kind(&registry, DiskKind::Threads, "as configured").unwrap();
+        assert_eq!(registry.gather().len(), 7 + 1, "one family per counter, with a cause label each");
     }
 }

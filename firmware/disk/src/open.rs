@@ -48,7 +48,7 @@ pub fn open_disk(data_dir: &Path, choice: DiskChoice) -> Result<(Arc<dyn Disk>, 
         DiskChoice::Auto | DiskChoice::IoUring => match UringDisk::new(threads) {
             Ok(disk) => Ok((Arc::new(disk), "io_uring, its probe works".into())),
             Err((why, threads)) if choice == DiskChoice::Auto => {
-                Ok((Arc::new(threads), format!("threads, because io_uring does not work here ({why})")))
+                Ok((Arc::new(*threads), format!("threads, because io_uring does not work here ({why})")))
             }
             Err((why, _)) => {
                 Err(unusable(data_dir, format!("io_uring does not work here ({why}); hint: set the disk to auto")))

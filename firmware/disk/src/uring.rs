@@ -87,9 +87,9 @@ impl UringDisk {
     ///
     /// # Errors
     /// Why io_uring cannot be used, and the disk that can.
-    pub fn new(inner: ThreadsDisk) -> Result<Self, (String, ThreadsDisk)> {
+    pub fn new(inner: ThreadsDisk) -> Result<Self, (String, Box<ThreadsDisk>)> {
         if let Err(why) = probe() {
-            return Err((why, inner));
+            return Err((why, Box::new(inner)));
         }
         let (jobs, queue) = unbounded_channel();
         let (started, ready) = sync_channel(1);
@@ -105,7 +105,7 @@ impl UringDisk {
             });
         match thread {
             Ok(thread) => Ok(UringDisk { inner, jobs: Some(jobs), thread: Some(thread) }),
-            Err(why) => Err((why, inner)),
+            Err(why) => Err((why, Box::new(inner))),
         }
     }
 
