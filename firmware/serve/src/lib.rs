@@ -1,1 +1,16 @@
-//! Being built.
+//! The ways out: query APIs in other people's shapes, Bramble's own, and the embedded web UI.
+//!
+//! One folder per API under [`api`]; each gives an axum router that the binary puts on its port and, under a prefix,
+//! on the main port. A handler reads parameters, runs the query on a blocking thread under [`run::run`] (which bounds
+//! concurrency, time and memory, and stops the query when the client goes away) and prints the answer. Nothing here
+//! knows how data is stored.
+
+pub mod api;
+mod params;
+mod run;
+mod state;
+pub mod ui;
+
+pub use params::{Params, TimeError, parse_duration_ms, parse_time_ms};
+pub use run::{RunError, run};
+pub use state::{ApiState, BuildInfo, Door, Operations, Status};

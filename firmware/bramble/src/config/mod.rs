@@ -1,0 +1,197 @@
+//! Configuration: one TOML file, overridable by environment; every setting has a default.
+//!
+//! Each setting is declared once, in [`Config`]'s table below: its type, default and explanation. Reading, the
+//! environment's names (`BRAMBLE_<SECTION>_<KEY>`), `print-config`, and the user guide's table all come from it.
+
+mod load;
+mod value;
+
+pub use load::{ConfigError, Loaded, load};
+pub use value::{Door, Interval, LogLevel, Optional, Raw, SettingValue, Size, TimeTrustSetting, Words};
+
+/// One setting, for printing.
+pub struct Entry {
+    /// `section.key`.
+    pub name: String,
+    /// What it means.
+    pub doc: &'static str,
+    /// What form its value takes.
+    pub kind: &'static str,
+    /// Its value as TOML.
+    pub value: String,
+    /// Its default as TOML.
+    pub default: String,
+}
+
+macro_rules! settings {
+    ($( #[doc = $section_doc:literal] $section:ident : $Section:ident { $( #[doc = $doc:literal] $key:ident : $ty:ty = $default:expr ; )* } )*) => {
+        $(
+            #[doc = $section_doc]
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $Section {
+                $( #[doc = $doc] pub $key: $ty, )*
+            }
+
+            impl Default for $Section {
+                fn default() -> Self {
+                    $Section { $( $key: $default, )* }
+                }
+            }
+        )*
+
+        /// All settings.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Config {
+            $( #[doc = $section_doc] pub $section: $Section, )*
+        }
+
+        impl Config {
+            /// Sets one setting; `None` when there is no such setting, the reason when the value does not fit.
+            pub(crate) fn set(&mut self, section: &str, key: &str, raw: &Raw) -> Option<Result<(), String>> {
+                $( $(
+                    if section == stringify!($section) && key == stringify!($key) {
+                        return Some(<$ty>::read(raw).map(|value| self.$section.$key = value));
+                    }
+                )* )*
+                None
+            }
+
+            /// All settings in the table's order.
+            pub fn entries(&self) -> Vec<Entry> {
+                let defaults = Config::default();
+                vec![ $( $( Entry {
+                    name: concat!(stringify!($section), ".", stringify!($key)).to_owned(),
+                    doc: $doc.trim(),
+                    kind: <$ty>::KIND,
+                    value: self.$section.$key.show(),
+                    default: defaults.$section.$key.show(),
+                }, )* )* ]
+            }
+
+            /// Sections with their explanation.
+            pub fn sections() -> Vec<(&'static str, &'static str)> {
+                vec![ $( (stringify!($section), $section_doc.trim()), )* ]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Memory.
+    memory: MemorySettings {
+        /// Hard cap on memory. "auto" is a quarter of RAM, at most 256 MiB. Budgets for heads, caches, queries and request bodies are divided from it.
+        cap: Optional<Size> = Optional(None);
+    }
+    /// Where data is kept and how long.
+    storage: StorageSettings {
+        /// Data directory. "auto" is the first that can be written of /var/lib/bramble, $XDG_DATA_HOME/bramble, ~/.local/share/bramble.
+        data_dir: Optional<String> = Optional(None);
+        /// How files are written: "auto" probes io_uring and falls back to threads; or "io_uring", "threads".
+        disk: Words = Words::of("auto", &["auto", "io_uring", "threads"]);
+        /// Bytes that everything together may take. "auto" is what the file system has, less the reserve.
+        total: Optional<Size> = Optional(None);
+        /// Free space of the file system that is never used.
+        reserve: Optional<Size> = Optional(None);
+        /// Days the hot tier is kept: metrics at full resolution, traces in full.
+        hot_days: u64 = 15;
+        /// Days the warm tier is kept: logs, traces with errors or slow roots.
+        warm_days: u64 = 30;
+        /// Days the cold tier is kept: rollups and history.
+        cold_days: u64 = 90;
+        /// Byte limit of metrics in the hot tier.
+        metrics_hot: Optional<Size> = Optional(None);
+        /// Byte limit of logs in the warm tier.
+        logs_warm: Optional<Size> = Optional(None);
+        /// Byte limit of traces in the hot tier.
+        traces_hot: Optional<Size> = Optional(None);
+        /// Byte limit of traces in the warm tier.
+        traces_warm: Optional<Size> = Optional(None);
+        /// When wall time is believed for retention: "auto" asks the kernel whether the clock is synchronised (or has a battery), "always" believes it.
+        time_trust: TimeTrustSetting = TimeTrustSetting::Auto;
+    }
+    /// The journal: what makes acknowledged data durable.
+    journal: JournalSettings {
+        /// Longest wait before a commit while a sender waits for its answer.
+        sender_wait: Interval = Interval::seconds(1);
+        /// Longest wait before a commit while nobody waits (host metrics, scrapes): what a power cut may cost of such data, against card life.
+        background_wait: Interval = Interval::seconds(10);
+        /// Largest size of the journal's ring.
+        max_size: Size = Size::mib(128);
+    }
+    /// Doors: addresses we listen on. A port alone listens on `listen`; "address:port" on that address; "off" closes the door.
+    doors: DoorSettings {
+        /// Address of all doors that name only a port. Loopback unless told otherwise.
+        listen: String = "127.0.0.1".to_owned();
+        /// Web UI, Bramble API and all others under a prefix.
+        main: Door = Door::port(3000);
+        /// Prometheus API and remote write.
+        prometheus: Door = Door::port(9090);
+        /// The same, where VictoriaMetrics' clients expect it.
+        victoria_metrics: Door = Door::port(8428);
+        /// Loki API and push.
+        loki: Door = Door::port(3100);
+        /// Tempo API.
+        tempo: Door = Door::port(3200);
+        /// Jaeger query API.
+        jaeger: Door = Door::port(16686);
+        /// OTLP over gRPC.
+        otlp_grpc: Door = Door::port(4317);
+        /// OTLP over gRPC on its old port.
+        otlp_grpc_old: Door = Door::port(55680);
+        /// OTLP over HTTP.
+        otlp_http: Door = Door::port(4318);
+        /// OTLP over HTTP on its old port.
+        otlp_http_old: Door = Door::port(55681);
+    }
+    /// What is taken in.
+    ingest: IngestSettings {
+        /// Largest request body as it arrives.
+        body_max: Size = Size::mib(8);
+        /// Largest request body after decompression.
+        decompressed_max: Size = Size::mib(16);
+        /// Series in memory, in all.
+        series_max: u64 = 1_000_000;
+        /// Streams in memory, in all.
+        streams_max: u64 = 50_000;
+        /// Longest log line.
+        line_max: Size = Size::kib(256);
+        /// Oldest age at which items are taken; "off" takes any age.
+        max_age: Optional<Interval> = Optional(Some(Interval::days(90)));
+        /// How far ahead of the clock a timestamp may be; "off" takes any.
+        max_ahead: Optional<Interval> = Optional(Some(Interval::seconds(600)));
+        /// Whether Loki pushes get a `service_name` label derived as Loki does.
+        loki_service_name: bool = true;
+        /// Whether log entries get a `detected_level`, as Loki does.
+        loki_detect_level: bool = true;
+    }
+    /// Queries.
+    query: QuerySettings {
+        /// Time limit of one query.
+        timeout: Interval = Interval::seconds(60);
+        /// Queries that run at the same time; further ones wait.
+        concurrency: u64 = 4;
+        /// Samples that one query may load.
+        max_samples: u64 = 50_000_000;
+        /// How far an instant looks back for a sample.
+        lookback: Interval = Interval::seconds(300);
+    }
+    /// Metrics of this machine, under node_exporter's names.
+    host: HostSettings {
+        /// Whether they are collected.
+        enabled: bool = true;
+        /// How often.
+        interval: Interval = Interval::seconds(5);
+    }
+    /// Bramble's own telemetry, into its own stores.
+    own: OwnSettings {
+        /// Whether it is stored.
+        enabled: bool = true;
+        /// How often own metrics are sampled.
+        interval: Interval = Interval::seconds(15);
+    }
+    /// Bramble's own log.
+    log: LogSettings {
+        /// Least severe level that is written: error, warn, info, debug or trace.
+        level: LogLevel = LogLevel::info();
+    }
+}

@@ -1,0 +1,404 @@
+//! Taking batches, committing and applying them.
+
+use crate::metrics::IngestMetrics;
+use crate::options::IngestOptions;
+use crate::queue::{Due, Pending, Queue};
+use crate::record::{Body, Encoder};
+use crate::stores::Stores;
+use crate::timekeeping::TrustedTime;
+use bramble_catalog::Catalog;
+use bramble_disk::Disk;
+use bramble_disk::journal::{Journal, JournalError};
+use bramble_runtime::{Budget, Clock, Reservation};
+use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
+use bramble_storage::{Done, Rejections, Sequence, Urgency, WriteError, Writer, Written};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
+
+/// Raw bytes of records after which a group commit is written; a larger queue takes several.
+const COMMIT_SOFT_MAX_BYTES: usize = 1 << 20;
+
+/// Room that a commit must find in an extent: the soft maximum, a whole record more, and its largest item.
+const COMMIT_ROOM_BYTES: usize = 3 << 20;
+
+/// Samples of one series entry that go into one record; larger entries are cut when they arrive.
+const ENTRY_SAMPLES_MAX: usize = 16_384;
+
+const RECOVERING: u8 = 0;
+const RUNNING: u8 = 1;
+const STOPPING: u8 = 2;
+
+/// Why the write path cannot open its data directory. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The catalog.
+    #[error("catalog: {0}")]
+    Catalog(#[from] bramble_catalog::CatalogError),
+    /// The disk.
+    #[error("disk: {0}")]
+    Disk(#[from] bramble_disk::DiskError),
+    /// The journal.
+    #[error("journal: {0}")]
+    Journal(#[from] JournalError),
+    /// A store could not write a block while the journal was replayed.
+    #[error("store: {0}")]
+    Store(#[from] bramble_storage::StoreError),
+}
+
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) time: TrustedTime,
+    pub(crate) options: IngestOptions,
+    pub(crate) stores: Stores,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) catalog: Catalog,
+    pub(crate) metrics: IngestMetrics,
+    receive: Budget,
+    pub(crate) journal_budget: Budget,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// The journal and its encoder; held during a commit. `None` until recovery has ended.
+    pub(crate) journal: Mutex<Option<JournalSide>>,
+    /// Sequence of the last applied record; held while a commit is applied, so that whoever holds it sees heads
+    /// that contain exactly the records up to it.
+    pub(crate) applied: Mutex<Sequence>,
+    phase: AtomicU8,
+    pub(crate) storage_full: AtomicBool,
+    /// Set when a head or the journal was full: maintenance should not wait for its next tick.
+    pub(crate) pressed: AtomicBool,
+}
+
+pub(crate) struct JournalSide {
+    pub(crate) journal: Journal,
+    encoder: Encoder,
+    records: Vec<u8>,
+    /// What encoder and records take, against the budget `journal`.
+    space: Reservation,
+}
+
+impl JournalSide {
+    pub(crate) fn new(journal: Journal, space: Reservation) -> Self {
+        JournalSide { journal, encoder: Encoder::default(), records: Vec::new(), space }
+    }
+}
+
+/// The write path: hand it to doors as [`Writer`], step it from one thread.
+#[derive(Clone)]
+pub struct WritePath {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What [`WritePath::new`] is built from.
+pub(crate) struct Parts {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) time: TrustedTime,
+    pub(crate) options: IngestOptions,
+    pub(crate) stores: Stores,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) catalog: Catalog,
+    pub(crate) metrics: IngestMetrics,
+    pub(crate) receive: Budget,
+    pub(crate) journal_budget: Budget,
+}
+
+impl WritePath {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { clock, time, options, stores, disk, catalog, metrics, receive, journal_budget } = parts;
+        let shared = Shared {
+            clock,
+            time,
+            options,
+            stores,
+            disk,
+            catalog,
+            metrics,
+            receive,
+            journal_budget,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            journal: Mutex::new(None),
+            applied: Mutex::new(0),
+            phase: AtomicU8::new(RECOVERING),
+            storage_full: AtomicBool::new(false),
+            pressed: AtomicBool::new(false),
+        };
+        WritePath { shared: Arc::new(shared) }
+    }
+
+    /// Whether the journal has been replayed: until then answers to queries are partial, and writes wait.
+    pub fn is_ready(&self) -> bool {
+        self.shared.phase.load(Ordering::Acquire) != RECOVERING
+    }
+
+    pub(crate) fn set_ready(&self) {
+        let _ = self.shared.phase.compare_exchange(RECOVERING, RUNNING, Ordering::AcqRel, Ordering::Acquire);
+        self.shared.metrics.ready.set(1);
+    }
+
+    /// Refuses new batches from now on. The next [`commit_step`](Self::commit_step) commits what waits.
+    pub fn stop(&self) {
+        self.shared.phase.store(STOPPING, Ordering::Release);
+        self.shared.wake.notify_all();
+    }
+
+    /// Whether [`stop`](Self::stop) was called.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.phase.load(Ordering::Acquire) == STOPPING
+    }
+
+    /// Commits if a commit is due; whether it did. `false` before recovery.
+    pub fn commit_step(&self) -> bool {
+        let batches = {
+            let mut queue = self.shared.queue.lock();
+            let due = match queue.due(&self.shared.receive, &self.shared.options) {
+                Due::Now => true,
+                Due::At(at) => self.shared.clock.monotonic_ns() >= at,
+                Due::Idle => false,
+            };
+            if queue.is_empty() || !(due || self.is_stopping()) || !self.is_ready() {
+                return false;
+            }
+            queue.take()
+        };
+        self.shared.metrics.queue_batches.set(0);
+        self.shared.commit(batches);
+        true
+    }
+
+    /// Blocks the commit thread until a commit may be due, something was said, or `at_most` has passed.
+    pub fn wait_for_work(&self, at_most: Duration) {
+        let mut queue = self.shared.queue.lock();
+        let wait = match queue.due(&self.shared.receive, &self.shared.options) {
+            Due::Now => return,
+            Due::At(at) => Duration::from_nanos(at.saturating_sub(self.shared.clock.monotonic_ns())).min(at_most),
+            Due::Idle => at_most,
+        };
+        if !self.is_stopping() && !wait.is_zero() {
+            self.shared.wake.wait_for(&mut queue, wait);
+        }
+    }
+
+    /// Commits everything that waits, own telemetry too; for tests, shutdown and `force_flush`.
+    pub fn commit_all(&self) {
+        let batches = self.shared.queue.lock().take();
+        if !batches.is_empty() {
+            self.shared.commit(batches);
+        }
+    }
+
+    fn refusal(&self) -> Option<WriteError> {
+        if self.is_stopping() {
+            return Some(WriteError::ShuttingDown);
+        }
+        let full = self.shared.storage_full.load(Ordering::Relaxed);
+        full.then(|| WriteError::StorageFull("the reserve is reached and nothing is old enough to remove".into()))
+    }
+
+    fn refuse(&self, signal: Signal, error: WriteError, done: Done) {
+        self.shared.metrics.count_refusal(signal, &error);
+        if matches!(error, WriteError::OverBudget(_)) {
+            self.shared.pressed.store(true, Ordering::Relaxed);
+        }
+        done(Err(error));
+    }
+
+    /// Queues a prepared batch, or answers at once when nothing of it is left to store.
+    fn enqueue(&self, signal: Signal, pending: Pending, stored: bool) {
+        self.shared.metrics.count_rejections(signal, &pending.written.rejections);
+        if !stored {
+            (pending.done)(Ok(pending.written));
+            return;
+        }
+        let mut queue = self.shared.queue.lock();
+        if pending.urgency == Urgency::OwnTelemetry && !queue.takes_own(pending.memory_bytes, &self.shared.options) {
+            drop(queue);
+            self.shared.metrics.own_dropped.inc();
+            (pending.done)(Err(WriteError::Journal("own telemetry found no commit to ride on".into())));
+            return;
+        }
+        queue.push(pending);
+        self.shared.metrics.queue_batches.set(queue.len() as i64);
+        drop(queue);
+        self.shared.wake.notify_one();
+    }
+
+    fn pending(
+        &self,
+        body: Body,
+        written: Written,
+        memory_bytes: usize,
+        with: (Reservation, Urgency, Done),
+    ) -> Pending {
+        let (held, urgency, done) = with;
+        Pending { body, written, done, held, memory_bytes, urgency, arrived_ns: self.shared.clock.monotonic_ns() }
+    }
+}
+
+/// Cuts series entries with more than [`ENTRY_SAMPLES_MAX`] samples into several entries of the same series.
+fn cut_long_entries(batch: MetricBatch) -> MetricBatch {
+    if batch.iter().all(|(_, samples)| samples.len() <= ENTRY_SAMPLES_MAX) {
+        return batch;
+    }
+    let mut cut = MetricBatch::new();
+    for (labels, samples) in batch.iter() {
+        for part in samples.chunks(ENTRY_SAMPLES_MAX) {
+            cut.start_series_encoded(labels);
+            part.iter().for_each(|s| cut.push_sample(s.timestamp_ms, s.value));
+        }
+    }
+    cut.metadata = batch.metadata;
+    cut
+}
+
+fn written(accepted: u64, rejections: &mut Rejections) -> Written {
+    Written { accepted, rejections: std::mem::take(rejections) }
+}
+
+impl Writer for WritePath {
+    fn write_metrics(&self, batch: MetricBatch, held: Reservation, urgency: Urgency, done: Done) {
+        if let Some(error) = self.refusal() {
+            return self.refuse(Signal::Metrics, error, done);
+        }
+        match self.shared.stores.metrics.prepare(cut_long_entries(batch), self.shared.clock.wall_ms()) {
+            Err(over) => self.refuse(Signal::Metrics, over.into(), done),
+            Ok(mut prepared) => {
+                let memory_bytes = prepared.batch.memory_bytes();
+                let written = written(prepared.accepted, &mut prepared.rejections);
+                let stored = !prepared.batch.is_empty();
+                let pending = self.pending(Body::Metrics(prepared), written, memory_bytes, (held, urgency, done));
+                self.enqueue(Signal::Metrics, pending, stored);
+            }
+        }
+    }
+
+    fn write_logs(&self, batch: LogBatch, held: Reservation, urgency: Urgency, done: Done) {
+        if let Some(error) = self.refusal() {
+            return self.refuse(Signal::Logs, error, done);
+        }
+        match self.shared.stores.logs.prepare(batch, self.shared.clock.wall_ns()) {
+            Err(over) => self.refuse(Signal::Logs, over.into(), done),
+            Ok(mut prepared) => {
+                let memory_bytes = prepared.batch.memory_bytes();
+                let written = written(prepared.accepted, &mut prepared.rejections);
+                let stored = !prepared.batch.is_empty();
+                let pending = self.pending(Body::Logs(prepared), written, memory_bytes, (held, urgency, done));
+                self.enqueue(Signal::Logs, pending, stored);
+            }
+        }
+    }
+
+    fn write_spans(&self, batch: SpanBatch, held: Reservation, urgency: Urgency, done: Done) {
+        if let Some(error) = self.refusal() {
+            return self.refuse(Signal::Traces, error, done);
+        }
+        match self.shared.stores.spans.prepare(batch, self.shared.clock.wall_ns()) {
+            Err(over) => self.refuse(Signal::Traces, over.into(), done),
+            Ok(mut prepared) => {
+                let memory_bytes = prepared.batch.memory_bytes();
+                let written = written(prepared.accepted, &mut prepared.rejections);
+                let stored = !prepared.batch.is_empty();
+                let pending = self.pending(Body::Spans(prepared), written, memory_bytes, (held, urgency, done));
+                self.enqueue(Signal::Traces, pending, stored);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Journals, applies and answers; batches that could not be journalled are answered with the reason.
+    fn commit(&self, batches: Vec<Pending>) {
+        let began_ns = self.clock.monotonic_ns();
+        let mut guard = self.journal.lock();
+        let Some(side) = guard.as_mut() else {
+            return refuse_all(batches, &WriteError::Journal("recovery has not ended".into()), self);
+        };
+        let mut waiting = std::collections::VecDeque::from(batches);
+        let mut from = 0;
+        while !waiting.is_empty() {
+            match self.commit_some(side, &waiting, &mut from) {
+                Ok((finished, sequence)) => self.apply(waiting.drain(..finished), sequence),
+                Err(error) => {
+                    side.encoder.invalidate();
+                    self.metrics.commit_failures.inc();
+                    self.pressed.store(true, Ordering::Relaxed);
+                    tracing::warn!(error = %error, batches = waiting.len(), "commit refused");
+                    refuse_all(waiting, &WriteError::Journal(error.to_string()), self);
+                    return;
+                }
+            }
+        }
+        // Dictionaries are bounded by series and streams, which have limits of their own; here they are only accounted.
+        side.space.force_resize(side.encoder.memory_bytes() + side.records.capacity());
+        self.metrics.journal_used_ratio.set(side.journal.used_fraction());
+        self.metrics.commit_seconds.observe((self.clock.monotonic_ns() - began_ns) as f64 / 1e9);
+    }
+
+    /// One group commit of the first batches; `from` is where the first one continues, and is moved on.
+    /// Returns how many batches are wholly in the journal now, and the last sequence.
+    fn commit_some(
+        &self,
+        side: &mut JournalSide,
+        waiting: &std::collections::VecDeque<Pending>,
+        from: &mut usize,
+    ) -> Result<(usize, Sequence), JournalError> {
+        side.encoder.enter(side.journal.prepare_commit(COMMIT_ROOM_BYTES)?);
+        side.records.clear();
+        let mut ends = Vec::new();
+        let mut finished = 0;
+        while finished < waiting.len() && side.records.len() < COMMIT_SOFT_MAX_BYTES {
+            let left = side.encoder.encode(&waiting[finished].body, *from, &mut side.records);
+            ends.push(side.records.len());
+            *from = left.unwrap_or(0);
+            finished += usize::from(left.is_none());
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let records: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &side.records[start..end]).collect();
+        let sequence = side.journal.append(&records)?;
+        self.metrics.commits.inc();
+        self.metrics.commit_records.inc_by(ends.len() as u64);
+        Ok((finished, sequence))
+    }
+
+    fn apply(&self, batches: impl Iterator<Item = Pending>, sequence: Sequence) {
+        let mut answers = Vec::new();
+        let mut applied = self.applied.lock();
+        for pending in batches {
+            let signal = match pending.body {
+                Body::Metrics(prepared) => {
+                    self.stores.metrics.apply(prepared, sequence);
+                    Signal::Metrics
+                }
+                Body::Logs(prepared) => {
+                    self.stores.logs.apply(prepared, sequence);
+                    Signal::Logs
+                }
+                Body::Spans(prepared) => {
+                    self.stores.spans.apply(prepared, sequence);
+                    Signal::Traces
+                }
+            };
+            self.metrics.items.with_label_values(&[signal.as_str()]).inc_by(pending.written.accepted);
+            answers.push((pending.done, pending.written, pending.held));
+        }
+        *applied = sequence;
+        drop(applied);
+        for (done, written, held) in answers {
+            drop(held);
+            done(Ok(written));
+        }
+    }
+}
+
+fn refuse_all(batches: impl IntoIterator<Item = Pending>, error: &WriteError, shared: &Shared) {
+    for pending in batches {
+        let signal = match pending.body {
+            Body::Metrics(_) => Signal::Metrics,
+            Body::Logs(_) => Signal::Logs,
+            Body::Spans(_) => Signal::Traces,
+        };
+        shared.metrics.count_refusal(signal, error);
+        (pending.done)(Err(error.clone()));
+    }
+}

@@ -1,0 +1,357 @@
+//! The slow work, in steps: flush what must be flushed, merge what is over, remove what is too old or too much.
+
+use crate::catalog_rows::{meta_of_row, row_of};
+use crate::commit::WritePath;
+use crate::retention::{self, StorageReport};
+use bramble_catalog::Change;
+use bramble_signal::Signal;
+use bramble_storage::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, Sequence, StoreError, day_of_ns};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+/// What a step of maintenance did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Something; step again soon.
+    Worked,
+    /// Nothing was due.
+    Idle,
+}
+
+/// Blocks that arrive for a day after it was merged stay small until there are this many.
+const LATE_BLOCKS_MERGE: usize = 12;
+
+/// A partition: every expiry is one of these, or a part of it.
+type Partition = (Signal, i32, RetentionClass);
+
+/// Steps flushes, merges and retention. One at a time per data directory.
+pub struct Maintenance {
+    path: WritePath,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Monotonic time when each head's active generation was first seen with data.
+    head_since_ns: [Option<u64>; 3],
+    /// Monotonic time of the newest block of each partition, for "quiet".
+    block_added_ns: HashMap<Partition, u64>,
+    growth: retention::Growth,
+}
+
+impl WritePath {
+    /// Freezes a signal's head, writes it as blocks, commits and swaps. `false` when there was nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the frozen generation stays readable in the head and is tried again by the next call.
+    pub(crate) fn flush_signal(&self, signal: Signal) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let keeper = shared.stores.keeper(signal);
+        let frozen_at = {
+            let applied = shared.applied.lock();
+            let cut = keeper.freeze(*applied);
+            cut.then_some(*applied)
+        };
+        if frozen_at.is_none() && !keeper.head().frozen {
+            return Ok(false);
+        }
+        let began_ns = shared.clock.monotonic_ns();
+        let blocks = keeper.write_frozen(&mut || BlockId(shared.catalog.next_block_id()))?;
+        // A generation that waited over a failed flush was cut earlier; its blocks say where. Without blocks (all its
+        // items were duplicates) what is applied now is as good, since the frozen generation held everything before.
+        let through = frozen_at.or_else(|| blocks.iter().map(|b| b.journal_to).max());
+        let rows: Vec<_> = blocks.iter().map(row_of).collect();
+        let change = Change { add: &rows, remove: &[], flushed: through.map(|s| (signal.code(), s)) };
+        shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
+        keeper.swap(&blocks, &[], true)?;
+        shared.metrics.flushes.with_label_values(&[signal.as_str()]).inc();
+        shared.metrics.flush_seconds.observe((shared.clock.monotonic_ns() - began_ns) as f64 / 1e9);
+        let (items, bytes) =
+            (blocks.iter().map(|b| b.items).sum::<u64>(), blocks.iter().map(|b| b.file_bytes).sum::<u64>());
+        tracing::info!(%signal, blocks = blocks.len(), items, bytes, through, "head flushed");
+        Ok(true)
+    }
+}
+
+impl Maintenance {
+    /// Maintenance of a write path.
+    pub fn new(path: WritePath) -> Self {
+        Maintenance { path, state: Mutex::default() }
+    }
+
+    /// Does the most urgent piece of work, if any. Must not run before recovery has ended.
+    pub fn step(&self) -> Progress {
+        self.path.shared.pressed.store(false, Ordering::Relaxed);
+        if !self.path.is_ready() {
+            return Progress::Idle;
+        }
+        let mut state = self.state.lock();
+        for signal in Signal::ALL {
+            if self.flush_is_due(&mut state, signal) {
+                return self.flush(&mut state, signal);
+            }
+        }
+        self.release_journal();
+        let blocks = self.blocks();
+        if self.retain(&mut state, &blocks) == Progress::Worked {
+            return Progress::Worked;
+        }
+        match self.path.shared.time.decision_ns() {
+            Some(now_ns) => self.merge_one(&state, &blocks, Some(day_of_ns(now_ns))),
+            None => Progress::Idle,
+        }
+    }
+
+    /// Whether something asked for maintenance before its next tick.
+    pub fn is_pressed(&self) -> bool {
+        self.path.shared.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Commits what waits and writes every head as blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the first signal that failed.
+    pub fn force_flush(&self) -> Result<(), StoreError> {
+        self.path.commit_all();
+        let mut state = self.state.lock();
+        for signal in Signal::ALL {
+            // Twice: a generation that waited frozen goes first, then the active one.
+            for _ in 0..2 {
+                if self.path.flush_signal(signal)? {
+                    self.note_flush(&mut state, signal);
+                }
+            }
+        }
+        drop(state);
+        self.release_journal();
+        Ok(())
+    }
+
+    /// Merges every partition that has more than one block, the running day too.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the first merge that failed.
+    pub fn force_merge(&self) -> Result<(), StoreError> {
+        let _state = self.state.lock();
+        for (partition, blocks) in partitions(&self.blocks()) {
+            if blocks.len() > 1 {
+                self.merge(partition, &blocks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Space and what retention will do with it.
+    pub fn storage_report(&self) -> StorageReport {
+        retention::report(&self.path.shared, &self.blocks(), &self.state.lock().growth)
+    }
+
+    /// Lets stores forget what only their index remembers; to be called every few minutes.
+    pub fn trim(&self) {
+        let before_ms = self.path.shared.clock.wall_ms() - 3_600_000;
+        for keeper in &self.path.shared.stores.blocks {
+            keeper.trim(before_ms);
+        }
+    }
+
+    fn blocks(&self) -> Vec<BlockMeta> {
+        match self.path.shared.catalog.blocks() {
+            Ok(rows) => rows.iter().filter_map(meta_of_row).collect(),
+            Err(error) => {
+                tracing::error!(%error, "catalog cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
+    fn flush_is_due(&self, state: &mut State, signal: Signal) -> bool {
+        let shared = &self.path.shared;
+        let head = shared.stores.keeper(signal).head();
+        if head.frozen {
+            return true;
+        }
+        let since = &mut state.head_since_ns[signal as usize];
+        if head.items == 0 {
+            *since = None;
+            return false;
+        }
+        let now_ns = shared.clock.monotonic_ns();
+        let since_ns = *since.get_or_insert(now_ns);
+        let room = head.limit_bytes.saturating_sub(head.total_bytes - head.flushable_bytes.min(head.total_bytes));
+        head.flushable_bytes as f64 >= room as f64 * shared.options.flush_fill
+            || now_ns - since_ns >= shared.options.head_age_ns
+            || (self.journal_is_pressed() && self.holds_oldest(signal, &head))
+    }
+
+    fn journal_is_pressed(&self) -> bool {
+        let guard = self.path.shared.journal.lock();
+        guard.as_ref().is_some_and(|side| side.journal.used_fraction() >= self.path.shared.options.journal_fill)
+    }
+
+    /// Whether this head's first record is the oldest of all heads'.
+    fn holds_oldest(&self, signal: Signal, head: &HeadStats) -> bool {
+        let first = |s: Signal| {
+            Some(self.path.shared.stores.keeper(s).head()).filter(|h| h.items > 0).map(|h| h.first_sequence)
+        };
+        Signal::ALL.into_iter().filter(|s| *s != signal).filter_map(first).all(|other| head.first_sequence <= other)
+    }
+
+    fn flush(&self, state: &mut State, signal: Signal) -> Progress {
+        match self.path.flush_signal(signal) {
+            Ok(_) => {
+                self.note_flush(state, signal);
+                self.release_journal();
+                Progress::Worked
+            }
+            Err(error) => {
+                self.path.shared.metrics.flush_failures.with_label_values(&[signal.as_str()]).inc();
+                tracing::error!(%signal, %error, "flush failed; the head keeps its items and it will be tried again");
+                Progress::Idle
+            }
+        }
+    }
+
+    fn note_flush(&self, state: &mut State, signal: Signal) {
+        state.head_since_ns[signal as usize] = None;
+        let now_ns = self.path.shared.clock.monotonic_ns();
+        for block in self.blocks().iter().filter(|b| b.signal == signal && b.journal_to > 0) {
+            state.block_added_ns.entry((signal, block.day, block.class)).or_insert(now_ns);
+        }
+    }
+
+    /// Moves the journal's tail to the oldest record that a head still needs.
+    fn release_journal(&self) {
+        let shared = &self.path.shared;
+        let through = {
+            let applied = shared.applied.lock();
+            let needed = |keeper: &std::sync::Arc<dyn BlockStore>| needed_after(&keeper.head(), *applied);
+            shared.stores.blocks.iter().map(needed).min().unwrap_or(0)
+        };
+        if let Some(side) = shared.journal.lock().as_mut() {
+            side.journal.release(through);
+            shared.metrics.journal_used_ratio.set(side.journal.used_fraction());
+            shared.metrics.journal_extents.set(side.journal.extents() as i64);
+        }
+    }
+
+    fn retain(&self, state: &mut State, blocks: &[BlockMeta]) -> Progress {
+        let shared = &self.path.shared;
+        let space = retention::measure(shared, blocks);
+        state.growth.observe(shared.clock.monotonic_ns(), space.used_bytes);
+        retention::show(shared, blocks, &space, &state.growth);
+        let Some((reason, victims)) = retention::choose(shared, blocks, &space) else { return Progress::Idle };
+        match self.remove(&victims, reason) {
+            Ok(()) => Progress::Worked,
+            Err(error) => {
+                tracing::error!(%error, "retention could not remove blocks");
+                Progress::Idle
+            }
+        }
+    }
+
+    /// Catalog, readers, files: in this order, so that a cut at any point leaves nothing half removed.
+    fn remove(&self, victims: &[BlockMeta], reason: &'static str) -> Result<(), StoreError> {
+        let shared = &self.path.shared;
+        let ids: Vec<u64> = victims.iter().map(|b| b.id.0).collect();
+        let change = Change { add: &[], remove: &ids, flushed: None };
+        shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
+        for signal in Signal::ALL {
+            let gone: Vec<BlockId> = victims.iter().filter(|b| b.signal == signal).map(|b| b.id).collect();
+            if !gone.is_empty() {
+                shared.stores.keeper(signal).swap(&[], &gone, false)?;
+            }
+        }
+        for block in victims {
+            shared
+                .metrics
+                .expired_blocks
+                .with_label_values(&[block.signal.as_str(), block.class.as_str(), reason])
+                .inc();
+            if let Err(error) = shared.disk.remove(&block.file_name()) {
+                tracing::warn!(block = %block.file_name(), %error, "file of a removed block stays until the next start");
+            }
+        }
+        tracing::info!(
+            blocks = victims.len(),
+            reason,
+            day = victims.first().map(|b| b.day),
+            "retention removed blocks"
+        );
+        Ok(())
+    }
+
+    /// Merges the first partition that is over, quiet and in pieces.
+    fn merge_one(&self, state: &State, blocks: &[BlockMeta], today: Option<i32>) -> Progress {
+        let shared = &self.path.shared;
+        let now_ns = shared.clock.monotonic_ns();
+        for (partition, blocks) in partitions(blocks) {
+            let over = today.is_some_and(|today| partition.1 < today);
+            let added_ns = state.block_added_ns.get(&partition).copied().unwrap_or(0);
+            if !over || now_ns < added_ns.saturating_add(shared.options.merge_quiet_ns) {
+                continue;
+            }
+            let (fresh, merged): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.journal_to > 0);
+            let due = if merged.is_empty() { fresh.len() > 1 } else { fresh.len() >= LATE_BLOCKS_MERGE };
+            if due {
+                return match self.merge(partition, &fresh) {
+                    Ok(()) => Progress::Worked,
+                    Err(_) => Progress::Idle,
+                };
+            }
+        }
+        Progress::Idle
+    }
+
+    fn merge(&self, (signal, day, class): Partition, inputs: &[BlockMeta]) -> Result<(), StoreError> {
+        let shared = &self.path.shared;
+        let keeper = shared.stores.keeper(signal);
+        let began_ns = shared.clock.monotonic_ns();
+        let ids: Vec<BlockId> = inputs.iter().map(|b| b.id).collect();
+        let keep_going = || !self.path.is_stopping();
+        let mut next_id = || BlockId(shared.catalog.next_block_id());
+        let outcome =
+            keeper.merge(&ids, shared.options.merge_target_bytes, &mut next_id, &keep_going).and_then(|outputs| {
+                let rows: Vec<_> = outputs.iter().map(row_of).collect();
+                let removed: Vec<u64> = ids.iter().map(|id| id.0).collect();
+                let change = Change { add: &rows, remove: &removed, flushed: None };
+                shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
+                keeper.swap(&outputs, &ids, false)?;
+                Ok(outputs)
+            });
+        match outcome {
+            Ok(outputs) => {
+                for block in inputs {
+                    if let Err(error) = shared.disk.remove(&block.file_name()) {
+                        tracing::warn!(block = %block.file_name(), %error, "merged block's file stays until the next start");
+                    }
+                }
+                shared.metrics.merges.with_label_values(&[signal.as_str()]).inc();
+                shared.metrics.merge_seconds.observe((shared.clock.monotonic_ns() - began_ns) as f64 / 1e9);
+                let bytes = |blocks: &[BlockMeta]| blocks.iter().map(|b| b.file_bytes).sum::<u64>();
+                let (from, to) = (bytes(inputs), bytes(&outputs));
+                tracing::info!(%signal, day, class = class.as_str(), inputs = inputs.len(), outputs = outputs.len(), from, to, "day merged");
+                Ok(())
+            }
+            Err(error) => {
+                shared.metrics.merge_failures.with_label_values(&[signal.as_str()]).inc();
+                tracing::warn!(%signal, day, class = class.as_str(), %error, "merge did not finish; its inputs stay");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The last sequence that a head does not need.
+fn needed_after(head: &HeadStats, applied: Sequence) -> Sequence {
+    if head.frozen || head.items > 0 { head.first_sequence.saturating_sub(1).min(applied) } else { applied }
+}
+
+/// Blocks by partition, oldest day first.
+fn partitions(blocks: &[BlockMeta]) -> Vec<(Partition, Vec<BlockMeta>)> {
+    let mut by: std::collections::BTreeMap<(i32, Signal, RetentionClass), Vec<BlockMeta>> = Default::default();
+    for block in blocks {
+        by.entry((block.day, block.signal, block.class)).or_default().push(block.clone());
+    }
+    by.into_iter().map(|((day, signal, class), blocks)| ((signal, day, class), blocks)).collect()
+}

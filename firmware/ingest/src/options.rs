@@ -1,0 +1,81 @@
+//! Settings of the write path; every one has a default that suits a Pi with a 32 GB card.
+
+use bramble_disk::journal::JournalOptions;
+use bramble_signal::Signal;
+use bramble_storage::RetentionClass;
+
+/// How long and how much is kept.
+#[derive(Clone, Debug)]
+pub struct RetentionOptions {
+    /// Days kept per class: hot, warm, cold.
+    pub days: [u32; 3],
+    /// Byte limits for one signal's blocks of one class; whichever of age and bytes is reached first counts.
+    pub limits: Vec<Retained>,
+    /// Bytes that everything together may take. `None`: what the file system has, less the reserve.
+    pub total_bytes: Option<u64>,
+    /// Free space of the file system that is never used, so that ingest does not meet a full disk.
+    pub reserve_bytes: u64,
+}
+
+/// A byte limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Retained {
+    /// Whose.
+    pub signal: Signal,
+    /// Which class.
+    pub class: RetentionClass,
+    /// At most this many bytes of blocks.
+    pub bytes: u64,
+}
+
+impl Default for RetentionOptions {
+    fn default() -> Self {
+        RetentionOptions { days: [15, 30, 90], limits: Vec::new(), total_bytes: None, reserve_bytes: 512 << 20 }
+    }
+}
+
+/// Settings of commits, flushes and merges.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// The journal's ring.
+    pub journal: JournalOptions,
+    /// Longest wait for a commit where a sender waits, nanoseconds.
+    pub sender_wait_ns: u64,
+    /// Longest wait for a commit where nobody waits, nanoseconds: the loss window for such data.
+    pub background_wait_ns: u64,
+    /// Batch memory in the queue that starts a commit at once.
+    pub commit_bytes: usize,
+    /// Own telemetry waiting for a ride, in bytes; beyond it, it is dropped and counted.
+    pub own_telemetry_bytes: usize,
+    /// Part of a head's flushable room that starts a flush.
+    pub flush_fill: f64,
+    /// Part of the journal that starts a flush of whoever holds the oldest record.
+    pub journal_fill: f64,
+    /// Age of a head's oldest record that starts a flush, nanoseconds.
+    pub head_age_ns: u64,
+    /// Quiet time after a day's last block before the day is merged, nanoseconds.
+    pub merge_quiet_ns: u64,
+    /// Size at which a merge's output is split, bytes.
+    pub merge_target_bytes: u64,
+    /// Tiers.
+    pub retention: RetentionOptions,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        IngestOptions {
+            // 8 MiB extents: definitions restart with each extent, and with 300,000 series they take about 2 MiB.
+            journal: JournalOptions { extent_bytes: 8 << 20, extents_min: 2, extents_max: 16 },
+            sender_wait_ns: 1_000_000_000,
+            background_wait_ns: 10_000_000_000,
+            commit_bytes: 256 << 10,
+            own_telemetry_bytes: 256 << 10,
+            flush_fill: 0.55,
+            journal_fill: 0.5,
+            head_age_ns: 2 * 3_600_000_000_000,
+            merge_quiet_ns: 15 * 60_000_000_000,
+            merge_target_bytes: 64 << 20,
+            retention: RetentionOptions::default(),
+        }
+    }
+}

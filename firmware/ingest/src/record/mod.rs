@@ -1,0 +1,125 @@
+//! The journal's records: one accepted batch each, or a part of a large one.
+//!
+//! A record is `kind byte, body`. Bodies are columns (all references, then all timestamps, then all values),
+//! because the journal compresses records as one stream and columns of like bytes cost it least. What repeats
+//! between records (a series' labels, a stream's labels, a series' last value) is kept in a dictionary that both
+//! sides build alike and that starts empty with each journal epoch, so that replay may begin at any extent.
+//!
+//! Layouts are in docs/formats.md, "Journal records"; the version is in the kind byte's upper half.
+
+mod bytes;
+mod logs;
+mod metrics;
+mod spans;
+#[cfg(test)]
+mod tests;
+
+use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
+
+/// Raw bytes after which a record ends and a large batch goes on in the next one. A record is at most this plus
+/// one item (the largest line is far smaller than this).
+pub(crate) const RECORD_SOFT_MAX_BYTES: usize = 512 << 10;
+
+const METRICS: u8 = 0x01;
+const LOGS: u8 = 0x02;
+const SPANS: u8 = 0x03;
+const METADATA: u8 = 0x04;
+
+/// A record that the journal vouches for (its checksums fit) but that does not decode: written by a newer or
+/// faulty version.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("journal record: {0}")]
+pub(crate) struct RecordError(pub(crate) &'static str);
+
+/// Turns batches into records.
+#[derive(Default)]
+pub(crate) struct Encoder {
+    epoch: u64,
+    metrics: metrics::Dictionary,
+    logs: logs::StreamDictionary,
+}
+
+impl Encoder {
+    /// Forgets everything when the journal has moved on to another epoch.
+    pub(crate) fn enter(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.metrics.clear();
+            self.logs.clear();
+        }
+    }
+
+    /// Makes the next [`enter`](Self::enter) start afresh: after a failed append the journal does not have what
+    /// the dictionary says.
+    pub(crate) fn invalidate(&mut self) {
+        self.epoch = u64::MAX;
+    }
+
+    /// Memory of the dictionaries, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.metrics.memory_bytes() + self.logs.memory_bytes()
+    }
+}
+
+/// Turns records back into what stores take.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    epoch: u64,
+    metrics: metrics::Replay,
+    logs: logs::StreamTexts,
+}
+
+/// Where replayed records go: only signals whose blocks do not have them yet.
+pub(crate) struct Targets<'a> {
+    pub(crate) metrics: Option<&'a dyn MetricSink>,
+    pub(crate) logs: Option<&'a dyn LogSink>,
+    pub(crate) spans: Option<&'a dyn SpanSink>,
+}
+
+impl Decoder {
+    /// Decodes one record and hands it to the targets; a record without target still feeds the dictionary.
+    /// Returns the number of items handed over.
+    ///
+    /// # Errors
+    /// [`RecordError`]; items before the damage may have been handed over.
+    pub(crate) fn replay(
+        &mut self,
+        epoch: u64,
+        sequence: Sequence,
+        record: &[u8],
+        targets: &Targets<'_>,
+    ) -> Result<u64, RecordError> {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.metrics.clear();
+            self.logs.clear();
+        }
+        let (&kind, body) = record.split_first().ok_or(RecordError("empty"))?;
+        match kind {
+            METRICS => self.metrics.replay(body, targets.metrics, sequence),
+            METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
+            LOGS => self.logs.replay(body, targets.logs, sequence),
+            SPANS => spans::replay(body, targets.spans, sequence),
+            _ => Err(RecordError("unknown kind")),
+        }
+    }
+}
+
+/// A prepared batch on its way into the journal.
+pub(crate) enum Body {
+    Metrics(bramble_storage::PreparedMetrics),
+    Logs(bramble_storage::PreparedLogs),
+    Spans(bramble_storage::PreparedSpans),
+}
+
+impl Encoder {
+    /// Appends one record with the items of `body` from index `from` on (series entries, log entries counted over
+    /// streams, or spans) to `out` and returns the index of the first item that is left; `None` when all are in.
+    pub(crate) fn encode(&mut self, body: &Body, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+        match body {
+            Body::Metrics(prepared) => self.metrics.encode(prepared, from, out),
+            Body::Logs(prepared) => self.logs.encode(&prepared.batch, from, out),
+            Body::Spans(prepared) => spans::encode(&prepared.batch, from, out),
+        }
+    }
+}

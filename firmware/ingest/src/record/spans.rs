@@ -1,0 +1,141 @@
+//! Span records.
+//!
+//! Body: resources and scopes used (each: encoded fields), then spans in order, field by field; a trace id equal to
+//! the one before is one byte. Texts and attributes go in as they are: the journal's compression sees their
+//! repetition better than a dictionary here would.
+
+use super::bytes::{Reader, put_bytes, put_varint, zigzag};
+use super::{RECORD_SOFT_MAX_BYTES, RecordError, SPANS};
+use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
+use bramble_storage::{Sequence, SpanSink};
+
+pub(super) fn encode(batch: &SpanBatch, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+    out.push(SPANS);
+    put_varint(out, batch.resources.len() as u64);
+    for resource in &batch.resources {
+        put_bytes(out, batch.bytes(resource.attributes));
+        put_bytes(out, batch.bytes(resource.schema_url));
+        put_varint(out, u64::from(resource.dropped_attributes));
+    }
+    put_varint(out, batch.scopes.len() as u64);
+    for scope in &batch.scopes {
+        for text in [scope.name, scope.version, scope.attributes, scope.schema_url] {
+            put_bytes(out, batch.bytes(text));
+        }
+        put_varint(out, u64::from(scope.dropped_attributes));
+    }
+    let start = out.len();
+    let (mut trace_id, mut time, mut next) = (TraceId::default(), 0u64, from);
+    while next < batch.spans.len() && out.len() - start < RECORD_SOFT_MAX_BYTES {
+        let span = &batch.spans[next];
+        out.push(1 + u8::from(span.trace_id != trace_id));
+        if span.trace_id != trace_id {
+            out.extend_from_slice(&span.trace_id.0);
+            trace_id = span.trace_id;
+        }
+        put_span(batch, span, time, out);
+        time = span.start_ns;
+        next += 1;
+    }
+    out.push(0);
+    (next < batch.spans.len()).then_some(next)
+}
+
+fn put_span(batch: &SpanBatch, span: &SpanEntry, time: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&span.span_id.0);
+    out.extend_from_slice(&span.parent_span_id.0);
+    out.push(span.kind as u8);
+    out.push(span.status as u8);
+    put_varint(out, u64::from(span.resource));
+    put_varint(out, u64::from(span.scope));
+    put_varint(out, zigzag(span.start_ns.wrapping_sub(time) as i64));
+    put_varint(out, zigzag(span.end_ns.wrapping_sub(span.start_ns) as i64));
+    for number in [span.flags, span.dropped_attributes, span.dropped_events, span.dropped_links] {
+        put_varint(out, u64::from(number));
+    }
+    for bytes in [span.name, span.status_message, span.trace_state, span.attributes, span.events, span.links] {
+        put_bytes(out, batch.bytes(bytes));
+    }
+}
+
+fn narrow(value: u64) -> Result<u32, RecordError> {
+    u32::try_from(value).map_err(|_| RecordError("number too large"))
+}
+
+fn put_arena(batch: &mut SpanBatch, reader: &mut Reader<'_>) -> Result<bramble_signal::Span32, RecordError> {
+    Ok(batch.put(reader.bytes()?))
+}
+
+fn take_span(
+    batch: &mut SpanBatch,
+    body: &mut Reader<'_>,
+    trace_id: TraceId,
+    time: u64,
+) -> Result<SpanEntry, RecordError> {
+    let span_id = SpanId(body.array()?);
+    let parent_span_id = SpanId(body.array()?);
+    let kind = SpanKind::from_code(u64::from(body.byte()?));
+    let status = StatusCode::from_code(u64::from(body.byte()?));
+    let (resource, scope) = (narrow(body.varint()?)?, narrow(body.varint()?)?);
+    if resource as usize >= batch.resources.len() || scope as usize >= batch.scopes.len() {
+        return Err(RecordError("undefined resource or scope"));
+    }
+    let start_ns = time.wrapping_add(body.signed()? as u64);
+    let end_ns = start_ns.wrapping_add(body.signed()? as u64);
+    Ok(SpanEntry {
+        trace_id,
+        span_id,
+        parent_span_id,
+        resource,
+        scope,
+        start_ns,
+        end_ns,
+        kind,
+        status,
+        flags: narrow(body.varint()?)?,
+        dropped_attributes: narrow(body.varint()?)?,
+        dropped_events: narrow(body.varint()?)?,
+        dropped_links: narrow(body.varint()?)?,
+        name: put_arena(batch, body)?,
+        status_message: put_arena(batch, body)?,
+        trace_state: put_arena(batch, body)?,
+        attributes: put_arena(batch, body)?,
+        events: put_arena(batch, body)?,
+        links: put_arena(batch, body)?,
+    })
+}
+
+pub(super) fn replay(body: &[u8], sink: Option<&dyn SpanSink>, sequence: Sequence) -> Result<u64, RecordError> {
+    let Some(sink) = sink else { return Ok(0) };
+    let mut body = Reader(body);
+    let mut batch = SpanBatch::new();
+    for _ in 0..body.count()? {
+        let (attributes, schema_url) = (put_arena(&mut batch, &mut body)?, put_arena(&mut batch, &mut body)?);
+        batch.resources.push(ResourceEntry { attributes, schema_url, dropped_attributes: narrow(body.varint()?)? });
+    }
+    for _ in 0..body.count()? {
+        let (name, version) = (put_arena(&mut batch, &mut body)?, put_arena(&mut batch, &mut body)?);
+        let (attributes, schema_url) = (put_arena(&mut batch, &mut body)?, put_arena(&mut batch, &mut body)?);
+        batch.scopes.push(ScopeEntry {
+            name,
+            version,
+            attributes,
+            schema_url,
+            dropped_attributes: narrow(body.varint()?)?,
+        });
+    }
+    let (mut trace_id, mut time) = (TraceId::default(), 0u64);
+    loop {
+        match body.byte()? {
+            0 => break,
+            1 => {}
+            2 => trace_id = TraceId(body.array()?),
+            _ => return Err(RecordError("span marker")),
+        }
+        let span = take_span(&mut batch, &mut body, trace_id, time)?;
+        time = span.start_ns;
+        batch.spans.push(span);
+    }
+    sink.replay(&batch, sequence);
+    Ok(batch.spans.len() as u64)
+}

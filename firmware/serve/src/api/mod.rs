@@ -1,0 +1,24 @@
+//! One folder per API.
+
+pub mod bramble;
+pub mod jaeger;
+pub mod loki;
+pub mod prometheus;
+pub mod tempo;
+
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
+
+/// A JSON answer.
+pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("answer cannot be printed: {e}")).into_response(),
+    }
+}
+
+/// A plain text answer.
+pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body.into()).into_response()
+}

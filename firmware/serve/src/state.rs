@@ -1,0 +1,118 @@
+//! What handlers share.
+
+use bramble_query_promql::Engine;
+use bramble_runtime::{Budget, Clock};
+use bramble_storage::{LogSource, MetricSource, TraceSource};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What this program is.
+#[derive(Clone, Debug)]
+pub struct BuildInfo {
+    /// Version of Bramble.
+    pub version: &'static str,
+    /// Commit, if known.
+    pub revision: &'static str,
+}
+
+/// A port, for the status page.
+#[derive(Clone, Debug, Serialize)]
+pub struct Door {
+    /// What it speaks.
+    pub name: String,
+    /// Address and port; empty when off.
+    pub address: String,
+    /// "open", "off" or why it is closed.
+    pub state: String,
+}
+
+/// The state of the process, for the status page. The field names are the UI's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Name of the machine.
+    pub hostname: String,
+    /// Version of Bramble.
+    pub version: String,
+    /// Seconds since start.
+    pub uptime_seconds: u64,
+    /// Whether recovery has ended.
+    pub ready: bool,
+    /// Whether answers may miss data that is still being recovered.
+    pub partial: bool,
+    /// "hub" or "node".
+    pub role: &'static str,
+    /// How files are written, and why.
+    pub disk: DiskStatus,
+    /// Memory.
+    pub memory: MemoryStatus,
+    /// Ports.
+    pub doors: Vec<Door>,
+}
+
+/// How files are written.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiskStatus {
+    /// Implementation.
+    pub kind: String,
+    /// Why this one.
+    pub why: String,
+}
+
+/// Memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryStatus {
+    /// The cap.
+    pub cap_bytes: usize,
+    /// Resident set.
+    pub rss_bytes: usize,
+}
+
+/// What handlers may ask of the rest of the process. Implemented by the binary.
+pub trait Operations: Send + Sync + 'static {
+    /// State of the process.
+    fn status(&self) -> Status;
+    /// Whether recovery has ended.
+    fn is_ready(&self) -> bool;
+    /// Text of `/metrics`.
+    fn metrics_text(&self) -> String;
+    /// Effective configuration, as TOML.
+    fn config_text(&self) -> String;
+    /// Writes all heads as blocks; blocks until done.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn force_flush(&self) -> Result<(), String>;
+    /// Merges all partitions; blocks until done.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn force_merge(&self) -> Result<(), String>;
+}
+
+/// What handlers share. Cheap to clone behind its `Arc`.
+pub struct ApiState {
+    /// Metrics to read.
+    pub metrics: Arc<dyn MetricSource>,
+    /// Logs to read.
+    pub logs: Arc<dyn LogSource>,
+    /// Traces to read.
+    pub traces: Arc<dyn TraceSource>,
+    /// The PromQL engine over `metrics`.
+    pub promql: Engine,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Memory of queries.
+    pub query_budget: Budget,
+    /// How many queries run at once.
+    pub query_slots: Arc<Semaphore>,
+    /// Default and longest time of one query.
+    pub query_timeout: Duration,
+    /// The rest of the process.
+    pub operations: Arc<dyn Operations>,
+    /// What this program is.
+    pub build: BuildInfo,
+    /// When it started, milliseconds since the epoch.
+    pub started_ms: i64,
+}
