@@ -7,7 +7,7 @@ const server = process.env.BRAMBLE_URL ?? "http://127.0.0.1:3999";
 const doors = ["/prometheus", "/loki", "/tempo", "/jaeger", "/api"];
 
 export default defineConfig({
-  base: "./",
+  base: "/",
   build: {
     target: "es2022",
     assetsInlineLimit: 0,

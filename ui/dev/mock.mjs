@@ -356,6 +356,10 @@ createServer((request, response) => {
     response.writeHead(404).end();
     return;
   }
-  response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+  response.writeHead(200, {
+    "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+    // As strict as the real server may be: what needs more fails here first.
+    "content-security-policy": "default-src 'self'",
+  });
   createReadStream(file).pipe(response);
 }).listen(port, "127.0.0.1", () => console.log(`mock (${mode}) on http://127.0.0.1:${port}`));

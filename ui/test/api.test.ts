@@ -52,12 +52,16 @@ describe("Prometheus", () => {
     expect(decodeMatrix({ status: "success", data }).data).toEqual([]);
   });
 
-  it.each([null, [], 3, { data: null }, { data: { result: {} } }, { data: { result: [3] } }])(
-    "refuses %j",
-    (json) => {
-      expect(() => decodeMatrix(json)).toThrow(ApiError);
-    },
-  );
+  it.each([
+    null,
+    [],
+    3,
+    { data: null },
+    { data: { result: {} } },
+    { data: { result: [3] } },
+  ])("refuses %j", (json) => {
+    expect(() => decodeMatrix(json)).toThrow(ApiError);
+  });
 
   it("names series", () => {
     expect(seriesName({ __name__: "up" })).toBe("up");

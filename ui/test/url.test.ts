@@ -31,12 +31,16 @@ describe("routes", () => {
     expect(formatRoute({ page: "logs", q: "", range: { last: 3600 }, live: true })).toBe("#/logs");
   });
 
-  it.each(["", "#", "#/", "#/nowhere", "#/?range=banana", "#/?from=5&to=1"])(
-    "takes %s for the overview",
-    (hash) => {
-      expect(parseRoute(hash)).toEqual({ page: "overview", range: { last: 900 }, host: "" });
-    },
-  );
+  it.each([
+    "",
+    "#",
+    "#/",
+    "#/nowhere",
+    "#/?range=banana",
+    "#/?from=5&to=1",
+  ])("takes %s for the overview", (hash) => {
+    expect(parseRoute(hash)).toEqual({ page: "overview", range: { last: 900 }, host: "" });
+  });
 
   it("survives malformed escapes", () => {
     expect(parseRoute("#/trace/%E0%A4%A")).toEqual({ page: "trace", id: "%E0%A4%A", span: "" });

@@ -52,7 +52,7 @@ function heading(error: ApiError): string {
 export function Trouble({ error, atMs }: { error: ApiError; atMs?: number | null }) {
   const stale = atMs != null;
   return (
-    <p class={`trouble ${stale ? "trouble-stale" : ""}`} role="status">
+    <p class={`trouble ${stale ? "trouble-stale" : ""}`} aria-live="polite">
       <strong>{heading(error)}</strong> <span>{error.message}</span>
       {stale && <em> Shown as of {clock(atMs)}.</em>}
     </p>

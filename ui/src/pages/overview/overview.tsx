@@ -58,7 +58,7 @@ function Vital({ name, value, note }: { name: string; value: string; note?: stri
       <dt>{name}</dt>
       <dd>
         {value}
-        {note !== undefined && <small>{note}</small>}
+        {note !== undefined && <small title={note}>{note}</small>}
       </dd>
     </div>
   );
@@ -74,7 +74,7 @@ function Hero({ pulse, vitals }: { pulse: Pulse; vitals: Vitals | undefined }) {
       <Logo size={210} />
       <div class="hero-name">
         <h1>{status?.hostname || location.hostname}</h1>
-        <p class={`health health-${tone}`} role="status">
+        <p class={`health health-${tone}`} aria-live="polite">
           <b>{word}</b> <span>{why}</span>
         </p>
       </div>
