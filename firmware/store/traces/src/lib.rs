@@ -1,1 +1,41 @@
-//! Being built.
+//! The trace store: spans in memory first, then in blocks of columns.
+//!
+//! ```text
+//! prepare → (journal) → apply ─▶ active generation ─freeze▶ frozen generation ─write_frozen▶ blocks ─merge▶ blocks
+//! ```
+//!
+//! * **Head** (`head`): append-only generations, compact (about 100 B per span): interned strings, shapes, templates.
+//! * **Block** (`block`): one segment per (UTC day, retention class); spans sorted by trace id in *groups* of up to 16 k
+//!   spans, each a set of column pages with its own dictionaries and a filter on trace ids (`group_write`,
+//!   `group_read`); the footer (`index`) lists groups and operations. Layout: docs/formats.md, "Trace blocks".
+//! * **Reading** (`read`, `scan`): one snapshot of both generations and the blocks. A trace is put together from all of
+//!   them; equal spans (trace id, span id) are one, the one that arrived first.
+//! * **Merging** (`merge`): sorted streams, one group of each input in memory.
+//!
+//! A trace with an error or a slow root, as far as its generation knows, is filed as *warm*, others as *hot*.
+//!
+//! Everything that a span has comes back exactly: order of attributes, repeated keys, NaN bits, an end before the
+//! start. Damage to a page costs the spans that need it and a warning, never an answer.
+
+mod block;
+mod bytes;
+mod filter;
+mod flush;
+mod group_read;
+mod group_write;
+mod head;
+mod index;
+mod interner;
+mod matching;
+mod merge;
+mod metrics;
+mod numbers;
+mod read;
+mod scan;
+mod shape;
+mod sink;
+mod store;
+mod texts;
+mod view;
+
+pub use store::{TraceBudgets, TraceLimits, TraceStore};

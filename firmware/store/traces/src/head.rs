@@ -1,0 +1,355 @@
+//! A generation of the head: spans in memory, compact, append-only.
+//!
+//! A span is 48 bytes of fixed fields, a shape number, and a *body* in one arena: the number of its trace state, its
+//! attribute values in template order (numbers of interned strings, or the value itself), events and links. Traces
+//! chain their spans in order of arrival. Nothing is ever changed or removed, so that a reader who remembers how many
+//! spans there were has a snapshot.
+
+use crate::bytes::{grow, put_bytes, put_varint, take_array, take_bytes, take_u32, take_varint, unzigzag, zigzag};
+use crate::interner::Interner;
+use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
+use crate::view::{
+    SpanView, ValueType, put_bytes_attribute, put_resource, put_scope, template_items, template_of, value_bytes,
+};
+use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
+use bramble_signal::{SpanBatch, SpanEntry, SpanId, StatusCode, TraceId};
+use bramble_storage::Sequence;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// No further span.
+const NONE: u32 = u32::MAX;
+
+/// A span's fixed fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadSpan {
+    pub(crate) span_id: [u8; 8],
+    pub(crate) parent_span_id: [u8; 8],
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+    /// Index into the traces.
+    pub(crate) trace: u32,
+    pub(crate) shape: u32,
+    /// Where the body starts in the arena.
+    body: u32,
+    /// The trace's next span in order of arrival.
+    next: u32,
+}
+const _: () = assert!(size_of::<HeadSpan>() == 48);
+
+/// What a generation knows of a trace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadTrace {
+    pub(crate) id: TraceId,
+    first: u32,
+    last: u32,
+    /// It has an error or a slow root: kept longer.
+    pub(crate) keep: bool,
+}
+
+/// Spans applied between two freezes.
+#[derive(Default)]
+pub(crate) struct Generation {
+    pub(crate) spans: Vec<HeadSpan>,
+    bodies: Vec<u8>,
+    pub(crate) traces: Vec<HeadTrace>,
+    by_trace: HashTable<u32>,
+    by_span: HashTable<u32>,
+    pub(crate) shapes: Shapes,
+    pub(crate) resources: Interner,
+    pub(crate) scopes: Interner,
+    pub(crate) templates: Interner,
+    /// Names, messages, trace states, text and other byte values.
+    pub(crate) strings: Interner,
+    pub(crate) first_sequence: Sequence,
+    pub(crate) last_sequence: Sequence,
+    pub(crate) min_start_ns: u64,
+    pub(crate) max_start_ns: u64,
+    /// Roots that last at least this long make their trace worth keeping.
+    slow_root_ns: u64,
+    scratch: Vec<u8>,
+}
+
+fn hash_trace(id: &TraceId) -> u64 {
+    FixedState::with_seed(1).hash_one(id.0)
+}
+
+fn hash_span(trace: u32, span: &[u8; 8]) -> u64 {
+    FixedState::with_seed(u64::from(trace)).hash_one(u64::from_le_bytes(*span))
+}
+
+/// Upper bound of what [`Generation::insert`] adds for a batch, without the vectors' slack.
+pub(crate) fn estimate_bytes(batch: &SpanBatch) -> usize {
+    // Per span: fixed fields, trace and hash tables at their worst load, a shape, body numbers.
+    const PER_SPAN: usize = size_of::<HeadSpan>() + size_of::<HeadTrace>() + 24 + 40;
+    batch.spans.len() * PER_SPAN + batch.arena.len()
+}
+
+impl Generation {
+    pub(crate) fn new(slow_root_ns: u64) -> Self {
+        Generation { slow_root_ns, min_start_ns: u64::MAX, ..Default::default() }
+    }
+
+    /// Enters a batch that is durable at `sequence`. Spans that are there already are skipped.
+    pub(crate) fn insert(&mut self, batch: &SpanBatch, sequence: Sequence) {
+        if self.spans.is_empty() {
+            self.first_sequence = sequence;
+        }
+        self.last_sequence = self.last_sequence.max(sequence);
+        let mut resources = vec![NONE; batch.resources.len()];
+        let mut scopes = vec![NONE; batch.scopes.len()];
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for span in &batch.spans {
+            let Some(trace) = self.admit(span) else { continue };
+            let resource = match resources.get_mut(span.resource as usize) {
+                Some(known) if *known != NONE => *known,
+                known => {
+                    scratch.clear();
+                    if let Some(entry) = batch.resources.get(span.resource as usize) {
+                        put_resource(&mut scratch, batch, entry);
+                    }
+                    let id = self.resources.intern(&scratch).0;
+                    known.map(|k| *k = id);
+                    id
+                }
+            };
+            let scope = match scopes.get_mut(span.scope as usize) {
+                Some(known) if *known != NONE => *known,
+                known => {
+                    scratch.clear();
+                    if let Some(entry) = batch.scopes.get(span.scope as usize) {
+                        put_scope(&mut scratch, batch, entry);
+                    }
+                    let id = self.scopes.intern(&scratch).0;
+                    known.map(|k| *k = id);
+                    id
+                }
+            };
+            self.append(batch, span, trace, (resource, scope), &mut scratch);
+        }
+        scratch.shrink_to(4096);
+        self.scratch = scratch;
+    }
+
+    /// The trace of a span that is not here yet; `None` for one that is.
+    fn admit(&mut self, span: &SpanEntry) -> Option<u32> {
+        let keep = span.status == StatusCode::Error
+            || (span.parent_span_id.is_zero() && span.duration_ns() >= self.slow_root_ns);
+        let trace = self.trace_number(span.trace_id);
+        let (spans, id) = (&self.spans, span.span_id.0);
+        let hashed = hash_span(trace, &id);
+        let same = |&at: &u32| spans.get(at as usize).is_some_and(|s| s.trace == trace && s.span_id == id);
+        if self.by_span.find(hashed, same).is_some() {
+            return None;
+        }
+        let rehash = |&at: &u32| spans.get(at as usize).map_or(0, |s| hash_span(s.trace, &s.span_id));
+        self.by_span.insert_unique(hashed, spans.len() as u32, rehash);
+        if let Some(known) = self.traces.get_mut(trace as usize) {
+            known.keep |= keep;
+        }
+        Some(trace)
+    }
+
+    fn trace_number(&mut self, id: TraceId) -> u32 {
+        let hashed = hash_trace(&id);
+        let traces = &mut self.traces;
+        let found = self.by_trace.find(hashed, |&at| traces.get(at as usize).is_some_and(|t| t.id == id));
+        if let Some(&at) = found {
+            return at;
+        }
+        let at = traces.len() as u32;
+        grow(traces, 1);
+        traces.push(HeadTrace { id, first: NONE, last: NONE, keep: false });
+        self.by_trace.insert_unique(hashed, at, |&at| traces.get(at as usize).map_or(0, |t| hash_trace(&t.id)));
+        at
+    }
+
+    fn append(
+        &mut self,
+        batch: &SpanBatch,
+        span: &SpanEntry,
+        trace: u32,
+        (resource, scope): (u32, u32),
+        scratch: &mut Vec<u8>,
+    ) {
+        let attributes = batch.attributes(span.attributes);
+        template_of(attributes, scratch);
+        let template = self.templates.intern(scratch).0;
+        let bit = |present: bool, bit: u8| if present { bit } else { 0 };
+        let shape = Shape {
+            resource,
+            scope,
+            name: self.strings.intern(batch.bytes(span.name)).0,
+            message: self.strings.intern(batch.bytes(span.status_message)).0,
+            template,
+            flags: span.flags,
+            dropped: [span.dropped_attributes, span.dropped_events, span.dropped_links],
+            kind: span.kind as u8,
+            status: span.status as u8,
+            has: bit(!span.trace_state.is_empty(), HAS_TRACE_STATE)
+                | bit(!span.events.is_empty(), HAS_EVENTS)
+                | bit(!span.links.is_empty(), HAS_LINKS),
+        };
+        self.body_of(batch, span, attributes, scratch);
+        let at = self.spans.len() as u32;
+        grow(&mut self.bodies, scratch.len());
+        let body = self.bodies.len() as u32;
+        self.bodies.extend_from_slice(scratch);
+        grow(&mut self.spans, 1);
+        self.spans.push(HeadSpan {
+            span_id: span.span_id.0,
+            parent_span_id: span.parent_span_id.0,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            trace,
+            shape: self.shapes.intern(shape),
+            body,
+            next: NONE,
+        });
+        self.min_start_ns = self.min_start_ns.min(span.start_ns);
+        self.max_start_ns = self.max_start_ns.max(span.start_ns);
+        if let Some(known) = self.traces.get_mut(trace as usize) {
+            let last = std::mem::replace(&mut known.last, at);
+            match self.spans.get_mut(last as usize) {
+                Some(last) => last.next = at,
+                None => known.first = at,
+            }
+        }
+    }
+
+    fn body_of(&mut self, batch: &SpanBatch, span: &SpanEntry, attributes: AttributesRef<'_>, body: &mut Vec<u8>) {
+        body.clear();
+        if !span.trace_state.is_empty() {
+            put_varint(body, u64::from(self.strings.intern(batch.bytes(span.trace_state)).0));
+        }
+        for (_, value) in attributes.iter() {
+            match value {
+                AttributeValue::Empty => {}
+                AttributeValue::Bool(b) => body.push(u8::from(b)),
+                AttributeValue::Int(i) => put_varint(body, zigzag(i)),
+                AttributeValue::Double(d) => body.extend_from_slice(&d.to_bits().to_le_bytes()),
+                _ => put_varint(body, u64::from(self.strings.intern(value_bytes(&value)).0)),
+            }
+        }
+        if !span.events.is_empty() {
+            put_bytes(body, batch.bytes(span.events));
+        }
+        if !span.links.is_empty() {
+            put_bytes(body, batch.bytes(span.links));
+        }
+    }
+
+    /// A span as a view; its attributes are rebuilt in `scratch`. `None` when there is no such span.
+    pub(crate) fn view<'a>(&'a self, at: u32, scratch: &'a mut Vec<u8>) -> Option<SpanView<'a>> {
+        let span = self.spans.get(at as usize)?;
+        let shape = self.shapes.get(span.shape);
+        let mut body = self.bodies.get(span.body as usize..)?;
+        let mut trace_state: &[u8] = &[];
+        if shape.has(HAS_TRACE_STATE) {
+            trace_state = self.strings.get(take_u32(&mut body)?);
+        }
+        scratch.clear();
+        for (value_type, key) in template_items(self.templates.get(shape.template)) {
+            match value_type {
+                ValueType::Empty => put_attribute(scratch, key, AttributeValue::Empty),
+                ValueType::Bool => {
+                    let [b] = take_array::<1>(&mut body)?;
+                    put_attribute(scratch, key, AttributeValue::Bool(b != 0));
+                }
+                ValueType::Int => {
+                    put_attribute(scratch, key, AttributeValue::Int(unzigzag(take_varint(&mut body)?)));
+                }
+                ValueType::Double => {
+                    let bits = u64::from_le_bytes(take_array(&mut body)?);
+                    put_attribute(scratch, key, AttributeValue::Double(f64::from_bits(bits)));
+                }
+                _ => put_bytes_attribute(scratch, key, value_type, self.strings.get(take_u32(&mut body)?)),
+            }
+        }
+        let events = if shape.has(HAS_EVENTS) { take_bytes(&mut body)? } else { &[] };
+        let links = if shape.has(HAS_LINKS) { take_bytes(&mut body)? } else { &[] };
+        Some(SpanView {
+            trace_id: self.traces.get(span.trace as usize)?.id,
+            span_id: SpanId(span.span_id),
+            parent_span_id: SpanId(span.parent_span_id),
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            kind: shape.kind(),
+            status: shape.status(),
+            flags: shape.flags,
+            dropped: shape.dropped,
+            name: self.strings.get(shape.name),
+            message: self.strings.get(shape.message),
+            trace_state,
+            attributes: scratch,
+            events,
+            links,
+            resource: self.resources.get(shape.resource),
+            scope: self.scopes.get(shape.scope),
+        })
+    }
+
+    /// Spans of a trace in order of arrival, of the first `watermark` spans.
+    pub(crate) fn spans_of(&self, id: TraceId, watermark: usize) -> impl Iterator<Item = u32> {
+        let found =
+            self.by_trace.find(hash_trace(&id), |&at| self.traces.get(at as usize).is_some_and(|t| t.id == id));
+        let first = found.and_then(|&at| self.traces.get(at as usize)).map_or(NONE, |t| t.first);
+        let inside = move |&at: &u32| (at as usize) < watermark;
+        std::iter::successors(Some(first).filter(inside), move |&at| {
+            self.spans.get(at as usize).map(|s| s.next).filter(inside)
+        })
+    }
+
+    /// Bytes held, as the allocator sees them.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<HeadSpan>()
+            + self.traces.capacity() * size_of::<HeadTrace>()
+            + self.bodies.capacity()
+            + self.scratch.capacity()
+            + self.by_trace.allocation_size()
+            + self.by_span.allocation_size()
+            + self.shapes.memory_bytes()
+            + [&self.resources, &self.scopes, &self.templates, &self.strings]
+                .iter()
+                .map(|interner| interner.memory_bytes())
+                .sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Collector;
+    use bramble_storage::contract::spans_of;
+
+    fn collect(generation: &Generation, id: TraceId) -> SpanBatch {
+        let (mut out, mut scratch) = (Collector::default(), Vec::new());
+        for at in generation.spans_of(id, usize::MAX) {
+            out.push(&generation.view(at, &mut scratch).unwrap());
+        }
+        out.finish()
+    }
+
+    #[test]
+    fn spans_come_back_and_duplicates_do_not_enter() {
+        let mut generation = Generation::new(1_000_000_000);
+        let sent = spans_of(3, "beorn", 5, StatusCode::Error);
+        generation.insert(&sent, 7);
+        let bytes = generation.memory_bytes();
+        generation.insert(&sent, 8);
+        assert_eq!((generation.spans.len(), generation.first_sequence, generation.last_sequence), (5, 7, 8));
+        assert_eq!(generation.memory_bytes(), bytes);
+        let back = collect(&generation, TraceId([3; 16]));
+        assert_eq!(back.spans.len(), 5);
+        for (ours, theirs) in back.spans.iter().zip(&sent.spans) {
+            assert_eq!(back.bytes(ours.attributes), sent.bytes(theirs.attributes));
+            assert_eq!(back.text(ours.name), sent.text(theirs.name));
+            assert_eq!((ours.start_ns, ours.end_ns, ours.kind), (theirs.start_ns, theirs.end_ns, theirs.kind));
+            assert_eq!(back.service(ours), "beorn");
+        }
+        assert!(generation.traces[0].keep);
+        assert_eq!(generation.spans_of(TraceId([3; 16]), 2).count(), 2, "a snapshot sees what was there");
+        assert_eq!(generation.spans_of(TraceId([4; 16]), 2).count(), 0);
+    }
+}

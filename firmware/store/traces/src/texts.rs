@@ -1,0 +1,404 @@
+//! Lists of byte strings, and columns of them.
+//!
+//! A *list* is stored in the form that all of its strings share: hex digits as raw bytes, a prefix with a decimal
+//! number as numbers (`circ-00042`), UUIDs as 16 bytes, and else lengths and text. A *column* is a list of distinct
+//! strings in the order of first use, and a number per value; or per trace, when each trace has one value only, as
+//! request and customer ids do. Numbers are plain when there are few distinct strings; else each value says whether
+//! it repeats the one before, is the next new one, or refers to an older one.
+
+use crate::bytes::{put_bytes, put_varint, take_array, take_bytes, take_count, take_exact};
+use crate::interner::Interner;
+use crate::numbers::{COUNT_MAX, put_codes, put_u64s, take_codes, take_u64s};
+
+const PLAIN: u8 = 0;
+const HEX: u8 = 1;
+const UUID: u8 = 2;
+const NUMBERED: u8 = 3;
+
+fn is_hex(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn unhex(digits: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
+    let mut high = None;
+    for digit in digits {
+        let nibble = (digit as char).to_digit(16).unwrap_or(0) as u8;
+        match high.take() {
+            None => high = Some(nibble),
+            Some(h) => out.push(h << 4 | nibble),
+        }
+    }
+}
+
+fn put_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for b in bytes {
+        out.extend([DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]);
+    }
+}
+
+fn is_uuid(bytes: &[u8]) -> bool {
+    bytes.len() == 36
+        && bytes.iter().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// The length of a prefix after which all strings are decimal numbers that print back the same: of one width
+/// (returned), or without leading zeros (width 0).
+fn numbered(list: &Interner) -> Option<(usize, usize)> {
+    let first = list.iter().next()?;
+    let digits = first.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    if digits == 0 {
+        return None;
+    }
+    let mut prefix = first.len() - digits;
+    // Leading digits that all share belong to the number: the prefix ends where the first string's digits begin.
+    if list.iter().any(|s| s.len() <= prefix || s.get(..prefix) != first.get(..prefix)) {
+        return None;
+    }
+    // Numbers longer than 18 digits keep their front in the prefix, if that is common.
+    if digits > 18 {
+        prefix = first.len() - 18;
+    }
+    let suffix = |s: &[u8]| s.get(prefix..).map(<[u8]>::to_vec).unwrap_or_default();
+    let (mut same_width, mut canonical) = (true, true);
+    for s in list.iter() {
+        let number = suffix(s);
+        if s.get(..prefix) != first.get(..prefix)
+            || number.is_empty()
+            || number.len() > 18
+            || !number.iter().all(u8::is_ascii_digit)
+        {
+            return None;
+        }
+        same_width &= number.len() == first.len() - prefix;
+        canonical &= number.len() == 1 || number.first() != Some(&b'0');
+    }
+    match (same_width, canonical) {
+        (true, _) => Some((prefix, first.len() - prefix)),
+        (false, true) => Some((prefix, 0)),
+        _ => None,
+    }
+}
+
+/// Appends a list of strings.
+pub(crate) fn put_list(out: &mut Vec<u8>, list: &Interner) {
+    let first_len = list.get(0).len();
+    let same_len = list.iter().all(|s| s.len() == first_len);
+    let count = list.len() as u64;
+    if same_len && first_len >= 8 && first_len.is_multiple_of(2) && list.iter().all(is_hex) {
+        out.push(HEX);
+        put_varint(out, count);
+        put_varint(out, first_len as u64 / 2);
+        list.iter().for_each(|s| unhex(s.iter().copied(), out));
+    } else if list.len() > 0 && list.iter().all(is_uuid) {
+        out.push(UUID);
+        put_varint(out, count);
+        list.iter().for_each(|s| unhex(s.iter().copied().filter(|b| *b != b'-'), out));
+    } else if let Some((prefix, width)) = Some(list).filter(|l| l.len() >= 8).and_then(numbered) {
+        out.push(NUMBERED);
+        put_bytes(out, list.get(0).get(..prefix).unwrap_or(&[]));
+        put_varint(out, width as u64);
+        let number = |s: &[u8]| {
+            s.get(prefix..).unwrap_or(&[]).iter().fold(0u64, |n, d| n * 10 + u64::from(d.wrapping_sub(b'0')))
+        };
+        put_u64s(out, &list.iter().map(number).collect::<Vec<_>>());
+    } else {
+        out.push(PLAIN);
+        put_codes(out, &list.iter().map(|s| s.len() as u32).collect::<Vec<_>>());
+        list.iter().for_each(|s| out.extend_from_slice(s));
+    }
+}
+
+/// Strings by number.
+#[derive(Default, Debug)]
+pub(crate) struct TextList {
+    ends: Vec<u32>,
+    text: Vec<u8>,
+}
+
+/// Most text that one list expands to: pages are bounded when written, so more is damage.
+const TEXT_MAX: usize = 256 << 20;
+
+impl TextList {
+    /// Reads what [`put_list`] wrote; `None` when damaged.
+    pub(crate) fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let [tag] = take_array(bytes)?;
+        let mut list = TextList::default();
+        match tag {
+            PLAIN => {
+                let lengths = take_codes(bytes)?;
+                let mut end = 0u32;
+                for length in lengths {
+                    end = end.checked_add(length)?;
+                    list.ends.push(end);
+                }
+                list.text = take_exact(bytes, end as usize)?.to_vec();
+            }
+            HEX => {
+                let count = take_count(bytes, COUNT_MAX)?;
+                let width = take_count(bytes, TEXT_MAX)?;
+                for raw in take_exact(bytes, count.checked_mul(width)?)?.chunks(width.max(1)) {
+                    put_hex(raw, &mut list.text);
+                    list.ends.push(u32::try_from(list.text.len()).ok()?);
+                }
+            }
+            UUID => {
+                let count = take_count(bytes, COUNT_MAX)?;
+                for raw in take_exact(bytes, count.checked_mul(16)?)?.as_chunks::<16>().0 {
+                    let mut at = 0;
+                    for part in [4, 2, 2, 2, 6] {
+                        if at > 0 {
+                            list.text.push(b'-');
+                        }
+                        put_hex(raw.get(at..at + part)?, &mut list.text);
+                        at += part;
+                    }
+                    list.ends.push(u32::try_from(list.text.len()).ok()?);
+                }
+            }
+            NUMBERED => list.take_numbered(bytes)?,
+            _ => return None,
+        }
+        Some(list)
+    }
+
+    fn take_numbered(&mut self, bytes: &mut &[u8]) -> Option<()> {
+        let prefix = take_bytes(bytes)?;
+        let width = take_count(bytes, 18)?;
+        for number in take_u64s(bytes)? {
+            if self.text.len() > TEXT_MAX {
+                return None;
+            }
+            self.text.extend_from_slice(prefix);
+            let mut digits = [b'0'; 20];
+            let (mut at, mut rest) = (digits.len(), number);
+            while rest > 0 || at > digits.len() - width.max(1) {
+                at = at.checked_sub(1)?;
+                *digits.get_mut(at)? = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            self.text.extend_from_slice(digits.get(at..)?);
+            self.ends.push(u32::try_from(self.text.len()).ok()?);
+        }
+        Some(())
+    }
+
+    /// A string; empty when there is no such number.
+    pub(crate) fn get(&self, id: u32) -> &[u8] {
+        let id = id as usize;
+        let start = if id == 0 { 0 } else { self.ends.get(id - 1).copied().unwrap_or(0) };
+        let end = self.ends.get(id).copied().unwrap_or(start);
+        self.text.get(start as usize..end as usize).unwrap_or(&[])
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// All strings in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|id| self.get(id as u32))
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * 4
+    }
+}
+
+/// Most distinct strings for which each value's number is stored plainly.
+const FEW: usize = 256;
+
+const SAME: u32 = 0;
+const NEW: u32 = 1;
+const REFERENCE: u32 = 2;
+
+/// A column of byte strings being built.
+#[derive(Default)]
+pub(crate) struct TextColumn {
+    list: Interner,
+    /// One per value.
+    ids: Vec<u32>,
+    /// One per trace that has the column, while `one_per_trace`.
+    trace_ids: Vec<u32>,
+    last_trace: Option<u32>,
+    varies: bool,
+}
+
+impl TextColumn {
+    /// Appends a value of the span's trace (ordinal in the group, ascending). Returns by how many bytes it grew.
+    pub(crate) fn push(&mut self, trace: u32, bytes: &[u8]) -> usize {
+        let before = self.list.text_bytes();
+        let id = match self.ids.last() {
+            Some(&last) if self.list.get(last) == bytes => last,
+            _ => self.list.intern(bytes).0,
+        };
+        self.ids.push(id);
+        let grown = self.list.text_bytes() - before + 8;
+        if self.varies {
+            return grown;
+        }
+        if self.last_trace != Some(trace) {
+            self.last_trace = Some(trace);
+            self.trace_ids.push(id);
+        } else if self.trace_ids.last() != Some(&id) {
+            self.varies = true;
+            self.trace_ids = Vec::new();
+        }
+        grown
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Text held, for bounding a group.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.list.memory_bytes() + (self.ids.capacity() + self.trace_ids.capacity()) * 4
+    }
+
+    /// Appends the column.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        let per_trace = !self.varies;
+        out.push(u8::from(per_trace));
+        let ids = if per_trace { &self.trace_ids } else { &self.ids };
+        let few = self.list.len() <= FEW;
+        out.push(u8::from(few));
+        if few {
+            put_codes(out, ids);
+        } else {
+            let (mut operations, mut references) = (Vec::with_capacity(ids.len()), Vec::new());
+            let (mut last, mut next) = (u32::MAX, 0);
+            for &id in ids {
+                operations.push(if id == last {
+                    SAME
+                } else if id == next {
+                    next += 1;
+                    NEW
+                } else {
+                    references.push(id);
+                    REFERENCE
+                });
+                last = id;
+            }
+            put_codes(out, &operations);
+            put_codes(out, &references);
+        }
+        put_list(out, &self.list);
+    }
+}
+
+/// A column of byte strings, read.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    /// There is one number per trace instead of one per value.
+    pub(crate) per_trace: bool,
+    /// Numbers into the list.
+    pub(crate) ids: Vec<u32>,
+    /// The distinct strings.
+    pub(crate) list: TextList,
+}
+
+impl Texts {
+    /// Reads what [`TextColumn::put`] wrote; `None` when damaged.
+    pub(crate) fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let [per_trace, few] = take_array(bytes)?;
+        let ids = if few != 0 {
+            take_codes(bytes)?
+        } else {
+            let (operations, references) = (take_codes(bytes)?, take_codes(bytes)?);
+            let mut references = references.into_iter();
+            let (mut last, mut next) = (0, 0);
+            let mut ids = Vec::with_capacity(operations.len());
+            for operation in operations {
+                last = match operation {
+                    SAME => last,
+                    NEW => {
+                        next += 1;
+                        next - 1
+                    }
+                    _ => references.next()?,
+                };
+                ids.push(last);
+            }
+            ids
+        };
+        Some(Texts { per_trace: per_trace != 0, ids, list: TextList::take(bytes)? })
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.ids.capacity() * 4 + self.list.memory_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn list_round_trip(strings: &[&[u8]]) -> (u8, usize) {
+        let mut interner = Interner::default();
+        strings.iter().for_each(|s| _ = interner.intern(s));
+        let mut out = Vec::new();
+        put_list(&mut out, &interner);
+        let mut rest = out.as_slice();
+        let back = TextList::take(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        assert!(back.iter().eq(interner.iter()), "{strings:?}");
+        (out[0], out.len())
+    }
+
+    #[test]
+    fn each_form_is_found() {
+        assert_eq!(list_round_trip(&[b"0123456789abcdef", b"00000000000000ff"]).0, HEX);
+        assert_eq!(list_round_trip(&[b"01234567-89ab-cdef-0123-456789abcdef"]).0, UUID);
+        let circuits: Vec<String> = (0..20).map(|i| format!("circ-{:05}", i * 37)).collect();
+        let circuits: Vec<&[u8]> = circuits.iter().map(|s| s.as_bytes()).collect();
+        assert_eq!(list_round_trip(&circuits).0, NUMBERED);
+        let plain: Vec<String> = (0..20).map(|i| format!("n{}", i * 37)).collect();
+        let plain: Vec<&[u8]> = plain.iter().map(|s| s.as_bytes()).collect();
+        assert_eq!(list_round_trip(&plain).0, NUMBERED);
+        let mixed: Vec<String> = (0..20).map(|i| format!("n{:02}", i * 37)).collect();
+        let mixed: Vec<&[u8]> = mixed.iter().map(|s| s.as_bytes()).collect();
+        assert_eq!(list_round_trip(&mixed).0, PLAIN, "01 and 100 share no width and have leading zeros");
+        assert_eq!(list_round_trip(&[]).0, PLAIN);
+        assert_eq!(list_round_trip(&[b"", b"\xff"]).0, PLAIN);
+    }
+
+    proptest! {
+        #[test]
+        fn lists_round_trip(strings in prop_oneof![
+            prop::collection::vec("[a-z]{0,3}[0-9]{0,21}", 0..30),
+            prop::collection::vec("(a|b)?0{0,3}[0-9]{1,3}", 0..30),
+            prop::collection::vec("[0-9a-f]{8}", 0..30),
+            prop::collection::vec("99999999999999[0-9]{4,8}", 8..30),
+        ]) {
+            let strings: Vec<&[u8]> = strings.iter().map(|s| s.as_bytes()).collect();
+            list_round_trip(&strings);
+        }
+
+        #[test]
+        fn columns_round_trip(values in prop::collection::vec((0u32..3, 0u32..600), 0..800)) {
+            let mut column = TextColumn::default();
+            let mut trace = 0;
+            let mut expected = Vec::new();
+            for (step, value) in values {
+                trace += step;
+                let text = format!("value {value}");
+                column.push(trace, text.as_bytes());
+                expected.push((trace, text));
+            }
+            let mut out = Vec::new();
+            column.put(&mut out);
+            let back = Texts::take(&mut out.as_slice()).unwrap();
+            if back.per_trace {
+                expected.dedup();
+            }
+            let texts: Vec<&[u8]> = back.ids.iter().map(|&id| back.list.get(id)).collect();
+            let expected: Vec<&[u8]> = expected.iter().map(|(_, t)| t.as_bytes()).collect();
+            prop_assert_eq!(texts, expected);
+        }
+    }
+}
