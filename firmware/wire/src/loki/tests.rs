@@ -28,7 +28,10 @@ fn lines(batch: &LogBatch) -> Vec<String> {
     batch.streams().flat_map(of).collect()
 }
 
-fn push(labels: &str, entries: &[(i64, &[u8], &[(&str, &str)])], out: &mut Vec<u8>) {
+/// Time, line and metadata.
+type Entry<'a> = (i64, &'a [u8], &'a [(&'a str, &'a str)]);
+
+fn push(labels: &str, entries: &[Entry<'_>], out: &mut Vec<u8>) {
     Writer::new(out).message(1, |w| {
         w.bytes(1, labels);
         for (ns, line, metadata) in entries {
@@ -83,7 +86,7 @@ fn golden_bytes() {
 #[test]
 fn bad_streams_go_and_good_ones_stay() {
     let mut bytes = Vec::new();
-    let two: &[(i64, &[u8], &[(&str, &str)])] = &[(1, b"x", &[]), (2, b"y", &[])];
+    let two: &[Entry<'_>] = &[(1, b"x", &[]), (2, b"y", &[])];
     push("{a=}", two, &mut bytes);
     push("{}", two, &mut bytes);
     push(r#"{a="1",a="2"}"#, two, &mut bytes);
@@ -125,7 +128,7 @@ fn json_errors_say_what_and_where() {
 #[test]
 fn a_request_stays_within_its_memory() {
     let mut decoder = Decoder::new(Limits { batch_bytes_max: 200, ..Default::default() });
-    let entries = vec![r#"["1",""]"#; 10].join(",");
+    let entries = [r#"["1",""]"#; 10].join(",");
     let body = format!(r#"{{"streams":[{{"stream":{{"a":"b"}},"values":[{entries}]}}]}}"#);
     let error = decoder.decode(Format::Json, body.as_bytes()).unwrap_err();
     assert_eq!(error.kind(), DecodeErrorKind::TooLarge);

@@ -209,6 +209,16 @@ pub(super) fn flatten(
     }
 }
 
+/// The first value under `key`, unless its text as a label would be empty: such a label does not exist.
+pub(super) fn present<'a>(attributes: AttributesRef<'a>, key: &str) -> Option<AttributeValue<'a>> {
+    attributes.get(key).filter(|value| match value {
+        AttributeValue::Empty => false,
+        AttributeValue::Str(text) => !text.is_empty(),
+        AttributeValue::Bytes(bytes) => !bytes.is_empty(),
+        _ => true,
+    })
+}
+
 /// The text under `key`, when there is one and it is not empty.
 pub(super) fn text_of<'a>(attributes: AttributesRef<'a>, key: &str) -> Option<&'a str> {
     match attributes.get(key) {

@@ -1,7 +1,7 @@
 //! `ExportLogsServiceRequest` to a [`LogBatch`].
 
 use super::Scratch;
-use super::any_value::{flatten, push_display, push_text, put_any_value, put_key_value};
+use super::any_value::{flatten, present, push_display, push_text, put_any_value, put_key_value};
 use crate::error::ItemError;
 use crate::hex::put_hex;
 use crate::label_set::{LabelSet, Mark, push_sanitized};
@@ -292,7 +292,7 @@ fn line<'a>(body: Reader<'a>, inner: &mut Vec<u8>, text: &'a mut String) -> Resu
 fn stream_labels(attributes: AttributesRef<'_>, out: &mut LabelSet) {
     out.clear();
     for (key, label) in STREAM_LABELS {
-        let Some(value) = attributes.get(key).filter(|value| *value != AttributeValue::Str("")) else { continue };
+        let Some(value) = present(attributes, key) else { continue };
         if out.iter().all(|(name, _)| name != label) {
             out.push_with(|text| text.push_str(label), |text| push_text(text, value));
         }
@@ -306,15 +306,12 @@ fn stream_labels(attributes: AttributesRef<'_>, out: &mut LabelSet) {
 
 /// The resource's attributes that did not become stream labels.
 fn resource_metadata(attributes: AttributesRef<'_>, name: &mut String, out: &mut LabelSet) {
-    let used = |key: &str| {
-        let mut rows = STREAM_LABELS.iter();
-        // The first row of a label that the resource has is the one that was used.
-        rows.any(|&(k, label)| {
-            k == key
-                && STREAM_LABELS.iter().find(|(k, l)| *l == label && attributes.get(k).is_some()).map(|(k, _)| *k)
-                    == Some(key)
-        })
+    // The first row of a label that the resource has is the one that was used.
+    let source = |label: &str| {
+        let mut rows = STREAM_LABELS.iter().filter(|(_, l)| *l == label);
+        rows.find(|(key, _)| present(attributes, key).is_some()).map(|&(key, _)| key)
     };
+    let used = |key: &str| STREAM_LABELS.iter().any(|&(k, label)| k == key && source(label) == Some(key));
     name.clear();
     flatten(attributes, name, &mut |name, value| {
         if !used(name) {
@@ -382,6 +379,16 @@ mod tests {
         let lines: Vec<_> = entries.iter().map(|e| (e.timestamp_ns, std::str::from_utf8(e.line).unwrap())).collect();
         assert_eq!(lines, [(5, "hello"), (6, r#"{"a":[1,null]}"#), (99, "-4"), (99, "")]);
         assert_eq!(entries[2].metadata.get("detected_level"), Some("warn"));
+    }
+
+    #[test]
+    fn a_name_without_text_is_no_name() {
+        for value in ["{}", r#"{"stringValue":""}"#, r#"{"bytesValue":""}"#] {
+            let decoded = decode(&format!(
+                r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"service.name","value":{value}}}]}},"scopeLogs":[{{"logRecords":[{{}}]}}]}}]}}"#
+            ));
+            assert_eq!(decoded.batch.stream(0).labels().get("service"), Some("unknown_service"), "{value}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod points;
 pub(super) use names::Names;
 
 use super::Scratch;
-use super::any_value::{push_text, put_key_value, text_of};
+use super::any_value::{present, push_text, put_key_value, text_of};
 use super::logs::resource;
 use crate::label_set::{LabelSet, Mark};
 use crate::limits::Meter;
@@ -241,7 +241,7 @@ fn identity_labels(attributes: AttributesRef<'_>, out: &mut LabelSet) {
             },
         );
     }
-    if let Some(value) = attributes.get("service.instance.id").filter(|v| *v != AttributeValue::Str("")) {
+    if let Some(value) = present(attributes, "service.instance.id") {
         out.push_with(|text| text.push_str("instance"), |text| push_text(text, value));
     }
 }

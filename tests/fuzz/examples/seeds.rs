@@ -1,0 +1,179 @@
+//! Writes the seed corpus: `cargo run --example seeds` in this directory. Its output is committed, so that a
+//! short run in CI starts from requests that are nearly right.
+
+use bramble_wire::Format;
+use bramble_wire::otlp::{Decoder, encode_traces_protobuf};
+use bramble_wire::protobuf::Writer;
+use std::io::Write as _;
+use std::path::Path;
+
+const RESOURCE: &str = r#"{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}},{"key":"service.namespace","value":{"stringValue":"eu"}},{"key":"service.instance.id","value":{"stringValue":"i-1"}},{"key":"host.name","value":{"stringValue":"pi"}},{"key":"l","value":{"kvlistValue":{"values":[{"key":"k","value":{"arrayValue":{"values":[{"intValue":"1"},{"doubleValue":0.5},{}]}}}]}}}]}"#;
+const SCOPE: &str = r#"{"name":"lib","version":"1.2","attributes":[{"key":"a","value":{"bytesValue":"AAH/"}}]}"#;
+
+const SPAN: &str = r#"{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","parentSpanId":"1112131415161718","traceState":"a=b","name":"GET /","kind":2,"startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000000500000","attributes":[{"key":"ok","value":{"boolValue":true}}],"droppedAttributesCount":1,"events":[{"timeUnixNano":"1700000000000000001","name":"e","attributes":[{"key":"x","value":{"intValue":-1}}]}],"links":[{"traceId":"0102030405060708090a0b0c0d0e0f11","spanId":"0102030405060709","flags":1}],"status":{"code":2,"message":"no"},"flags":257}"#;
+const RECORD: &str = r#"{"timeUnixNano":"1700000000000000000","observedTimeUnixNano":"1700000000000000001","severityNumber":17,"severityText":"ERROR","body":{"stringValue":"a line"},"attributes":[{"key":"http.method","value":{"stringValue":"GET"}}],"flags":1,"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708"},{"body":{"kvlistValue":{"values":[{"key":"a","value":{"intValue":"2"}}]}}}"#;
+const METRICS: &str = r#"{"name":"http.requests","description":"d","unit":"{request}","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"timeUnixNano":"1700000000000000000","asInt":"7","attributes":[{"key":"a.b","value":{"stringValue":"1"}},{"key":"a-b","value":{"stringValue":"2"}}]}]}},{"name":"lat","unit":"s","histogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"6","sum":2.5,"bucketCounts":["1","2","3"],"explicitBounds":[0.5,1]}]}},{"name":"q","summary":{"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"2","sum":3,"quantileValues":[{"quantile":0.99,"value":4}]}]}},{"name":"g","unit":"1","gauge":{"dataPoints":[{"timeUnixNano":"1700000000000000000","flags":1}]}},{"name":"e","exponentialHistogram":{"dataPoints":[{}]}}"#;
+
+fn main() -> std::io::Result<()> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let save = |target: &str, name: &str, bytes: &[u8]| {
+        assert!(bytes.len() < 4096, "{target}/{name} is too long for a seed");
+        std::fs::create_dir_all(corpus.join(target))?;
+        std::fs::write(corpus.join(target).join(name), bytes)
+    };
+    let traces = format!(
+        r#"{{"resourceSpans":[{{"resource":{RESOURCE},"scopeSpans":[{{"scope":{SCOPE},"spans":[{SPAN}]}}]}}]}}"#
+    );
+    let logs = format!(
+        r#"{{"resourceLogs":[{{"resource":{RESOURCE},"scopeLogs":[{{"scope":{SCOPE},"logRecords":[{RECORD}]}}]}}]}}"#
+    );
+    let metrics = format!(
+        r#"{{"resourceMetrics":[{{"resource":{RESOURCE},"scopeMetrics":[{{"scope":{SCOPE},"metrics":[{METRICS}]}}]}}]}}"#
+    );
+    for (target, json) in [("otlp_traces", &traces), ("otlp_logs", &logs), ("otlp_metrics", &metrics)] {
+        save(target, "json", &prefixed(b'j', json.as_bytes()))?;
+    }
+    let decoded = Decoder::default().traces(Format::Json, traces.as_bytes()).expect("the seed decodes");
+    let mut bytes = Vec::new();
+    encode_traces_protobuf(&decoded.batch, &mut bytes);
+    save("otlp_traces", "protobuf", &prefixed(b'p', &bytes))?;
+    save("otlp_logs", "protobuf", &prefixed(b'p', &logs_protobuf()))?;
+    save("otlp_metrics", "protobuf", &prefixed(b'p', &metrics_protobuf()))?;
+    save("remote_write", "request", &remote_write())?;
+    save("loki_push", "protobuf", &prefixed(b'p', &loki()))?;
+    save("loki_push", "json", br#"j{"streams":[{"stream":{"app":"web","env":"dev"},"values":[["1700000000000000000","a line",{"trace_id":"ab"}],["2","b"]]}]}"#)?;
+    save("loki_push", "json_v0", br#"j{"streams":[{"labels":"{app=\"web\", env=`dev`}","entries":[{"ts":"2026-01-02T03:04:05.678+01:00","line":"a line"}]}]}"#)?;
+    let text = b"some text, some text, some other text. ".repeat(20);
+    let level = flate2::Compression::default();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+    gzip.write_all(&text)?;
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+    zlib.write_all(&text)?;
+    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), level);
+    deflate.write_all(&text)?;
+    save("decompress", "identity", &prefixed(0, &text))?;
+    save("decompress", "gzip", &prefixed(1, &gzip.finish()?))?;
+    save("decompress", "zstd", &prefixed(2, &zstd::stream::encode_all(text.as_slice(), 3)?))?;
+    save("decompress", "zlib", &prefixed(3, &zlib.finish()?))?;
+    save("decompress", "deflate", &prefixed(3, &deflate.finish()?))?;
+    save("decompress", "snappy", &prefixed(4, &snap::raw::Encoder::new().compress_vec(&text).expect("snappy packs")))?;
+    save("decompress", "bomb_zstd", &prefixed(2, &zstd::stream::encode_all(vec![0; 1 << 20].as_slice(), 3)?))
+}
+
+fn prefixed(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    out.extend_from_slice(body);
+    out
+}
+
+fn attribute(w: &mut Writer<'_>, number: u32, key: &str, value: &str) {
+    w.message(number, |w| {
+        w.bytes(1, key);
+        w.message(2, |w| w.bytes(1, value));
+    });
+}
+
+fn logs_protobuf() -> Vec<u8> {
+    let mut out = Vec::new();
+    Writer::new(&mut out).message(1, |w| {
+        w.message(1, |w| attribute(w, 1, "service.name", "shop"));
+        w.message(2, |w| {
+            w.message(1, |w| w.bytes(1, "lib"));
+            w.message(2, |w| {
+                w.fixed64(1, 1_700_000_000_000_000_000);
+                w.varint(2, 9);
+                w.bytes(3, "INFO");
+                w.message(5, |w| w.bytes(1, "a line"));
+                attribute(w, 6, "http.method", "GET");
+                w.fixed32(8, 1);
+                w.bytes(9, [1; 16]);
+                w.bytes(10, [2; 8]);
+            });
+        });
+    });
+    out
+}
+
+fn metrics_protobuf() -> Vec<u8> {
+    let mut out = Vec::new();
+    Writer::new(&mut out).message(1, |w| {
+        w.message(1, |w| {
+            attribute(w, 1, "service.name", "shop");
+            attribute(w, 1, "host.name", "pi");
+        });
+        w.message(2, |w| {
+            w.message(2, |w| {
+                w.bytes(1, "io");
+                w.bytes(3, "By/s");
+                w.message(7, |w| {
+                    w.message(1, |w| {
+                        attribute(w, 7, "dir", "in");
+                        w.fixed64(3, 1_700_000_000_000_000_000);
+                        w.fixed64(6, 7);
+                    });
+                    w.varint(2, 2);
+                    w.varint(3, 1);
+                });
+            });
+            w.message(2, |w| {
+                w.bytes(1, "lat");
+                w.message(9, |w| {
+                    w.message(1, |w| {
+                        w.fixed64(3, 1_700_000_000_000_000_000);
+                        w.fixed64(4, 3);
+                        w.double(5, 1.5);
+                        w.bytes(6, [1u64, 2].map(u64::to_le_bytes).concat());
+                        w.bytes(7, 0.5f64.to_le_bytes());
+                    });
+                    w.varint(2, 2);
+                });
+            });
+        });
+    });
+    out
+}
+
+fn remote_write() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    writer.message(1, |w| {
+        for (name, value) in [("__name__", "up"), ("job", "a")] {
+            w.message(1, |w| {
+                w.bytes(1, name);
+                w.bytes(2, value);
+            });
+        }
+        w.message(2, |w| {
+            w.double(1, 1.0);
+            w.varint(2, 1_700_000_000_000);
+        });
+        w.message(3, |w| w.double(2, 1.0));
+        w.message(4, |w| w.varint(1, 3));
+    });
+    writer.message(3, |w| {
+        w.varint(1, 2);
+        w.bytes(2, "up");
+        w.bytes(4, "Help.");
+        w.bytes(5, "s");
+    });
+    out
+}
+
+fn loki() -> Vec<u8> {
+    let mut out = Vec::new();
+    Writer::new(&mut out).message(1, |w| {
+        w.bytes(1, r#"{app="web", env="d\x65v\n"}"#);
+        w.message(2, |w| {
+            w.message(1, |w| {
+                w.varint(1, 1_700_000_000);
+                w.varint(2, 5);
+            });
+            w.bytes(2, "a line");
+            w.message(3, |w| {
+                w.bytes(1, "trace_id");
+                w.bytes(2, "ab");
+            });
+        });
+    });
+    out
+}
