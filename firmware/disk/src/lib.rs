@@ -19,6 +19,8 @@ pub mod journal;
 mod metrics;
 mod open;
 mod page_cache;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod segment;
 pub mod simulated;
 mod threads;

@@ -16,7 +16,7 @@ use super::frame::{self, Found, Head};
 use super::ring::WINDOW_LOG;
 use super::{COMMIT_RAW_BYTES_MAX, Damage, JournalError, RecoveryReport, Replayed, Sequence};
 use crate::aligned::ALIGNMENT;
-use crate::disk::{Disk, ReadRequest};
+use crate::disk::{Disk, ReadRequest, read_range};
 use crate::error::DiskError;
 
 /// First look at an extent: most first frames are shorter.
@@ -47,15 +47,39 @@ struct Walk {
 struct Reader<'a> {
     disk: &'a dyn Disk,
     buffer: Vec<u8>,
+    /// Units of 4 KiB in the buffer that the disk could not read.
+    unreadable: Vec<usize>,
 }
 
 impl Reader<'_> {
+    /// The first `length` bytes of the extent. A bad spot on the card must not keep the rest from being applied: what
+    /// cannot be read is zeros, and noted.
     fn read(&mut self, extent: &Extent, length: usize) -> Result<&[u8], DiskError> {
-        let mut requests = [ReadRequest { offset: 0, length, buffer: std::mem::take(&mut self.buffer) }];
-        let result = self.disk.read_at(extent.file, &mut requests);
-        let [request] = requests;
+        self.unreadable.clear();
+        let mut whole = [ReadRequest { offset: 0, length, buffer: std::mem::take(&mut self.buffer) }];
+        let result = self.disk.read_at(extent.file, &mut whole);
+        let [request] = whole;
         self.buffer = request.buffer;
-        result.map(|()| &self.buffer[..])
+        match result {
+            Ok(()) => {}
+            Err(DiskError::Io { .. }) => self.read_by_units(extent, length)?,
+            Err(error) => return Err(error),
+        }
+        Ok(&self.buffer)
+    }
+
+    fn read_by_units(&mut self, extent: &Extent, length: usize) -> Result<(), DiskError> {
+        self.buffer.clear();
+        self.buffer.resize(length, 0);
+        for (index, unit) in self.buffer.chunks_mut(ALIGNMENT).enumerate() {
+            let offset = index * ALIGNMENT;
+            match read_range(self.disk, extent.file, offset as u64, unit.len()) {
+                Ok(read) => unit.copy_from_slice(&read),
+                Err(DiskError::Io { .. }) => self.unreadable.push(offset),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// The frame that says which ring and epoch the extent holds: the first one, else that of the highest epoch.
@@ -99,7 +123,7 @@ pub(crate) fn recover(
     on_record: &mut dyn FnMut(Replayed<'_>),
 ) -> Result<Recovered, JournalError> {
     extent::remove_unfinished(disk.as_ref())?;
-    let mut reader = Reader { disk: disk.as_ref(), buffer: Vec::new() };
+    let mut reader = Reader { disk: disk.as_ref(), buffer: Vec::new(), unreadable: Vec::new() };
     let mut report = RecoveryReport::default();
     let mut extents = Vec::new();
     let mut identities = Vec::new();
@@ -113,7 +137,12 @@ pub(crate) fn recover(
         }
         let file = disk.open(&entry.name)?;
         let extent = Extent { number, file, bytes, epoch: 0, first_sequence: 0, last_sequence: 0 };
-        identities.push(reader.identify(&extent)?);
+        let identity = reader.identify(&extent)?;
+        if identity.is_none() && !reader.unreadable.is_empty() {
+            let what = "cannot be read; what it held is unknown".to_string();
+            report.damaged.push(Damage { extent: number, offset: 0, what });
+        }
+        identities.push(identity);
         extents.push(extent);
     }
     let ring = choose_ring(&identities);
@@ -180,8 +209,13 @@ fn replay(
             continue;
         }
         let extent = &mut extents[*index];
-        let bytes = reader.read(extent, extent.bytes as usize)?;
+        reader.read(extent, extent.bytes as usize)?;
+        let bytes = &reader.buffer[..];
         report.extents += 1;
+        if let Some(&first) = reader.unreadable.first() {
+            let what = format!("{} units of 4 KiB cannot be read", reader.unreadable.len());
+            report.damaged.push(Damage { extent: extent.number, offset: first as u64, what });
+        }
         let mut walk = walk(bytes, extent.number, identity);
         // A commit that the next epoch repeats was refused.
         let limit = next_first.unwrap_or(u64::MAX);

@@ -355,3 +355,43 @@ fn another_rings_extent_is_ignored_and_a_newer_frame_refused() {
     let refused = Journal::open(second, SMALL, 0, &mut |_| {});
     assert!(matches!(refused.err(), Some(JournalError::Disk(DiskError::NewerVersion { found: 2, supported: 1, .. }))));
 }
+
+#[test]
+fn bad_spots_are_reported_and_do_not_keep_it_from_opening() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+        let disk: Arc<dyn Disk> = simulated.clone();
+        let mut model = Model::default();
+        let (mut journal, ..) = open(&disk, SMALL, 0);
+        for _ in 0..25 {
+            model.commit(&mut journal, &mut rng).unwrap();
+        }
+        drop(journal);
+        simulated.configure(|options| options.read_error_chance = 0.2);
+        let (_, report, records) = open(&disk, SMALL, 0);
+        assert!(records.iter().all(|(sequence, _, bytes)| model.acknowledged.get(sequence) == Some(bytes)));
+        assert!(records.len() == model.acknowledged.len() || !report.damaged.is_empty(), "seed {seed}: {report:?}");
+    }
+}
+
+#[cfg(feature = "sabotage")]
+#[test]
+fn an_ignored_checksum_is_caught_by_the_tests_above() {
+    use crate::sabotage::{Ignored, ignore_checksums};
+    let wrong = (0..100).filter(|&seed| {
+        let mut rng = Rng::new(seed);
+        let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+        let disk: Arc<dyn Disk> = simulated.clone();
+        let mut model = Model::default();
+        let (mut journal, ..) = open(&disk, SMALL, 0);
+        (0..10).for_each(|_| model.commit(&mut journal, &mut rng).unwrap());
+        drop(journal);
+        simulated.corrupt("journal/000001", 64 + rng.below(20_000), 4).unwrap();
+        ignore_checksums(Ignored::JournalFrames);
+        let (_, _, records) = open(&disk, SMALL, 0);
+        ignore_checksums(Ignored::Nothing);
+        records.iter().any(|(sequence, _, bytes)| model.acknowledged.get(sequence) != Some(bytes))
+    });
+    assert!(wrong.count() > 20, "without the checksum wrong content must show");
+}

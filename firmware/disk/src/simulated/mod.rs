@@ -27,7 +27,7 @@ use bramble_runtime::Rng;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::DiskError;
-use crate::metrics::DiskMetrics;
+use crate::metrics::{Cause, DiskMetrics};
 use world::World;
 
 #[cfg(doc)]
@@ -52,6 +52,9 @@ pub struct SimulatedOptions {
     pub stall_ns: u64,
     /// Sabotage: syncs and synced writes succeed and make nothing durable.
     pub lie_about_sync: bool,
+    /// Limits [`lie_about_sync`](SimulatedOptions::lie_about_sync) to files of one cause, by the name they were opened under:
+    /// `Segment` is "the sync before a publish was skipped".
+    pub lie_only_about: Option<Cause>,
     /// Sabotage: publishing succeeds and does not sync the directory.
     pub lie_about_publish: bool,
 }
@@ -67,8 +70,15 @@ impl Default for SimulatedOptions {
             stall_chance: 0.0,
             stall_ns: 500_000_000,
             lie_about_sync: false,
+            lie_only_about: None,
             lie_about_publish: false,
         }
+    }
+}
+
+impl SimulatedOptions {
+    fn lies_about(&self, name: &str) -> bool {
+        self.lie_about_sync && self.lie_only_about.is_none_or(|cause| cause == Cause::of(name))
     }
 }
 

@@ -69,7 +69,7 @@ impl SimulatedDisk {
     pub fn raw_sync(&self, name: &str) -> Result<(), DiskError> {
         let (mut world, cut) = self.begin(Operation::Mutate)?;
         let id = world.lookup(name)?;
-        if !cut && !world.options.lie_about_sync {
+        if !cut && !world.options.lies_about(name) {
             world.sync_name(name);
         }
         self.sync_node((world, cut), id, name)

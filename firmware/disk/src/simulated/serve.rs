@@ -31,7 +31,7 @@ impl SimulatedDisk {
         }
         let chance = world.options.write_error_chance;
         let fails = world.rng.chance(chance);
-        let lies = world.options.lie_about_sync;
+        let lies = world.options.lies_about(name);
         let Some((node, rng)) = world.node_and_rng(id) else { return Err(self.failed(name, "write")) };
         if fails && !cut {
             for (index, sector) in data.chunks(SECTOR).enumerate() {
@@ -71,7 +71,7 @@ impl SimulatedDisk {
         self.metrics.synced(name, Duration::ZERO);
         let chance = world.options.sync_error_chance;
         let fails = world.rng.chance(chance);
-        let lies = world.options.lie_about_sync;
+        let lies = world.options.lies_about(name);
         let Some((node, rng)) = world.node_and_rng(id) else { return Err(self.failed(name, "sync")) };
         if fails {
             node.fail_sync(rng);
