@@ -1,0 +1,137 @@
+//! The footer of a metric block: where its pages are, and what they cover.
+//!
+//! ```text
+//! footer     := rank, base time, series, samples, data pages, series pages, times pages, dictionary pages, metadata
+//! data page  := page reference, series, first time - base, last time - first time
+//! series page, times page := page reference, count
+//! dictionary page := page reference, name, value (of its first pair)
+//! metadata   := 0 | 1, page reference
+//! ```
+
+use crate::bytes::{Take, put_bytes, put_varint, put_zigzag};
+use bramble_disk::segment::PageRef;
+
+/// A page of values.
+#[derive(Clone, Copy)]
+pub(crate) struct DataPage {
+    pub(crate) at: PageRef,
+    /// Number of its first series in the block.
+    pub(crate) first: u32,
+    pub(crate) min_ms: i64,
+    pub(crate) max_ms: i64,
+}
+
+/// A page of labels or of timestamp columns.
+#[derive(Clone, Copy)]
+pub(crate) struct CountedPage {
+    pub(crate) at: PageRef,
+    /// Number of its first series or column in the block.
+    pub(crate) first: u32,
+}
+
+/// A page of label pairs with their series.
+pub(crate) struct DictionaryPage {
+    pub(crate) at: PageRef,
+    pub(crate) name: Box<[u8]>,
+    pub(crate) value: Box<[u8]>,
+}
+
+/// The footer, read.
+#[derive(Default)]
+pub(crate) struct Footer {
+    /// Orders blocks by age of what they hold: highest journal sequence, kept through merges.
+    pub(crate) rank: u64,
+    pub(crate) base_ms: i64,
+    pub(crate) series: u32,
+    pub(crate) samples: u64,
+    pub(crate) data: Vec<DataPage>,
+    pub(crate) labels: Vec<CountedPage>,
+    pub(crate) times: Vec<CountedPage>,
+    pub(crate) dictionary: Vec<DictionaryPage>,
+    pub(crate) metadata: Option<PageRef>,
+}
+
+impl Footer {
+    pub(crate) fn encode(&self, times_count: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.rank);
+        put_zigzag(&mut out, self.base_ms);
+        put_varint(&mut out, u64::from(self.series));
+        put_varint(&mut out, self.samples);
+        put_varint(&mut out, self.data.len() as u64);
+        for (at, page) in self.data.iter().enumerate() {
+            page.at.put(&mut out);
+            let next = self.data.get(at + 1).map_or(self.series, |next| next.first);
+            put_varint(&mut out, u64::from(next - page.first));
+            put_zigzag(&mut out, page.min_ms.wrapping_sub(self.base_ms));
+            put_varint(&mut out, page.max_ms.wrapping_sub(page.min_ms) as u64);
+        }
+        for (pages, total) in [(&self.labels, self.series), (&self.times, times_count)] {
+            put_varint(&mut out, pages.len() as u64);
+            for (at, page) in pages.iter().enumerate() {
+                page.at.put(&mut out);
+                put_varint(&mut out, u64::from(pages.get(at + 1).map_or(total, |next| next.first) - page.first));
+            }
+        }
+        put_varint(&mut out, self.dictionary.len() as u64);
+        for page in &self.dictionary {
+            page.at.put(&mut out);
+            put_bytes(&mut out, &page.name);
+            put_bytes(&mut out, &page.value);
+        }
+        out.push(u8::from(self.metadata.is_some()));
+        if let Some(at) = self.metadata {
+            at.put(&mut out);
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut bytes = Take(bytes);
+        let (rank, base_ms) = (bytes.varint()?, bytes.zigzag()?);
+        let (series, samples) = (u32::try_from(bytes.varint()?).ok()?, bytes.varint()?);
+        let mut footer = Footer { rank, base_ms, series, samples, ..Footer::default() };
+        let mut first = 0u32;
+        for _ in 0..bytes.count(bytes.0.len())? {
+            let at = PageRef::take(&mut bytes.0)?;
+            let count = u32::try_from(bytes.varint()?).ok()?;
+            let min_ms = base_ms.wrapping_add(bytes.zigzag()?);
+            let max_ms = min_ms.wrapping_add(bytes.varint()? as i64);
+            footer.data.push(DataPage { at, first, min_ms, max_ms });
+            first = first.checked_add(count)?;
+        }
+        if first != series {
+            return None;
+        }
+        footer.labels = counted(&mut bytes)?.0;
+        footer.times = counted(&mut bytes)?.0;
+        for _ in 0..bytes.count(bytes.0.len())? {
+            let at = PageRef::take(&mut bytes.0)?;
+            footer.dictionary.push(DictionaryPage { at, name: bytes.bytes()?.into(), value: bytes.bytes()?.into() });
+        }
+        footer.metadata = if bytes.u8()? == 1 { Some(PageRef::take(&mut bytes.0)?) } else { None };
+        Some(footer)
+    }
+
+    /// Memory in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Footer>()
+            + self.data.capacity() * size_of::<DataPage>()
+            + (self.labels.capacity() + self.times.capacity()) * size_of::<CountedPage>()
+            + self
+                .dictionary
+                .iter()
+                .map(|p| size_of::<DictionaryPage>() + p.name.len() + p.value.len() + 32)
+                .sum::<usize>()
+    }
+}
+
+fn counted(bytes: &mut Take<'_>) -> Option<(Vec<CountedPage>, u32)> {
+    let (mut pages, mut first) = (Vec::new(), 0u32);
+    for _ in 0..bytes.count(bytes.0.len())? {
+        let at = PageRef::take(&mut bytes.0)?;
+        pages.push(CountedPage { at, first });
+        first = first.checked_add(u32::try_from(bytes.varint()?).ok()?)?;
+    }
+    Some((pages, first))
+}

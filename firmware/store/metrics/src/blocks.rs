@@ -1,0 +1,323 @@
+//! Flushing, swapping and merging.
+
+use crate::block::{Block, BlockWriter, NewBlock, PAGE_VALUES, WRITER_BYTES, store_error};
+use crate::head::Generation;
+use crate::read::{BlockSeries, Cursor, Origin, Reading, normalize};
+use crate::store::{Frozen, MetricStore};
+use bramble_runtime::Reservation;
+use bramble_signal::{MetricMetadata, Signal};
+use bramble_storage::{
+    BlockId, BlockMeta, BlockStore, HeadStats, ReadError, RetentionClass, Sequence, StoreError, day_of_ms,
+};
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A flush's block is closed here: far above what a head can hold, so that a day is one block.
+const FLUSH_BYTES_MAX: u64 = 256 << 20;
+/// Values of a merged page: days of samples per series, so that a page still holds many series.
+const MERGED_PAGE_VALUES: usize = 2 * PAGE_VALUES;
+const DAY_MS: i64 = 86_400_000;
+
+impl MetricStore {
+    fn merge_space(&self) -> Reservation {
+        self.budgets.merge.reserve(0).unwrap_or_else(|_| unreachable!("zero bytes always fit"))
+    }
+
+    /// Label index that a block being written may have before it is closed, in bytes.
+    fn index_bytes_max(&self) -> usize {
+        (self.budgets.merge.limit_bytes().saturating_sub(WRITER_BYTES) / 2).max(1 << 20)
+    }
+
+    fn frozen(&self) -> Option<(Arc<RwLock<Generation>>, (Sequence, Sequence))> {
+        self.tip.read().frozen.as_ref().map(|frozen| (frozen.generation.clone(), frozen.journal))
+    }
+
+    /// Series of a generation in label order.
+    fn ordered(&self, generation: &RwLock<Generation>) -> Vec<u32> {
+        let index = self.index.read();
+        let mut series: Vec<u32> = generation.read().series().iter().collect();
+        series.sort_unstable_by(|&a, &b| index.compare(a, b));
+        series
+    }
+
+    fn write_day(
+        &self,
+        generation: &RwLock<Generation>,
+        series: &[u32],
+        day: i32,
+        outputs: &mut Outputs<'_>,
+    ) -> Result<(), StoreError> {
+        let (start_ms, end_ms) = (i64::from(day) * DAY_MS, i64::from(day) * DAY_MS + (DAY_MS - 1));
+        let (mut scratch, mut labels) = (Vec::new(), Vec::new());
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        for &number in series {
+            times.clear();
+            values.clear();
+            generation.read().read(number, start_ms, end_ms, &mut scratch, &mut times, &mut values);
+            if times.is_empty() {
+                continue;
+            }
+            normalize(&mut times, &mut values);
+            labels.clear();
+            self.index.read().labels(number, &mut labels);
+            outputs.add(&labels, &times, &values)?;
+        }
+        outputs.close()
+    }
+
+    fn open(&self, meta: &BlockMeta) -> Result<Arc<Block>, StoreError> {
+        Block::open(&self.disk, &self.cache, &self.budgets.index, meta).map(Arc::new)
+    }
+
+    fn learn_metadata(&self, block: &Block) {
+        match block.metadata() {
+            Ok(families) => {
+                let mut map = self.metadata.lock();
+                for family in &families {
+                    map.put(family, false);
+                }
+            }
+            Err(error) => tracing::warn!(block = block.id().0, %error, "metadata of a metric block cannot be read"),
+        }
+    }
+
+    fn merge_metadata(&self, blocks: &[Arc<Block>]) -> Vec<MetricMetadata> {
+        let mut families = BTreeMap::new();
+        for family in blocks.iter().filter_map(|block| block.metadata().ok()).flatten() {
+            families.insert(family.name.clone(), family);
+        }
+        families.into_values().collect()
+    }
+}
+
+/// The days that a generation has samples of.
+fn days_of(generation: &RwLock<Generation>, series: &[u32]) -> BTreeSet<i32> {
+    let (first, last) = {
+        let generation = generation.read();
+        (day_of_ms(generation.min_ms), day_of_ms(generation.max_ms))
+    };
+    if last.saturating_sub(first) <= 1 {
+        return (first..=last).collect();
+    }
+    let (mut days, mut scratch) = (BTreeSet::new(), Vec::new());
+    let (mut times, mut values) = (Vec::new(), Vec::new());
+    for &number in series {
+        times.clear();
+        values.clear();
+        generation.read().read(number, i64::MIN, i64::MAX, &mut scratch, &mut times, &mut values);
+        days.extend(times.iter().map(|&t| day_of_ms(t)));
+    }
+    days
+}
+
+/// Blocks being written one after the other.
+struct Outputs<'a> {
+    store: &'a MetricStore,
+    next_id: &'a mut dyn FnMut() -> BlockId,
+    class: RetentionClass,
+    day: i32,
+    journal: (Sequence, Sequence),
+    replaces: Vec<BlockId>,
+    rank: u64,
+    page_values: usize,
+    target_bytes: u64,
+    metadata: Vec<MetricMetadata>,
+    writer: Option<(BlockId, BlockWriter)>,
+    done: Vec<BlockMeta>,
+}
+
+impl Outputs<'_> {
+    fn add(&mut self, labels: &[u8], times: &[i64], values: &[f64]) -> Result<(), StoreError> {
+        if self.writer.is_none() {
+            let id = (self.next_id)();
+            let block = NewBlock {
+                id,
+                class: self.class,
+                day: self.day,
+                journal: self.journal,
+                replaces: self.replaces.clone(),
+                rank: self.rank,
+                page_values: self.page_values,
+            };
+            let writer = BlockWriter::create(&self.store.disk, block, self.store.merge_space());
+            self.writer = Some((id, writer.map_err(|error| store_error(id, error))?));
+        }
+        let Some((id, writer)) = &mut self.writer else { return Ok(()) };
+        writer.add(labels, times, values).map_err(|error| store_error(*id, error))?;
+        if writer.written_bytes() >= self.target_bytes || writer.index_bytes() > self.store.index_bytes_max() {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if let Some((id, writer)) = self.writer.take() {
+            // Every part carries it: parts expire together, and each must be complete by itself.
+            self.done.push(writer.finish(&self.metadata).map_err(|error| store_error(id, error))?);
+        }
+        Ok(())
+    }
+}
+
+impl BlockStore for MetricStore {
+    fn signal(&self) -> Signal {
+        Signal::Metrics
+    }
+
+    fn open_blocks(&self, blocks: &[BlockMeta]) -> Vec<(BlockId, StoreError)> {
+        let (mut opened, mut failed) = (Vec::new(), Vec::new());
+        for meta in blocks.iter().filter(|meta| meta.signal == Signal::Metrics) {
+            match self.open(meta) {
+                Ok(block) => opened.push(block),
+                Err(error) => failed.push((meta.id, error)),
+            }
+        }
+        opened.sort_by_key(|block| (block.rank, block.id()));
+        for block in &opened {
+            self.learn_metadata(block);
+        }
+        self.tip.write().blocks = opened.into();
+        failed
+    }
+
+    fn head(&self) -> HeadStats {
+        let series = self.index.read().len() as u64;
+        let tip = self.tip.read();
+        let active = tip.active.read();
+        let accounts = self.accounts.lock();
+        HeadStats {
+            flushable_bytes: accounts.active.bytes(),
+            total_bytes: accounts.index.bytes() + accounts.active.bytes() + accounts.frozen.bytes(),
+            limit_bytes: self.budgets.head.limit_bytes(),
+            items: active.items,
+            series,
+            first_sequence: if active.items > 0 { active.first_sequence } else { 0 },
+            frozen: tip.frozen.is_some(),
+        }
+    }
+
+    fn freeze(&self, through: Sequence) -> bool {
+        let mut tip = self.tip.write();
+        let first = {
+            let active = tip.active.read();
+            if active.items == 0 || tip.frozen.is_some() {
+                return false;
+            }
+            active.first_sequence
+        };
+        let fresh = Arc::new(RwLock::new(Generation::new(self.clock.wall_ms())));
+        let generation = std::mem::replace(&mut tip.active, fresh);
+        tip.frozen = Some(Frozen { generation, journal: (first, through) });
+        let mut accounts = self.accounts.lock();
+        let bytes = accounts.active.bytes();
+        let moved = accounts.active.split(bytes);
+        accounts.frozen.merge(moved);
+        true
+    }
+
+    fn write_frozen(&self, next_id: &mut dyn FnMut() -> BlockId) -> Result<Vec<BlockMeta>, StoreError> {
+        let Some((generation, journal)) = self.frozen() else { return Ok(Vec::new()) };
+        let series = self.ordered(&generation);
+        let metadata = self.metadata.lock().heard();
+        let mut outputs = Outputs {
+            store: self,
+            next_id,
+            class: RetentionClass::Hot,
+            day: 0,
+            journal,
+            replaces: Vec::new(),
+            rank: journal.1,
+            page_values: PAGE_VALUES,
+            target_bytes: FLUSH_BYTES_MAX,
+            metadata,
+            writer: None,
+            done: Vec::new(),
+        };
+        for day in days_of(&generation, &series) {
+            outputs.day = day;
+            self.write_day(&generation, &series, day, &mut outputs)?;
+        }
+        self.metadata.lock().written(&outputs.metadata);
+        Ok(outputs.done)
+    }
+
+    fn swap(&self, added: &[BlockMeta], removed: &[BlockId], frozen_done: bool) -> Result<(), StoreError> {
+        let added = added.iter().map(|meta| self.open(meta)).collect::<Result<Vec<_>, _>>()?;
+        let mut tip = self.tip.write();
+        let kept = tip.blocks.iter().filter(|block| !removed.contains(&block.id())).cloned();
+        let mut blocks: Vec<_> = kept.chain(added).collect();
+        blocks.sort_by_key(|block| (block.rank, block.id()));
+        let before = std::mem::replace(&mut tip.blocks, blocks.into());
+        let frozen = if frozen_done { tip.frozen.take() } else { None };
+        if frozen_done {
+            let mut accounts = self.accounts.lock();
+            accounts.frozen.force_resize(0);
+            self.publish_bytes(&accounts);
+        }
+        drop(tip);
+        // Outside the lock: freeing a generation and closing files takes a while.
+        drop((before, frozen));
+        Ok(())
+    }
+
+    fn merge(
+        &self,
+        inputs: &[BlockId],
+        target_bytes: u64,
+        next_id: &mut dyn FnMut() -> BlockId,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<BlockMeta>, StoreError> {
+        let all = self.tip.read().blocks.clone();
+        let blocks: Vec<Arc<Block>> = all.iter().filter(|block| inputs.contains(&block.id())).cloned().collect();
+        let Some(first) = blocks.first() else { return Ok(Vec::new()) };
+        let mut streams = Vec::with_capacity(blocks.len());
+        for block in &blocks {
+            let footer = block.footer().map_err(|error| store_error(block.id(), error))?;
+            let series = (0..footer.series).collect();
+            streams.push(Origin::Block(Box::new(BlockSeries::new(block.clone(), footer, series))));
+        }
+        let mut outputs = Outputs {
+            store: self,
+            next_id,
+            class: first.meta.class,
+            day: first.meta.day,
+            journal: (0, 0),
+            replaces: blocks.iter().map(|block| block.id()).collect(),
+            rank: blocks.iter().map(|block| block.rank).max().unwrap_or(0),
+            page_values: MERGED_PAGE_VALUES,
+            target_bytes,
+            metadata: self.merge_metadata(&blocks),
+            writer: None,
+            done: Vec::new(),
+        };
+        let reading = Reading { context: None, keep_going: Some(keep_going), counters: &self.counters };
+        let mut cursor = Cursor::new(reading, streams, i64::MIN, i64::MAX);
+        loop {
+            match cursor.next_series() {
+                Ok(Some(series)) => outputs.add(&series.labels, &series.timestamps_ms, &series.values)?,
+                Ok(None) => break,
+                Err(ReadError::Storage(what)) => return Err(StoreError::Disk(what)),
+                Err(_) => return Err(StoreError::Stopped),
+            }
+        }
+        outputs.close()?;
+        Ok(outputs.done)
+    }
+
+    fn trim(&self, _before_ms: i64) {
+        let mut index = self.index.write();
+        let used = {
+            let tip = self.tip.read();
+            let mut used = tip.active.read().series();
+            if let Some(frozen) = &tip.frozen {
+                used |= frozen.generation.read().series();
+            }
+            used
+        };
+        let before = index.len();
+        index.trim(&used);
+        self.counters.series_forgotten.inc_by((before - index.len()) as u64);
+        self.account_index(&index);
+    }
+}

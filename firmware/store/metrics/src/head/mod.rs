@@ -1,0 +1,8 @@
+//! What is in memory: the series index, which all generations share, and samples by generation.
+
+mod chain;
+mod generation;
+mod index;
+
+pub(crate) use generation::Generation;
+pub(crate) use index::{LABELS_MAX, SeriesIndex};

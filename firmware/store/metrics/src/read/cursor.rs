@@ -1,0 +1,399 @@
+//! Series of heads and blocks merged by labels, a batch at a time.
+//!
+//! Every stream (the head, each block) names its matching series in label order; a heap merges the names. For a batch
+//! of series all streams are then read one after the other, oldest first, so that a page is decoded once
+//! for all its series of the batch, and memory is that of the batch, not of the number of blocks.
+
+use super::{Reading, normalize};
+use crate::block::{Block, Footer, LabelReader, OpenPage, TimesReader};
+use crate::bytes::compare_sets;
+use crate::head::Generation;
+use bramble_disk::{DiskError, Page};
+use bramble_signal::{LabelsRef, SeriesSamples};
+use bramble_storage::{ReadError, SeriesCursor};
+use parking_lot::RwLock;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::sync::Arc;
+
+/// Samples gathered before they are handed on.
+const BATCH_SAMPLES: usize = 64 << 10;
+const BATCH_SERIES_MAX: usize = 2048;
+/// With more streams than this, none keeps its last page open between batches.
+const OPEN_PAGES_MAX: usize = 8;
+
+/// Matching series of the head, by labels.
+pub(crate) struct HeadSeries {
+    pub(crate) generations: Vec<Arc<RwLock<Generation>>>,
+    pub(crate) series: Vec<u32>,
+    pub(crate) labels: Vec<u8>,
+    pub(crate) ends: Vec<u32>,
+}
+
+/// Matching series of a block, ascending by number.
+pub(crate) struct BlockSeries {
+    block: Arc<Block>,
+    footer: Arc<Footer>,
+    series: Vec<u32>,
+    labels: LabelReader,
+    open: Option<(usize, Page, OpenPage)>,
+    times: TimesReader,
+    column: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl BlockSeries {
+    pub(crate) fn new(block: Arc<Block>, footer: Arc<Footer>, series: Vec<u32>) -> Self {
+        let (labels, times) = (LabelReader::new(), TimesReader::default());
+        BlockSeries { block, footer, series, labels, open: None, times, column: Vec::new(), values: Vec::new() }
+    }
+}
+
+pub(crate) enum Origin {
+    Head(HeadSeries),
+    Block(Box<BlockSeries>),
+}
+
+struct Stream {
+    origin: Origin,
+    position: usize,
+    /// (place in the batch, own series number), ascending in both.
+    wanted: Vec<(u32, u32)>,
+}
+
+/// The next series of a stream; the heap gives the lowest labels first.
+struct Next {
+    labels: Vec<u8>,
+    stream: usize,
+}
+
+impl Ord for Next {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare_sets(&other.labels, &self.labels).then_with(|| other.stream.cmp(&self.stream))
+    }
+}
+
+impl PartialOrd for Next {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Next {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Next {}
+
+/// One series of a batch.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) labels: Vec<u8>,
+    pub(crate) timestamps_ms: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+}
+
+impl Gathered {
+    fn bytes(&self) -> usize {
+        self.labels.capacity() + (self.timestamps_ms.capacity() + self.values.capacity()) * 8 + size_of::<Self>()
+    }
+}
+
+/// Merges streams.
+pub(crate) struct Cursor<'a> {
+    reading: Reading<'a>,
+    streams: Vec<Stream>,
+    heap: BinaryHeap<Next>,
+    range: (i64, i64),
+    batch: Vec<Gathered>,
+    given: usize,
+    batch_series: usize,
+    scratch: Vec<u8>,
+    reserved: usize,
+    started: bool,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor over `streams`, oldest data first.
+    pub(crate) fn new(reading: Reading<'a>, streams: Vec<Origin>, start_ms: i64, end_ms: i64) -> Self {
+        let streams =
+            streams.into_iter().map(|origin| Stream { origin, position: 0, wanted: Vec::new() }).collect::<Vec<_>>();
+        Cursor {
+            reading,
+            streams,
+            heap: BinaryHeap::new(),
+            range: (start_ms, end_ms),
+            batch: Vec::new(),
+            given: 0,
+            batch_series: 1,
+            scratch: Vec::new(),
+            reserved: 0,
+            started: false,
+        }
+    }
+
+    fn start(&mut self) -> Result<(), ReadError> {
+        self.started = true;
+        for number in 0..self.streams.len() {
+            let mut next = Next { labels: Vec::new(), stream: number };
+            if advance(&mut self.streams[number], &self.reading, &mut next.labels)? {
+                self.heap.push(next);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the labels of every series.
+    pub(crate) fn for_each_labels(
+        &mut self,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        self.start()?;
+        let mut last: Option<Vec<u8>> = None;
+        while let Some(mut top) = self.heap.peek_mut() {
+            if last.as_ref() != Some(&top.labels) {
+                self.reading.check()?;
+                each(&top.labels)?;
+                let kept = last.get_or_insert_default();
+                kept.clear();
+                kept.extend_from_slice(&top.labels);
+            }
+            let number = top.stream;
+            if !advance(&mut self.streams[number], &self.reading, &mut top.labels)? {
+                PeekMut::pop(top);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next series with samples in range; `None` at the end.
+    pub(crate) fn next_series(&mut self) -> Result<Option<&mut Gathered>, ReadError> {
+        loop {
+            while self.given < self.batch.len() {
+                self.given += 1;
+                if !self.batch[self.given - 1].timestamps_ms.is_empty() {
+                    return Ok(self.batch.get_mut(self.given - 1));
+                }
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn fill(&mut self) -> Result<bool, ReadError> {
+        if !self.started {
+            self.start()?;
+        }
+        self.reading.check()?;
+        self.batch.clear();
+        self.given = 0;
+        self.reading.release(std::mem::take(&mut self.reserved));
+        self.choose()?;
+        if self.batch.is_empty() {
+            return Ok(false);
+        }
+        let keep_open = self.streams.len() <= OPEN_PAGES_MAX;
+        for number in 0..self.streams.len() {
+            self.read(number)?;
+            if let Origin::Block(block) = &mut self.streams[number].origin
+                && !keep_open
+            {
+                block.open = None;
+                block.labels.release();
+                block.times = TimesReader::default();
+            }
+        }
+        let mut samples = 0;
+        for series in &mut self.batch {
+            normalize(&mut series.timestamps_ms, &mut series.values);
+            samples += series.timestamps_ms.len();
+        }
+        self.account()?;
+        self.reading.count(|s| &s.series, self.batch.len() as u64);
+        // As many series as fill a batch by what was seen, growing carefully.
+        let fitting = BATCH_SAMPLES * self.batch.len() / samples.max(1);
+        self.batch_series = fitting.clamp(1, (self.batch_series * 8).min(BATCH_SERIES_MAX));
+        Ok(true)
+    }
+
+    fn choose(&mut self) -> Result<(), ReadError> {
+        while let Some(mut top) = self.heap.peek_mut() {
+            if self.batch.last().is_none_or(|last| last.labels != top.labels) {
+                if self.batch.len() >= self.batch_series {
+                    break;
+                }
+                self.batch.push(Gathered { labels: top.labels.clone(), ..Gathered::default() });
+            }
+            let stream = &mut self.streams[top.stream];
+            // `advance` has moved past the series that is on the heap.
+            let own = match &stream.origin {
+                Origin::Head(head) => head.series.get(stream.position - 1),
+                Origin::Block(block) => block.series.get(stream.position - 1),
+            };
+            if let Some(&own) = own {
+                stream.wanted.push((self.batch.len() as u32 - 1, own));
+            }
+            if !advance(stream, &self.reading, &mut top.labels)? {
+                PeekMut::pop(top);
+            }
+        }
+        Ok(())
+    }
+
+    fn account(&mut self) -> Result<(), ReadError> {
+        let bytes = self.batch.iter().map(Gathered::bytes).sum::<usize>();
+        if bytes > self.reserved {
+            self.reading.reserve(bytes - self.reserved)?;
+            self.reserved = bytes;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, number: usize) -> Result<(), ReadError> {
+        let wanted = std::mem::take(&mut self.streams[number].wanted);
+        let (mut page_before, mut samples_since) = (None, 0);
+        for &(place, own) in &wanted {
+            let Some(target) = self.batch.get_mut(place as usize) else { continue };
+            let before = target.values.len();
+            match &mut self.streams[number].origin {
+                Origin::Head(head) => {
+                    for generation in &head.generations {
+                        let (times, values) = (&mut target.timestamps_ms, &mut target.values);
+                        generation.read().read(own, self.range.0, self.range.1, &mut self.scratch, times, values);
+                    }
+                }
+                Origin::Block(block) => {
+                    if let Err(error) = block.read(own, self.range, &self.reading, &mut page_before, target) {
+                        target.timestamps_ms.truncate(before);
+                        target.values.truncate(before);
+                        self.reading.damaged(block.block.id(), error)?;
+                    }
+                }
+            }
+            let added = target.values.len() - before;
+            self.reading.count(|s| &s.items, added as u64);
+            samples_since += added;
+            if samples_since > BATCH_SAMPLES {
+                samples_since = 0;
+                self.reading.check()?;
+                self.account()?;
+            }
+        }
+        let mut wanted = wanted;
+        wanted.clear();
+        self.streams[number].wanted = wanted;
+        Ok(())
+    }
+}
+
+/// Moves to the stream's next series and reads its labels; `false` at its end.
+fn advance(stream: &mut Stream, reading: &Reading<'_>, labels: &mut Vec<u8>) -> Result<bool, ReadError> {
+    let position = stream.position;
+    stream.position += 1;
+    match &mut stream.origin {
+        Origin::Head(head) => {
+            let Some(&end) = head.ends.get(position) else { return Ok(false) };
+            let start = if position == 0 { 0 } else { head.ends[position - 1] };
+            labels.clear();
+            labels.extend_from_slice(&head.labels[start as usize..end as usize]);
+            Ok(true)
+        }
+        Origin::Block(block) => {
+            let Some(&series) = block.series.get(position) else { return Ok(false) };
+            match block.labels.labels(&block.block, &block.footer, series) {
+                // Labels of a damaged block must not break the merge's order or anybody's UTF-8.
+                Ok(read) if LabelsRef::parse(read).is_some() => {
+                    labels.clear();
+                    labels.extend_from_slice(read);
+                    Ok(true)
+                }
+                Ok(_) => {
+                    reading.damaged(block.block.id(), DiskError::corrupt("labels", 0, "not a label set"))?;
+                    Ok(false)
+                }
+                Err(error) => {
+                    reading.damaged(block.block.id(), error)?;
+                    Ok(false)
+                }
+            }
+        }
+    }
+}
+
+impl BlockSeries {
+    /// Appends the samples of `series` in range to `target`. `skip` remembers a page that is damaged.
+    fn read(
+        &mut self,
+        series: u32,
+        range: (i64, i64),
+        reading: &Reading<'_>,
+        skip: &mut Option<usize>,
+        target: &mut Gathered,
+    ) -> Result<(), DiskError> {
+        let at = self.footer.data.partition_point(|p| p.first <= series).saturating_sub(1);
+        let Some(entry) = self.footer.data.get(at).copied() else { return Ok(()) };
+        if entry.max_ms < range.0 || entry.min_ms > range.1 || *skip == Some(at) {
+            return Ok(());
+        }
+        if self.open.as_ref().is_none_or(|(open, _, _)| *open != at) {
+            // Told once per page, not once per series of it.
+            *skip = Some(at);
+            let page = self.block.page(entry.at)?;
+            reading.count(|s| &s.pages, 1);
+            reading.count(|s| &s.bytes, page.len() as u64);
+            let opened = self.block.open_page(entry.at, &page)?;
+            self.open = Some((at, page, opened));
+            *skip = None;
+        }
+        let Some((_, page, open)) = &mut self.open else { return Ok(()) };
+        let damaged = || self.block.damaged_values(entry.at);
+        let within = (series - entry.first) as usize;
+        let (column, count) = open.times(within).ok_or_else(damaged)?;
+        self.times.column(&self.block, &self.footer, column, &mut self.column)?;
+        if self.column.len() != count {
+            return Err(damaged());
+        }
+        let from = self.column.partition_point(|&t| t < range.0);
+        let to = self.column.partition_point(|&t| t <= range.1);
+        if from < to {
+            open.values(page, within, &mut self.values).ok_or_else(damaged)?;
+            target.timestamps_ms.extend_from_slice(&self.column[from..to]);
+            target.values.extend_from_slice(&self.values[from..to]);
+        }
+        Ok(())
+    }
+}
+
+impl SeriesCursor for Cursor<'_> {
+    fn next(&mut self, out: &mut SeriesSamples) -> Result<bool, ReadError> {
+        out.timestamps_ms.clear();
+        out.values.clear();
+        match self.next_series() {
+            Ok(Some(series)) => {
+                out.labels = LabelsRef::from_encoded(&series.labels).to_labels();
+                std::mem::swap(&mut out.timestamps_ms, &mut series.timestamps_ms);
+                std::mem::swap(&mut out.values, &mut series.values);
+                Ok(true)
+            }
+            Ok(None) => {
+                out.labels = bramble_signal::Labels::empty();
+                Ok(false)
+            }
+            Err(error) => {
+                self.heap.clear();
+                self.batch.clear();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Cursor<'_> {
+    fn drop(&mut self) {
+        self.reading.release(self.reserved);
+    }
+}

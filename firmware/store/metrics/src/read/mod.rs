@@ -1,0 +1,85 @@
+//! Reading: what a query or a merge goes through.
+
+mod cursor;
+mod source;
+
+pub(crate) use cursor::{BlockSeries, Cursor, HeadSeries, Origin};
+
+use crate::counters::Counters;
+use bramble_disk::DiskError;
+use bramble_storage::{BlockId, QueryContext, QueryStats, ReadError};
+use std::sync::atomic::AtomicU64;
+
+/// On whose behalf something is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// A query; `None` for a merge.
+    pub(crate) context: Option<&'a QueryContext>,
+    /// Whether a merge may go on.
+    pub(crate) keep_going: Option<&'a dyn Fn() -> bool>,
+    pub(crate) counters: &'a Counters,
+}
+
+impl Reading<'_> {
+    /// As [`QueryContext::check`]; a merge that must stop is cancelled.
+    pub(crate) fn check(&self) -> Result<(), ReadError> {
+        if self.keep_going.is_some_and(|keep_going| !keep_going()) {
+            return Err(ReadError::Cancelled);
+        }
+        self.context.map_or(Ok(()), QueryContext::check)
+    }
+
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<(), ReadError> {
+        self.context.map_or(Ok(()), |context| context.reserve(bytes).map_err(ReadError::from))
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        if let Some(context) = self.context {
+            context.release(bytes);
+        }
+    }
+
+    pub(crate) fn count(&self, counter: impl Fn(&QueryStats) -> &AtomicU64, n: u64) {
+        if let Some(context) = self.context {
+            QueryStats::add(counter(&context.stats), n);
+        }
+    }
+
+    /// Something of `block` could not be read: damage is noted and passed over, anything else ends the reading.
+    pub(crate) fn damaged(&self, block: BlockId, error: DiskError) -> Result<(), ReadError> {
+        if matches!(error, DiskError::PowerLost) {
+            return Err(ReadError::Cancelled);
+        }
+        if !error.is_damage() {
+            return Err(ReadError::Storage(error.to_string()));
+        }
+        self.counters.damaged_pages.inc();
+        tracing::error!(block = block.0, %error, "damaged page of a metric block; its samples are missing from answers");
+        if let Some(context) = self.context {
+            context.warn(format!("metrics of block {:016x} are incomplete: {error}", block.0));
+        }
+        Ok(())
+    }
+}
+
+/// Sorts samples by time; of equal timestamps the last one wins.
+pub(crate) fn normalize(timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
+    if timestamps_ms.is_sorted_by(|a, b| a < b) {
+        return;
+    }
+    let mut samples: Vec<(i64, f64)> = timestamps_ms.iter().copied().zip(values.iter().copied()).collect();
+    // Stable: what arrived later stays later.
+    samples.sort_by_key(|&(timestamp, _)| timestamp);
+    timestamps_ms.clear();
+    values.clear();
+    for (timestamp, value) in samples {
+        if timestamps_ms.last() == Some(&timestamp)
+            && let Some(last) = values.last_mut()
+        {
+            *last = value;
+            continue;
+        }
+        timestamps_ms.push(timestamp);
+        values.push(value);
+    }
+}

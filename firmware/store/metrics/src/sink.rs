@@ -1,0 +1,218 @@
+//! The writing side.
+
+use crate::bytes::{pairs, put_bytes};
+use crate::head::{Generation, LABELS_MAX, SeriesIndex};
+use crate::store::MetricStore;
+use bramble_runtime::OverBudget;
+use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata, Sample};
+use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, RejectReason, Rejections, Sequence, SeriesRef};
+
+/// Head space asked for one sample: most need one to three bytes, full doubles with jitter twelve.
+const SAMPLE_BYTES: usize = 8;
+/// And for each series of a batch: it may open a slab, and a page of chains if it is new.
+const SERIES_BYTES: usize = 48;
+/// Index space asked for a new series, beside four times its number of labels and its label bytes.
+const NEW_SERIES_BYTES: usize = 160;
+
+const UNKNOWN: SeriesRef = SeriesRef(u32::MAX);
+
+impl MetricSink for MetricStore {
+    fn prepare(&self, batch: MetricBatch, now_ms: i64) -> Result<PreparedMetrics, OverBudget> {
+        let mut series = Vec::with_capacity(batch.series_count());
+        let missing_bytes = self.find(&batch, &mut series);
+        let wanted = batch.sample_count() * SAMPLE_BYTES + batch.series_count() * SERIES_BYTES;
+        let space = self.budgets.head.reserve(wanted)?;
+        let mut rejections = Rejections::new();
+        if missing_bytes > 0 {
+            let _for_index = self.budgets.head.reserve(missing_bytes)?;
+            self.create(&batch, &mut series, &mut rejections);
+        }
+        let oldest = self.limits.too_old_ms.map_or(i64::MIN, |age| now_ms.saturating_sub(age));
+        let newest = now_ms.saturating_add(self.limits.future_ms);
+        let whole = |(entry, s): (usize, &PreparedSeries)| {
+            let (_, samples) = batch.series(entry);
+            s.series != UNKNOWN
+                && !samples.is_empty()
+                && samples.iter().all(|s| (oldest..=newest).contains(&s.timestamp_ms))
+        };
+        if series.iter().enumerate().all(whole) {
+            let accepted = batch.sample_count() as u64;
+            return Ok(PreparedMetrics { batch, series, accepted, rejections, space });
+        }
+        let (batch, series) = keep_accepted(&batch, &series, (oldest, newest), now_ms, &mut rejections);
+        let accepted = batch.sample_count() as u64;
+        Ok(PreparedMetrics { batch, series, accepted, rejections, space })
+    }
+
+    fn apply(&self, prepared: PreparedMetrics, sequence: Sequence) {
+        let PreparedMetrics { batch, series, space, .. } = prepared;
+        let index = self.index.read();
+        if series.iter().all(|s| index.is_live(s.series.0)) {
+            self.enter(&batch, series.iter().map(|s| s.series.0), sequence);
+        } else {
+            drop(index);
+            // A trim forgot some series while the batch waited for the journal.
+            let mut index = self.index.write();
+            let again: Vec<u32> =
+                series.iter().map(|s| index.resolve(batch.series(s.entry as usize).0.as_bytes())).collect();
+            self.account_index(&index);
+            self.enter(&batch, again.into_iter(), sequence);
+        }
+        drop(space);
+        self.apply_metadata(&batch.metadata, sequence);
+    }
+
+    fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef {
+        if let Some(found) = self.index.read().find(labels.as_bytes(), u32::MAX) {
+            return SeriesRef(found);
+        }
+        let mut index = self.index.write();
+        let series = index.resolve(labels.as_bytes());
+        self.counters.series_created.inc();
+        self.account_index(&index);
+        SeriesRef(series)
+    }
+
+    fn replay(&self, series: SeriesRef, samples: &[Sample], sequence: Sequence) {
+        let _index = self.index.read();
+        let tip = self.tip.read();
+        let mut active = tip.active.write();
+        start(&mut active, sequence);
+        for sample in samples {
+            active.push(series.0, sample.timestamp_ms, sample.value);
+        }
+        self.account_active(active.bytes());
+    }
+
+    fn apply_metadata(&self, metadata: &[MetricMetadata], _sequence: Sequence) {
+        if metadata.is_empty() {
+            return;
+        }
+        let mut map = self.metadata.lock();
+        for family in metadata {
+            if !map.put(family, true) {
+                self.counters.metadata_dropped.inc();
+            }
+        }
+    }
+}
+
+fn start(active: &mut Generation, sequence: Sequence) {
+    if active.first_sequence == 0 {
+        active.first_sequence = sequence;
+    }
+}
+
+impl MetricStore {
+    /// Resolves the series that are known; returns the index space that the others need.
+    fn find(&self, batch: &MetricBatch, series: &mut Vec<PreparedSeries>) -> usize {
+        let index = self.index.read();
+        let (mut guess, mut missing_bytes) = (0, 0);
+        for (entry, (labels, _)) in batch.iter().enumerate() {
+            let found = index.find(labels.as_bytes(), guess);
+            match found {
+                Some(series) => guess = series.wrapping_add(1),
+                None => missing_bytes += NEW_SERIES_BYTES + labels.as_bytes().len(),
+            }
+            series.push(PreparedSeries { entry: entry as u32, series: found.map_or(UNKNOWN, SeriesRef) });
+        }
+        missing_bytes
+    }
+
+    fn create(&self, batch: &MetricBatch, series: &mut [PreparedSeries], rejections: &mut Rejections) {
+        let mut index = self.index.write();
+        let before = index.end();
+        let mut name = Vec::new();
+        for prepared in series.iter_mut().filter(|s| s.series == UNKNOWN) {
+            let (labels, samples) = batch.series(prepared.entry as usize);
+            match self.may_create(&index, labels, &mut name) {
+                Ok(()) => prepared.series = SeriesRef(index.resolve(labels.as_bytes())),
+                Err((reason, why)) => rejections.add(reason, samples.len() as u64, || format!("{labels}: {why}")),
+            }
+        }
+        self.counters.series_created.inc_by(u64::from(index.end() - before));
+        self.account_index(&index);
+    }
+
+    fn may_create(
+        &self,
+        index: &SeriesIndex,
+        labels: LabelsRef<'_>,
+        name: &mut Vec<u8>,
+    ) -> Result<(), (RejectReason, String)> {
+        if index.find(labels.as_bytes(), u32::MAX).is_some() {
+            return Ok(());
+        }
+        if pairs(labels.as_bytes()).count() > LABELS_MAX {
+            return Err((RejectReason::InvalidLabels, format!("more than {LABELS_MAX} labels")));
+        }
+        if index.len() >= self.limits.series_max {
+            return Err((RejectReason::SeriesLimit, format!("more than {} series", self.limits.series_max)));
+        }
+        let metric = labels.get(METRIC_NAME).unwrap_or_default();
+        name.clear();
+        put_bytes(name, METRIC_NAME.as_bytes());
+        put_bytes(name, metric.as_bytes());
+        if index.pairs.count(name) >= self.limits.series_per_metric_max {
+            let most = self.limits.series_per_metric_max;
+            return Err((RejectReason::SeriesLimit, format!("more than {most} series of metric {metric:?}")));
+        }
+        Ok(())
+    }
+
+    fn enter(&self, batch: &MetricBatch, series: impl Iterator<Item = u32>, sequence: Sequence) {
+        let tip = self.tip.read();
+        let mut active = tip.active.write();
+        let (items, late) = (active.items, active.late);
+        start(&mut active, sequence);
+        for (number, (_, samples)) in series.zip(batch.iter()) {
+            for sample in samples {
+                active.push(number, sample.timestamp_ms, sample.value);
+            }
+        }
+        self.counters.out_of_order.inc_by(active.late - late);
+        self.counters.duplicates.inc_by((batch.sample_count() as u64).saturating_sub(active.items - items));
+        self.account_active(active.bytes());
+    }
+}
+
+/// A copy of the batch without what is refused. Samples of unknown series were counted when they were refused.
+fn keep_accepted(
+    batch: &MetricBatch,
+    series: &[PreparedSeries],
+    (oldest, newest): (i64, i64),
+    now_ms: i64,
+    rejections: &mut Rejections,
+) -> (MetricBatch, Vec<PreparedSeries>) {
+    let (mut kept, mut kept_series) = (MetricBatch::new(), Vec::with_capacity(series.len()));
+    kept.metadata.clone_from(&batch.metadata);
+    for (prepared, (labels, samples)) in series.iter().zip(batch.iter()) {
+        if prepared.series == UNKNOWN {
+            continue;
+        }
+        let mut any = false;
+        for sample in samples {
+            let age = now_ms.saturating_sub(sample.timestamp_ms);
+            let reason = match sample.timestamp_ms {
+                t if t < oldest => RejectReason::TooOld,
+                t if t > newest => RejectReason::TooFarInFuture,
+                _ => {
+                    if !any {
+                        kept.start_series_encoded(labels);
+                        any = true;
+                    }
+                    kept.push_sample(sample.timestamp_ms, sample.value);
+                    continue;
+                }
+            };
+            rejections.add(reason, 1, || match reason {
+                RejectReason::TooOld => format!("{labels}: timestamp {} is {} s old", sample.timestamp_ms, age / 1000),
+                _ => format!("{labels}: timestamp {} is {} s ahead", sample.timestamp_ms, -(age / 1000)),
+            });
+        }
+        if any {
+            kept_series.push(PreparedSeries { entry: kept_series.len() as u32, series: prepared.series });
+        }
+    }
+    (kept, kept_series)
+}
