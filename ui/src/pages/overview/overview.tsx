@@ -11,7 +11,7 @@ import { Ingest } from "./ingest";
 import { Machine } from "./machine";
 import { Memory } from "./memory";
 import { NewestLogs, NewestTraces } from "./newest";
-import { HOSTS, hostMatcher } from "./queries";
+import { chooseHost, HOSTS, hostMatcher } from "./queries";
 import { Storage } from "./storage";
 import { useVitals, type Vitals } from "./vitals";
 
@@ -115,13 +115,6 @@ function useHosts(): readonly string[] {
     6,
   );
   return loaded.data ?? [];
-}
-
-/** The chosen machine, or our own, or the first; empty (no matcher) when there is no choice. */
-export function chooseHost(hosts: readonly string[], wanted: string, hostname: string): string {
-  if (wanted !== "") return wanted;
-  if (hosts.length < 2) return "";
-  return hosts.find((host) => host === hostname || host.split(":")[0] === hostname) ?? hosts[0] ?? "";
 }
 
 /** The page. */

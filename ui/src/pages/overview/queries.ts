@@ -14,6 +14,13 @@ export function hostMatcher(instance: string): string {
   return instance === "" ? "" : `instance=${JSON.stringify(instance)}`;
 }
 
+/** The chosen machine, or our own, or the first; empty (no matcher) when there is no choice. */
+export function chooseHost(hosts: readonly string[], wanted: string, hostname: string): string {
+  if (wanted !== "") return wanted;
+  if (hosts.length < 2) return "";
+  return hosts.find((host) => host === hostname || host.split(":")[0] === hostname) ?? hosts[0] ?? "";
+}
+
 // Whole devices only: a partition's traffic is its device's, a loop's is counted where its file lies.
 const DISKS = 'device!~"(z?ram|loop|fd|sr|md|dm-).*|(mmcblk|nvme).*p[0-9]+|[shv]d[a-z]+[0-9]+"';
 // Traffic that crosses a wire or the air; bridges and containers' ends would count it twice.
