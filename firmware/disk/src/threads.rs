@@ -313,3 +313,25 @@ impl Disk for ThreadsDisk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_direct_where_the_file_system_allows() {
+        let directory = tempfile::tempdir().unwrap();
+        let probe = directory.path().join("probe");
+        let create = || OpenOptions::new().write(true).create(true).custom_flags(libc::O_DIRECT).open(&probe);
+        let allowed = create().is_ok();
+        let disk = ThreadsDisk::new(directory.path()).unwrap();
+        let id = disk.create("tmp/x", 0).unwrap();
+        disk.publish("tmp/x", "x").unwrap();
+        let file = disk.file(id, "test").unwrap();
+        let flags = rustix::fs::fcntl_getfl(file.writing()).unwrap();
+        assert_eq!(flags.contains(rustix::fs::OFlags::DIRECT), allowed, "also after the file was renamed");
+        println!("direct writes here: {allowed}");
+        let flags = rustix::fs::fcntl_getfl(file.reading()).unwrap();
+        assert!(!flags.contains(rustix::fs::OFlags::DIRECT), "reads use the page cache");
+    }
+}

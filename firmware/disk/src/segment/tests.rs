@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bramble_runtime::{Budget, BudgetName, Rng};
 
 use super::*;
-use crate::{Disk, DiskError, Page, PageCache, ThreadsDisk};
+use crate::{Cause, Disk, DiskError, Page, PageCache, SimulatedDisk, SimulatedOptions, ThreadsDisk};
 
 fn cache(bytes: usize) -> Arc<PageCache> {
     Arc::new(PageCache::new(Budget::standalone(BudgetName::PageCache, bytes)))
@@ -193,4 +193,46 @@ fn references_survive_their_encoding() {
         assert_eq!(PageRef::take(&mut &bytes[..bytes.len() - 1]), None);
     }
     assert_eq!(PageRef::take(&mut &[0xFF; 30][..]), None);
+}
+
+/// Writes a segment with a power cut during operation `n`; after the reboot: was it finished, and is it there and whole?
+fn cut_during(seed: u64, n: u64, options: SimulatedOptions) -> (bool, Result<bool, DiskError>) {
+    let simulated = Arc::new(SimulatedDisk::new(seed, options));
+    let disk: Arc<dyn Disk> = simulated.clone();
+    let contents: Vec<Vec<u8>> = contents().into_iter().filter(|raw| raw.len() <= 700_000).collect();
+    simulated.cut_after_ops(n);
+    let write = || -> Result<(), DiskError> {
+        let mut writer = SegmentWriter::create(disk.clone(), "blocks/1", header())?;
+        let mut footer = Vec::new();
+        for raw in &contents {
+            writer.write_page(raw, PageCodec::Raw)?.put(&mut footer);
+        }
+        writer.finish(&footer, SUMMARY).map(drop)
+    };
+    let finished = write().is_ok();
+    simulated.reboot();
+    if disk.list("blocks").unwrap().is_empty() {
+        return (finished, Ok(false));
+    }
+    let read = read_all(&disk, "blocks/1", &cache(0));
+    (finished, read.map(|pages| pages.iter().map(|page| &page[..]).eq(contents.iter().map(|raw| &raw[..]))))
+}
+
+#[test]
+fn a_power_cut_leaves_a_whole_segment_or_none() {
+    for seed in 0..40 {
+        let (finished, found) = cut_during(seed, 1 + seed % 12, SimulatedOptions::default());
+        match found {
+            Ok(whole) => assert!(whole || !finished, "seed {seed}: a finished segment is gone"),
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_skipped_sync_before_the_publish_is_caught() {
+    let lying =
+        SimulatedOptions { lie_about_sync: true, lie_only_about: Some(Cause::Segment), ..SimulatedOptions::default() };
+    let caught = (0..10).filter(|&seed| !matches!(cut_during(seed, 1000, lying.clone()), (true, Ok(true))));
+    assert!(caught.count() > 5, "the test above must be able to fail");
 }
