@@ -1,0 +1,298 @@
+//! Function calls: which way each function goes, and the element-wise ones.
+
+use super::engine::failed;
+use super::evaluator::{Evaluator, Outcome, Sink};
+use super::rows::{ABSENT, Grid, Row, is_absent};
+use super::{dates, rows};
+use crate::syntax::{Expr, ExprKind, Function, ValueType};
+use bramble_signal::Labels;
+
+/// A function of one number.
+fn of_number(name: &str) -> Option<fn(f64) -> f64> {
+    Some(match name {
+        "abs" => f64::abs,
+        "acos" => f64::acos,
+        "acosh" => f64::acosh,
+        "asin" => f64::asin,
+        "asinh" => f64::asinh,
+        "atan" => f64::atan,
+        "atanh" => f64::atanh,
+        "ceil" => f64::ceil,
+        "cos" => f64::cos,
+        "cosh" => f64::cosh,
+        "deg" => |v| v * 180.0 / std::f64::consts::PI,
+        "exp" => f64::exp,
+        "floor" => f64::floor,
+        "ln" => f64::ln,
+        "log10" => f64::log10,
+        "log2" => f64::log2,
+        "rad" => |v| v * std::f64::consts::PI / 180.0,
+        "sgn" => |v| {
+            if v < 0.0 {
+                -1.0
+            } else if v > 0.0 {
+                1.0
+            } else {
+                v
+            }
+        },
+        "sin" => f64::sin,
+        "sinh" => f64::sinh,
+        "sqrt" => f64::sqrt,
+        "tan" => f64::tan,
+        "tanh" => f64::tanh,
+        _ => return None,
+    })
+}
+
+/// `round(v, nearest)`: halves go up; the inverse keeps `round(x, 0.1)` exact.
+fn round_to(value: f64, nearest: f64) -> f64 {
+    let inverse = 1.0 / nearest;
+    (value * inverse + 0.5).floor() / inverse
+}
+
+impl Evaluator<'_> {
+    /// Evaluates a call that gives a vector.
+    pub(crate) fn call(
+        &self,
+        function: &'static Function,
+        args: &[Expr],
+        expr: &Expr,
+        grid: Grid,
+        sink: Sink<'_>,
+    ) -> Outcome<()> {
+        let name = function.name;
+        if name == "absent_over_time" {
+            return self.absent_over_time(args, grid, sink);
+        }
+        if args.iter().any(|a| a.value_type() == ValueType::Matrix) {
+            return self.range_call(name, args, grid, sink);
+        }
+        if let Some(f) = of_number(name) {
+            return self.mapped(args, &[], grid, sink, &move |v, _| f(v));
+        }
+        if dates::is_date_part(name) {
+            return self.date_call(name, args, grid, sink);
+        }
+        let rest = args.get(1..).unwrap_or_default();
+        match name {
+            "clamp" => self.clamp(args, grid, sink),
+            "clamp_min" => self.mapped(args, rest, grid, sink, &|v, p| max_go(p[0], v)),
+            "clamp_max" => self.mapped(args, rest, grid, sink, &|v, p| min_go(p[0], v)),
+            "round" if rest.is_empty() => self.mapped(args, rest, grid, sink, &|v, _| round_to(v, 1.0)),
+            "round" => self.mapped(args, rest, grid, sink, &|v, p| round_to(v, p[0])),
+            "vector" => match args.first() {
+                Some(arg) => {
+                    let values = self.scalar(arg, grid)?;
+                    sink(Row { labels: Labels::empty(), drop_name: false, values })
+                }
+                None => Ok(()),
+            },
+            "timestamp" => self.timestamps(args, grid, sink),
+            "absent" => self.absent(args, grid, sink),
+            "sort" | "sort_desc" => self.sort_by_value(args, expr, name == "sort_desc", grid, sink),
+            "sort_by_label" | "sort_by_label_desc" => {
+                self.sort_by_label(args, expr, name == "sort_by_label_desc", grid, sink)
+            }
+            "label_replace" => self.label_replace(args, grid, sink),
+            "label_join" => self.label_join(args, grid, sink),
+            "histogram_quantile" => self.histogram_quantile(args, grid, sink),
+            "histogram_quantiles" => self.histogram_quantiles(args, grid, sink),
+            "histogram_fraction" => self.histogram_fraction(args, grid, sink),
+            // Of floats, these functions of native histograms have nothing to say.
+            "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev" | "histogram_stdvar" => Ok(()),
+            "info" => super::info::info(self, args, grid, sink),
+            other => failed(format!("function {other:?} is not supported")),
+        }
+    }
+
+    /// A call that gives a scalar.
+    pub(crate) fn scalar_call(&self, function: &Function, args: &[Expr], grid: Grid) -> Outcome<Vec<f64>> {
+        let same = |v: f64| Ok(vec![v; grid.count]);
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        match function.name {
+            "pi" => same(std::f64::consts::PI),
+            "time" => Ok(grid.times().map(seconds).collect()),
+            "start" => same(seconds(self.whole.start_ms)),
+            "end" => same(seconds(self.whole.last_ms())),
+            "range" => same(seconds(self.whole.last_ms() - self.whole.start_ms)),
+            "step" => same(seconds(self.whole.step_ms)),
+            "scalar" => self.single(args, grid),
+            other => failed(format!("function {other:?} is not supported")),
+        }
+    }
+
+    /// `scalar(v)`: the only element's value, NaN unless there is exactly one.
+    fn single(&self, args: &[Expr], grid: Grid) -> Outcome<Vec<f64>> {
+        let mut values = vec![ABSENT; grid.count];
+        let mut several = vec![false; grid.count];
+        let Some(arg) = args.first() else { return Ok(values) };
+        self.each(arg, grid, &mut |row| {
+            for ((value, several), new) in values.iter_mut().zip(&mut several).zip(&row.values) {
+                if is_absent(*new) {
+                    continue;
+                }
+                *several |= !is_absent(*value);
+                *value = *new;
+            }
+            Ok(())
+        })?;
+        for (value, several) in values.iter_mut().zip(several) {
+            if several || is_absent(*value) {
+                *value = f64::NAN;
+            }
+        }
+        Ok(values)
+    }
+
+    /// Applies a function of an element and scalars.
+    fn mapped(
+        &self,
+        args: &[Expr],
+        scalars: &[Expr],
+        grid: Grid,
+        sink: Sink<'_>,
+        f: &dyn Fn(f64, [f64; 2]) -> f64,
+    ) -> Outcome<()> {
+        let params = scalars.iter().map(|s| self.scalar(s, grid)).collect::<Outcome<Vec<_>>>()?;
+        let param = |which: usize, i: usize| params.get(which).and_then(|p| p.get(i)).copied().unwrap_or(f64::NAN);
+        let Some(arg) = args.first() else { return Ok(()) };
+        self.renamed(arg, sink, &mut |sink| {
+            self.each(arg, grid, &mut |mut row| {
+                row.map(|i, v| f(v, [param(0, i), param(1, i)]));
+                sink(row)
+            })
+        })
+    }
+
+    fn clamp(&self, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        let rest = args.get(1..).unwrap_or_default();
+        // An interval that is empty holds nothing.
+        let f = |v: f64, p: [f64; 2]| if p[1] < p[0] { ABSENT } else { max_go(p[0], min_go(p[1], v)) };
+        self.mapped(args, rest, grid, &mut |row| if row.is_empty() { Ok(()) } else { sink(row) }, &f)
+    }
+
+    fn timestamps(&self, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        let Some(arg) = args.first() else { return Ok(()) };
+        self.renamed(arg, sink, &mut |sink| match &arg.unparen().kind {
+            ExprKind::Selector(selector) => self.newest(selector, grid, true, sink),
+            _ => self.each(arg, grid, &mut |mut row| {
+                row.map(|i, _| grid.at(i) as f64 / 1000.0);
+                sink(row)
+            }),
+        })
+    }
+
+    fn date_call(&self, name: &str, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        let part = |v: f64| dates::part(name, v);
+        match args.first() {
+            Some(arg) => self.renamed(arg, sink, &mut |sink| {
+                self.each(arg, grid, &mut |mut row| {
+                    row.map(|_, v| part(v));
+                    sink(row)
+                })
+            }),
+            None => {
+                let values = grid.times().map(|t| part(t as f64 / 1000.0)).collect();
+                sink(Row { labels: Labels::empty(), drop_name: false, values })
+            }
+        }
+    }
+
+    fn sort_by_value(&self, args: &[Expr], expr: &Expr, down: bool, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        let Some(arg) = args.first() else { return Ok(()) };
+        if self.sorts_nothing(expr) {
+            return self.each(arg, grid, sink);
+        }
+        let mut rows = self.collect(arg, grid)?.take();
+        let value = |row: &Row| row.values.first().copied().unwrap_or(ABSENT);
+        rows.sort_by(|a, b| rows::order(value(a), value(b), down));
+        rows.into_iter().try_for_each(sink)
+    }
+
+    fn sort_by_label(&self, args: &[Expr], expr: &Expr, down: bool, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        let Some(arg) = args.first() else { return Ok(()) };
+        if self.sorts_nothing(expr) {
+            return self.each(arg, grid, sink);
+        }
+        let names = args.iter().skip(1).map(|a| self.text(a)).collect::<Outcome<Vec<_>>>()?;
+        let mut rows = self.collect(arg, grid)?.take();
+        rows.sort_by(|a, b| {
+            let by_names = names.iter().map(|name| {
+                let value = |row: &'_ Row| row.labels.get(name).unwrap_or_default().to_owned();
+                natural_order(&value(a), &value(b))
+            });
+            let order = by_names.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then);
+            let order = order.then_with(|| a.labels.cmp(&b.labels));
+            if down { order.reverse() } else { order }
+        });
+        rows.into_iter().try_for_each(sink)
+    }
+
+    /// Sorting means nothing over a range, whose series are always ordered by labels.
+    fn sorts_nothing(&self, expr: &Expr) -> bool {
+        let range = self.whole.step_ms > 0;
+        if range {
+            self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
+        }
+        range
+    }
+}
+
+/// Go's `math.Max`: NaN wins.
+fn max_go(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// Go's `math.Min`: NaN wins.
+fn min_go(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
+/// Text order in which runs of digits compare as numbers: `a2` before `a10`.
+pub(crate) fn natural_order(a: &str, b: &str) -> std::cmp::Ordering {
+    let (mut a, mut b) = (a, b);
+    let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
+    loop {
+        let (m, n) = (digits(a), digits(b));
+        if m > 0 && n > 0 {
+            let ((x, rest_a), (y, rest_b)) = (a.split_at(m), b.split_at(n));
+            let (short_x, short_y) = (x.trim_start_matches('0'), y.trim_start_matches('0'));
+            let order = short_x.len().cmp(&short_y.len()).then_with(|| short_x.cmp(short_y)).then(m.cmp(&n));
+            if order.is_ne() {
+                return order;
+            }
+            (a, b) = (rest_a, rest_b);
+            continue;
+        }
+        let (mut left, mut right) = (a.chars(), b.chars());
+        match (left.next(), right.next()) {
+            (None, None) => return std::cmp::Ordering::Equal,
+            (x, y) if x != y => return x.cmp(&y),
+            _ => (a, b) = (left.as_str(), right.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_goes_up_from_the_middle() {
+        assert_eq!((round_to(2.5, 1.0), round_to(-2.5, 1.0), round_to(5.15, 0.1)), (3.0, -2.0, 5.2));
+    }
+
+    #[test]
+    fn digits_compare_as_numbers() {
+        assert!(natural_order("a2", "a10").is_lt() && natural_order("a", "b").is_lt());
+        assert!(natural_order("x1y", "x1y").is_eq());
+    }
+
+    #[test]
+    fn sign_keeps_nan_and_zero() {
+        let sgn = of_number("sgn").unwrap();
+        assert!(sgn(f64::NAN).is_nan());
+        assert_eq!((sgn(-3.0), sgn(0.0), sgn(0.5)), (-1.0, 0.0, 1.0));
+    }
+}

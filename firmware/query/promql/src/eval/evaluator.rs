@@ -1,0 +1,277 @@
+//! The evaluator: walks the tree, passing rows from operation to operation.
+
+use super::annotations::Annotations;
+use super::engine::{EngineOptions, QueryError, failed};
+use super::invariant::is_step_invariant;
+use super::rows::{Grid, Row, is_absent, without_name};
+use crate::syntax::{AtModifier, DurationExpr, Expr, ExprKind, Span, ValueType};
+use bramble_signal::Labels;
+use bramble_storage::{MetricSource, QueryContext, ReadError};
+use std::cell::Cell;
+use std::collections::HashMap;
+
+pub(crate) type Outcome<T> = Result<T, QueryError>;
+/// Where rows go.
+pub(crate) type Sink<'s> = &'s mut dyn FnMut(Row) -> Outcome<()>;
+
+/// One query's evaluation.
+pub(crate) struct Evaluator<'a> {
+    pub(crate) source: &'a dyn MetricSource,
+    pub(crate) options: &'a EngineOptions,
+    pub(crate) query: &'a str,
+    /// The whole query's steps, for `start()`, `end()`, `step()`, `range()`.
+    pub(crate) whole: Grid,
+    pub(crate) lookback_ms: i64,
+    pub(crate) context: &'a QueryContext,
+    pub(crate) annotations: Annotations,
+    samples: Cell<u64>,
+}
+
+/// Rows that are kept, counted as long as they are.
+pub(crate) struct Rows<'e> {
+    pub(crate) list: Vec<Row>,
+    hold: Hold<'e>,
+}
+
+impl Rows<'_> {
+    /// The rows; from here on they are the answer's.
+    pub(crate) fn take(mut self) -> Vec<Row> {
+        // What leaves here becomes the result: still held by the context until the query ends.
+        self.hold.bytes = 0;
+        std::mem::take(&mut self.list)
+    }
+}
+
+/// Bytes and samples taken from a query's account until dropped.
+pub(crate) struct Hold<'e> {
+    context: &'e QueryContext,
+    counter: &'e Cell<u64>,
+    bytes: usize,
+    samples: u64,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.context.release(self.bytes);
+        self.counter.set(self.counter.get().saturating_sub(self.samples));
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(
+        source: &'a dyn MetricSource,
+        options: &'a EngineOptions,
+        query: &'a str,
+        whole: Grid,
+        lookback_ms: i64,
+        context: &'a QueryContext,
+    ) -> Self {
+        let annotations = Annotations::default();
+        Evaluator { source, options, query, whole, lookback_ms, context, annotations, samples: Cell::new(0) }
+    }
+
+    pub(crate) fn into_annotations(self) -> Annotations {
+        self.annotations
+    }
+
+    pub(crate) fn warn(&self, span: Span, text: impl AsRef<str>) {
+        self.annotations.warn(self.query, span, text);
+    }
+
+    pub(crate) fn info(&self, span: Span, text: impl AsRef<str>) {
+        self.annotations.info(self.query, span, text);
+    }
+
+    /// An empty account.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        Hold { context: self.context, counter: &self.samples, bytes: 0, samples: 0 }
+    }
+
+    /// Adds to an account.
+    pub(crate) fn charge(&self, hold: &mut Hold<'_>, bytes: usize, samples: usize) -> Outcome<()> {
+        self.context.reserve(bytes).map_err(|e| QueryError::from(ReadError::OverBudget(e)))?;
+        hold.bytes += bytes;
+        let now = self.samples.get() + samples as u64;
+        hold.samples += samples as u64;
+        self.samples.set(now);
+        if now > self.options.max_samples { Err(QueryError::TooManySamples) } else { Ok(()) }
+    }
+
+    /// All rows of a vector expression, kept.
+    pub(crate) fn collect(&self, expr: &Expr, grid: Grid) -> Outcome<Rows<'_>> {
+        let (mut list, mut hold) = (Vec::new(), self.hold());
+        self.each(expr, grid, &mut |row| {
+            self.charge(&mut hold, row.memory_bytes(), row.present())?;
+            list.push(row);
+            Ok(())
+        })?;
+        Ok(Rows { list, hold })
+    }
+
+    /// Evaluates a vector expression, giving each row that has a value to `sink`.
+    pub(crate) fn each(&self, expr: &Expr, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        self.context.check()?;
+        if grid.count == 0 {
+            return Ok(());
+        }
+        if grid.count > 1 && is_step_invariant(expr) {
+            // The same at every step: evaluated once.
+            return self.each(expr, Grid::once(grid.start_ms), &mut |mut row| {
+                if let Some(value) = row.values.first().copied() {
+                    row.values = vec![value; grid.count];
+                }
+                sink(row)
+            });
+        }
+        match &expr.kind {
+            ExprKind::Paren(inner) => self.each(inner, grid, sink),
+            ExprKind::Selector(selector) => self.instant_rows(selector, grid, sink),
+            ExprKind::Call { function, args } => self.call(function, args, expr, grid, sink),
+            ExprKind::Aggregate { .. } => self.aggregate(expr, grid, sink),
+            ExprKind::Binary { .. } => self.binary(expr, grid, sink),
+            ExprKind::Unary { negative, expr: inner } if *negative => self.renamed(inner, sink, &mut |sink| {
+                self.each(inner, grid, &mut |mut row| {
+                    row.map(|_, v| -v);
+                    sink(row)
+                })
+            }),
+            ExprKind::Unary { expr: inner, .. } => self.each(inner, grid, sink),
+            _ => failed("expression does not evaluate to an instant vector"),
+        }
+    }
+
+    /// Runs `produce`, whose rows lose their metric names: at once, or marked when removal is delayed. Rows that
+    /// become equal are merged when they never meet at a step.
+    pub(crate) fn renamed(
+        &self,
+        input: &Expr,
+        sink: Sink<'_>,
+        produce: &mut dyn FnMut(Sink<'_>) -> Outcome<()>,
+    ) -> Outcome<()> {
+        if self.options.delayed_name_removal {
+            return produce(&mut |mut row| {
+                row.drop_name = true;
+                sink(row)
+            });
+        }
+        let strip = |mut row: Row| {
+            row.labels = without_name(&row.labels);
+            row
+        };
+        if has_one_name(input) {
+            return produce(&mut |row| sink(strip(row)));
+        }
+        let (mut list, mut hold) = (Vec::new(), self.hold());
+        produce(&mut |row| {
+            self.charge(&mut hold, row.memory_bytes(), row.present())?;
+            list.push(strip(row));
+            Ok(())
+        })?;
+        merge_equal(list)?.into_iter().try_for_each(sink)
+    }
+
+    /// Final rows: delayed names go, equal rows merge.
+    pub(crate) fn finish(&self, mut rows: Vec<Row>) -> Outcome<Vec<Row>> {
+        for row in rows.iter_mut().filter(|r| r.drop_name) {
+            row.labels = without_name(&row.labels);
+        }
+        rows.retain(|r| !r.is_empty());
+        merge_equal(rows)
+    }
+
+    /// A scalar expression's value at every step.
+    pub(crate) fn scalar(&self, expr: &Expr, grid: Grid) -> Outcome<Vec<f64>> {
+        match &expr.kind {
+            ExprKind::Number { value, .. } => Ok(vec![*value; grid.count]),
+            ExprKind::Paren(inner) => self.scalar(inner, grid),
+            ExprKind::Unary { negative, expr: inner } => {
+                let mut values = self.scalar(inner, grid)?;
+                if *negative {
+                    values.iter_mut().for_each(|v| *v = -*v);
+                }
+                Ok(values)
+            }
+            ExprKind::Binary { op, lhs, rhs, .. } => {
+                let (mut left, right) = (self.scalar(lhs, grid)?, self.scalar(rhs, grid)?);
+                for (a, b) in left.iter_mut().zip(right) {
+                    *a = super::arithmetic::scalars(*op, *a, b);
+                }
+                Ok(left)
+            }
+            ExprKind::Call { function, args } => self.scalar_call(function, args, grid),
+            _ => failed("expression does not evaluate to a scalar"),
+        }
+    }
+
+    /// A string expression's value.
+    pub(crate) fn text(&self, expr: &Expr) -> Outcome<String> {
+        match &expr.unparen().kind {
+            ExprKind::Text(text) => Ok(text.clone()),
+            _ => failed("expression does not evaluate to a string"),
+        }
+    }
+
+    /// Milliseconds of a duration.
+    pub(crate) fn duration_ms(&self, duration: &DurationExpr) -> Outcome<i64> {
+        duration.resolve(self.whole.step_ms, self.whole.last_ms() - self.whole.start_ms).map_err(QueryError::Execution)
+    }
+
+    /// Milliseconds of a range, which must be positive.
+    pub(crate) fn range_ms(&self, duration: &DurationExpr) -> Outcome<i64> {
+        match self.duration_ms(duration)? {
+            ms if ms > 0 => Ok(ms),
+            _ => failed("duration must be greater than 0"),
+        }
+    }
+
+    /// Where a selector looks, given the steps it is asked for.
+    pub(crate) fn shifted(&self, grid: Grid, offset: Option<&DurationExpr>, at: Option<AtModifier>) -> Outcome<Grid> {
+        let offset = offset.map_or(Ok(0), |o| self.duration_ms(o))?;
+        let (start, step_ms) = match at {
+            None => (grid.start_ms, grid.step_ms),
+            Some(AtModifier::Time(ms)) => (ms, 0),
+            Some(AtModifier::Start) => (self.whole.start_ms, 0),
+            Some(AtModifier::End) => (self.whole.last_ms(), 0),
+        };
+        Ok(Grid { start_ms: start.saturating_sub(offset), step_ms, count: grid.count })
+    }
+}
+
+/// Whether all rows of the expression have the same metric name, or none.
+fn has_one_name(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Selector(s) | ExprKind::Range { selector: s, .. } => {
+            s.name.is_some()
+                || s.matchers
+                    .iter()
+                    .any(|m| m.name == bramble_signal::METRIC_NAME && m.op == bramble_signal::MatchOp::Equal)
+        }
+        ExprKind::Paren(e) | ExprKind::Subquery { expr: e, .. } => has_one_name(e),
+        ExprKind::Unary { negative, expr } => *negative || has_one_name(expr),
+        ExprKind::Aggregate { expr, .. } => has_one_name(expr),
+        // Binary operations and calls may rename or mix; asking costs only memory for the rows.
+        _ => expr.value_type() == ValueType::Scalar,
+    }
+}
+
+/// Merges rows of equal labels that never have a value at the same step.
+pub(crate) fn merge_equal(rows: Vec<Row>) -> Outcome<Vec<Row>> {
+    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+    let mut merged: Vec<Row> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(into) = places.get(&row.labels).and_then(|at| merged.get_mut(*at)) else {
+            places.insert(row.labels.clone(), merged.len());
+            merged.push(row);
+            continue;
+        };
+        into.drop_name |= row.drop_name;
+        for (old, new) in into.values.iter_mut().zip(row.values) {
+            match (is_absent(*old), is_absent(new)) {
+                (true, false) => *old = new,
+                (false, false) => return failed("vector cannot contain metrics with the same labelset"),
+                _ => {}
+            }
+        }
+    }
+    Ok(merged)
+}

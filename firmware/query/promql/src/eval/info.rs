@@ -1,0 +1,160 @@
+//! `info(v, {selector})`: adds the data labels of info metrics that share `instance` and `job`.
+
+use super::engine::failed;
+use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::rows::{ABSENT, Grid, Row, is_absent};
+use crate::syntax::{AtModifier, Expr, ExprKind, Selector};
+use bramble_signal::{Labels, METRIC_NAME, Matcher};
+use std::collections::HashMap;
+
+const IDENTIFYING: [&str; 2] = ["instance", "job"];
+const DEFAULT_INFO_METRIC: &str = "target_info";
+
+/// What the second argument asks for.
+struct Wanted {
+    names: Vec<Matcher>,
+    data: Vec<Matcher>,
+}
+
+impl Wanted {
+    fn new(selector: Option<&Selector>) -> Self {
+        let matchers = selector.map(|s| s.matchers.clone()).unwrap_or_default();
+        let (mut names, data): (Vec<_>, Vec<_>) = matchers.into_iter().partition(|m| m.name == METRIC_NAME);
+        if names.is_empty() {
+            names.push(Matcher::equal(METRIC_NAME, DEFAULT_INFO_METRIC));
+        }
+        Wanted { names, data }
+    }
+
+    fn is_info_metric(&self, name: &str) -> bool {
+        self.names.iter().all(|m| m.matches(name))
+    }
+
+    fn wants(&self, label: &str) -> bool {
+        self.data.is_empty() || self.data.iter().any(|m| m.name == label)
+    }
+
+    /// Whether elements without an info metric stay.
+    fn accepts_nothing(&self) -> bool {
+        self.data.iter().all(Matcher::matches_absent)
+    }
+}
+
+fn identity(labels: &Labels) -> Labels {
+    Labels::from_pairs(labels.iter().filter(|(n, _)| IDENTIFYING.contains(n)))
+}
+
+/// The `@` of the first selector in an expression: info metrics are looked up there too.
+fn at_of(expr: &Expr) -> Option<AtModifier> {
+    match &expr.kind {
+        ExprKind::Selector(s) | ExprKind::Range { selector: s, .. } => s.at,
+        ExprKind::Subquery { at, expr, .. } => at.or_else(|| at_of(expr)),
+        ExprKind::Call { args, .. } => args.iter().find_map(at_of),
+        ExprKind::Aggregate { expr, .. } | ExprKind::Unary { expr, .. } | ExprKind::Paren(expr) => at_of(expr),
+        ExprKind::Binary { lhs, rhs, .. } => at_of(lhs).or_else(|| at_of(rhs)),
+        _ => None,
+    }
+}
+
+pub(crate) fn info(evaluator: &Evaluator<'_>, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+    let Some(base) = args.first() else { return Ok(()) };
+    let wanted = Wanted::new(args.get(1).and_then(|a| match &a.kind {
+        ExprKind::Selector(s) => Some(s),
+        _ => None,
+    }));
+    let rows = evaluator.collect(base, grid)?;
+    let selector = Selector {
+        name: None,
+        matchers: wanted.names.iter().chain(&wanted.data).cloned().collect(),
+        offset: None,
+        at: at_of(base),
+        extension: None,
+    };
+    let mut infos: HashMap<Labels, Vec<Row>> = HashMap::new();
+    let mut hold = evaluator.hold();
+    // Their values do not matter; their times decide between several.
+    evaluator.newest(&selector, grid, true, &mut |row| {
+        evaluator.charge(&mut hold, row.memory_bytes(), row.present())?;
+        infos.entry(identity(&row.labels)).or_default().push(row);
+        Ok(())
+    })?;
+    let mut out = Vec::new();
+    for row in rows.take() {
+        let id = identity(&row.labels);
+        if wanted.is_info_metric(row.name()) || id.is_empty() {
+            out.push(row);
+            continue;
+        }
+        enrich(row, infos.get(&id).map(Vec::as_slice).unwrap_or_default(), &wanted, &mut out)?;
+    }
+    merge_equal(out)?.into_iter().filter(|r| !r.is_empty()).try_for_each(sink)
+}
+
+/// Splits a row by the labels that it gets at each step.
+fn enrich(row: Row, infos: &[Row], wanted: &Wanted, out: &mut Vec<Row>) -> Outcome<()> {
+    let mut parts: Vec<Row> = Vec::new();
+    let mut last: Option<(Vec<usize>, usize)> = None;
+    for (i, value) in row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+        let chosen = newest_of_each(infos, i)?;
+        if chosen.is_empty() && !wanted.accepts_nothing() {
+            continue;
+        }
+        let part = match &last {
+            Some((same, part)) if *same == chosen => *part,
+            _ => {
+                let labels = with_data(&row.labels, infos, &chosen, wanted)?;
+                let at = parts.iter().position(|p| p.labels == labels).unwrap_or_else(|| {
+                    parts.push(Row { labels, drop_name: row.drop_name, values: vec![ABSENT; row.values.len()] });
+                    parts.len() - 1
+                });
+                last = Some((chosen, at));
+                at
+            }
+        };
+        if let Some(slot) = parts.get_mut(part).and_then(|p| p.values.get_mut(i)) {
+            *slot = *value;
+        }
+    }
+    out.append(&mut parts);
+    Ok(())
+}
+
+/// Of each info metric the series with the newest sample at a step.
+fn newest_of_each(infos: &[Row], step: usize) -> Outcome<Vec<usize>> {
+    let mut chosen: Vec<usize> = Vec::new();
+    for (i, info) in infos.iter().enumerate() {
+        let Some(time) = info.values.get(step).copied().filter(|v| !is_absent(*v)) else { continue };
+        let rival = chosen.iter_mut().find(|c| infos.get(**c).is_some_and(|r| r.name() == info.name()));
+        let Some(rival) = rival else {
+            chosen.push(i);
+            continue;
+        };
+        let rival_time = infos.get(*rival).and_then(|r| r.values.get(step)).copied().unwrap_or(ABSENT);
+        if time == rival_time {
+            let first = infos.get(*rival).map(|r| r.labels.to_string()).unwrap_or_default();
+            return failed(format!("found duplicate series for info metric: existing {first}, new {}", info.labels));
+        }
+        if time > rival_time {
+            *rival = i;
+        }
+    }
+    Ok(chosen)
+}
+
+fn with_data(base: &Labels, infos: &[Row], chosen: &[usize], wanted: &Wanted) -> Outcome<Labels> {
+    let mut added: Vec<(&str, &str)> = Vec::new();
+    for info in chosen.iter().filter_map(|c| infos.get(*c)) {
+        for (name, value) in info.labels.iter() {
+            let ours = IDENTIFYING.contains(&name) || name == METRIC_NAME || base.get(name).is_some();
+            if ours || !wanted.wants(name) {
+                continue;
+            }
+            match added.iter().find(|(n, _)| *n == name) {
+                Some((_, other)) if *other != value => return failed(format!("conflicting label: {name}")),
+                Some(_) => {}
+                None => added.push((name, value)),
+            }
+        }
+    }
+    Ok(Labels::from_pairs(base.iter().chain(added)))
+}

@@ -1,0 +1,140 @@
+//! Functions of range vectors.
+
+use super::engine::failed;
+use super::evaluator::{Evaluator, Outcome, Sink};
+use super::over_time;
+use super::quantiles::{bad_quantile, quantile};
+use super::rates;
+use super::rows::{ABSENT, Grid, Row};
+use super::select::{RangeSeries, Window};
+use crate::syntax::{Expr, ExprKind, Extension};
+
+/// Functions whose rows keep the metric's name.
+fn keeps_name(name: &str) -> bool {
+    matches!(name, "last_over_time" | "first_over_time")
+}
+
+fn looks_like_a_counter(name: &str) -> bool {
+    name.is_empty() || ["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end))
+}
+
+impl Evaluator<'_> {
+    /// Evaluates a function one of whose arguments is a range vector.
+    pub(crate) fn range_call(&self, name: &'static str, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        let Some(arg) = args.iter().find(|a| a.value_type() == crate::syntax::ValueType::Matrix) else {
+            return failed("range vector expected");
+        };
+        let scalars = args.iter().filter(|a| a.value_type() == crate::syntax::ValueType::Scalar);
+        let params = scalars.map(|a| self.scalar(a, grid)).collect::<Outcome<Vec<_>>>()?;
+        self.check_params(name, args, &params)?;
+        let extension = extension_of(arg);
+        check_extension(name, extension)?;
+        let mut produce = |sink: Sink<'_>| {
+            self.ranges(arg, grid, &mut |series| {
+                let mut row = Row {
+                    labels: series.labels.clone(),
+                    drop_name: series.drop_name,
+                    values: vec![ABSENT; grid.count],
+                };
+                let any = match extension {
+                    Some(extension) => super::extended::fill_row(name, extension, &series, &mut row.values),
+                    None => fill_row(name, &series, &params, grid, &mut row.values),
+                };
+                if !any {
+                    return Ok(());
+                }
+                if matches!(name, "rate" | "increase") && !looks_like_a_counter(row.name()) {
+                    let text = format!(
+                        "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {:?}",
+                        row.name()
+                    );
+                    self.info(arg.span, text);
+                }
+                sink(row)
+            })
+        };
+        if keeps_name(name) { produce(sink) } else { self.renamed(arg, sink, &mut produce) }
+    }
+
+    fn check_params(&self, name: &str, args: &[Expr], params: &[Vec<f64>]) -> Outcome<()> {
+        match name {
+            "quantile_over_time" => {
+                for text in params.iter().flatten().filter_map(|phi| bad_quantile(*phi)) {
+                    self.warn(args.first().map(|a| a.span).unwrap_or_default(), text);
+                }
+            }
+            "double_exponential_smoothing" => {
+                for (values, what) in params.iter().zip(["smoothing", "trend"]) {
+                    if let Some(bad) = values.iter().find(|v| !(0.0..=1.0).contains(*v)) {
+                        return failed(format!(
+                            "invalid {what} factor. Expected: 0 <= {} <= 1, got: {bad:.6}",
+                            if what == "smoothing" { "sf" } else { "tf" }
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn extension_of(arg: &Expr) -> Option<Extension> {
+    match &arg.unparen().kind {
+        ExprKind::Range { selector, .. } => selector.extension,
+        _ => None,
+    }
+}
+
+fn check_extension(name: &str, extension: Option<Extension>) -> Outcome<()> {
+    let (word, allowed): (_, &[&str]) = match extension {
+        None => return Ok(()),
+        Some(Extension::Anchored) => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
+        Some(Extension::Smoothed) => ("smoothed", &["delta", "increase", "rate"]),
+    };
+    if allowed.contains(&name) {
+        return Ok(());
+    }
+    failed(format!("{word} modifier can only be used with: {} - not with {name}", allowed.join(", ")))
+}
+
+/// Fills a row's values; says whether there are any.
+fn fill_row(name: &str, series: &RangeSeries<'_>, params: &[Vec<f64>], grid: Grid, out: &mut [f64]) -> bool {
+    let mut any = false;
+    let param = |which: usize, i: usize| params.get(which).and_then(|p| p.get(i)).copied().unwrap_or(f64::NAN);
+    let simple = over_time::find(name);
+    let mut scratch = Vec::new();
+    series.windows(|i, w| {
+        if w.values.is_empty() {
+            return;
+        }
+        let value = match (simple, name) {
+            (Some(function), _) => function(&w),
+            (None, "quantile_over_time") => {
+                scratch.clear();
+                scratch.extend_from_slice(w.values);
+                Some(quantile(param(0, i), &mut scratch))
+            }
+            (None, "predict_linear") => rates::regression(&w, grid.at(i)).map(|(slope, now)| slope * param(0, i) + now),
+            (None, "double_exponential_smoothing") => rates::double_smoothing(&w, param(0, i), param(1, i)),
+            (None, name) => by_rate(name, &w),
+        };
+        if let (Some(value), Some(slot)) = (value, out.get_mut(i)) {
+            *slot = value;
+            any = true;
+        }
+    });
+    any
+}
+
+fn by_rate(name: &str, w: &Window<'_>) -> Option<f64> {
+    match name {
+        "rate" => rates::extrapolated(w, true, true),
+        "increase" => rates::extrapolated(w, true, false),
+        "delta" => rates::extrapolated(w, false, false),
+        "irate" => rates::instant(w, true),
+        "idelta" => rates::instant(w, false),
+        "deriv" => rates::regression(w, w.timestamps_ms.first().copied()?).map(|(slope, _)| slope),
+        _ => None,
+    }
+}

@@ -1,0 +1,258 @@
+//! Runs scripts in the grammar of promqltest: our own (`tests/scripts/`), and the shared conformance scripts
+//! when they are there. Per file it prints passed/total and compares with a floor that only goes up.
+//!
+//! Every instant evaluation is also run as a one-step range query where the result is a vector, and must agree.
+
+mod script;
+
+use bramble_query_promql::{Answer, Engine, EngineOptions, QueryError, Value};
+use bramble_signal::{Labels, MetricBatch};
+use bramble_storage::QueryContext;
+use bramble_storage::memory::MemoryMetrics;
+use script::{Command, Eval, Expect, Expected, Point};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the conformance scripts may be.
+fn shared() -> Option<PathBuf> {
+    let named = std::env::var_os("BRAMBLE_CONFORMANCE").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/conformance");
+    [named, Some(beside)].into_iter().flatten().map(|p| p.join("promql")).find(|p| p.is_dir())
+}
+
+struct Runner {
+    store: Arc<MemoryMetrics>,
+    engine: Engine,
+    passed: usize,
+    total: usize,
+    failures: Vec<String>,
+}
+
+impl Runner {
+    fn new() -> Self {
+        let store = Arc::new(MemoryMetrics::new());
+        Runner { engine: engine(&store), store, passed: 0, total: 0, failures: Vec::new() }
+    }
+
+    fn run(&mut self, name: &str, text: &str) {
+        for command in script::parse(text) {
+            match command {
+                Command::Clear => {
+                    self.store = Arc::new(MemoryMetrics::new());
+                    self.engine = engine(&self.store);
+                }
+                Command::Load(series) => {
+                    for (labels, samples) in series {
+                        let mut batch = MetricBatch::new();
+                        let mut pairs: Vec<(&str, &str)> = labels.iter().collect();
+                        batch.start_series(&mut pairs).unwrap();
+                        samples.iter().for_each(|(t, v)| batch.push_sample(*t, *v));
+                        self.store.load(batch);
+                    }
+                }
+                Command::Eval(eval) => {
+                    self.total += 1;
+                    match self.check(&eval) {
+                        Ok(()) => self.passed += 1,
+                        Err(why) => self.failures.push(format!("{name}:{}: {}: {why}", eval.line, eval.query)),
+                    }
+                }
+                Command::Unknown(line, text) => {
+                    self.total += 1;
+                    self.failures.push(format!("{name}:{line}: unknown command {text}"));
+                }
+            }
+        }
+    }
+
+    fn check(&self, eval: &Eval) -> Result<(), String> {
+        let context = QueryContext::unlimited();
+        let answer = match eval.step_ms {
+            None => self.engine.instant(&eval.query, eval.start_ms, None, &context),
+            Some(step) => self.engine.range(&eval.query, eval.start_ms, eval.end_ms, step, None, &context),
+        };
+        check_answer(eval, answer)?;
+        if eval.step_ms.is_none()
+            && !eval.expects.iter().any(|e| matches!(e, Expect::Fail(_) | Expect::Text(_) | Expect::Matrix))
+        {
+            self.check_as_range(eval)?;
+        }
+        Ok(())
+    }
+
+    /// One step of a range query gives what the instant query gives.
+    fn check_as_range(&self, eval: &Eval) -> Result<(), String> {
+        let context = QueryContext::unlimited();
+        if eval.query.contains("sort") || eval.query.contains("topk") || eval.query.contains("bottomk") {
+            return Ok(());
+        }
+        let (start, step) = (eval.start_ms - 60_000, 60_000);
+        let text = &eval.query;
+        if ["range()", "step()", "start()", "end()", "STEP()"].iter().any(|f| text.contains(f)) {
+            return Ok(());
+        }
+        let Ok(answer) = self.engine.range(text, start, start + 2 * step, step, None, &context) else { return Ok(()) };
+        let Value::Matrix(series) = answer.value else { return Err("range query gives no matrix".to_owned()) };
+        let at_time = |s: bramble_signal::SeriesSamples| {
+            let at = s.timestamps_ms.iter().position(|t| *t == eval.start_ms)?;
+            Some((s.labels, vec![(eval.start_ms, s.values[at])]))
+        };
+        let got: Vec<_> = series.into_iter().filter_map(at_time).collect();
+        compare(eval, got, false).map_err(|e| format!("as a range query: {e}"))
+    }
+}
+
+fn engine(store: &Arc<MemoryMetrics>) -> Engine {
+    let options = EngineOptions { max_samples: 10_000, delayed_name_removal: true, ..EngineOptions::default() };
+    Engine::new(store.clone(), options)
+}
+
+fn check_answer(eval: &Eval, answer: Result<Answer, QueryError>) -> Result<(), String> {
+    let fails = eval.expects.iter().find_map(|e| match e {
+        Expect::Fail(text) => Some(text),
+        _ => None,
+    });
+    let answer = match (answer, fails) {
+        (Err(error), Some(text)) => {
+            return match text.matches(&error.to_string()) {
+                true => Ok(()),
+                false => Err(format!("failed with {error}, expected {text:?}")),
+            };
+        }
+        (Err(error), None) => return Err(format!("failed: {error}")),
+        (Ok(_), Some(_)) => return Err("did not fail".to_owned()),
+        (Ok(answer), None) => answer,
+    };
+    check_annotations(eval, &answer)?;
+    let time = eval.start_ms;
+    let got = match answer.value {
+        Value::String { value, .. } => {
+            return match eval.expects.iter().any(|e| matches!(e, Expect::Text(t) if *t == value)) {
+                true => Ok(()),
+                false => Err(format!("got the text {value:?}")),
+            };
+        }
+        Value::Scalar { value, .. } => vec![(Labels::empty(), vec![(time, value)])],
+        Value::Vector(elements) => elements.into_iter().map(|(l, t, v)| (l, vec![(t, v)])).collect(),
+        Value::Matrix(series) => {
+            series.into_iter().map(|s| (s.labels, s.timestamps_ms.into_iter().zip(s.values).collect())).collect()
+        }
+    };
+    compare(eval, got, eval.expects.iter().any(|e| matches!(e, Expect::Ordered)))
+}
+
+fn check_annotations(eval: &Eval, answer: &Answer) -> Result<(), String> {
+    for (wanted, got, what) in
+        [(eval.wanted(true), &answer.warnings, "warning"), (eval.wanted(false), &answer.infos, "info")]
+    {
+        let Some(wanted) = wanted else { continue };
+        if wanted.is_empty() && !got.is_empty() {
+            return Err(format!("unexpected {what}: {got:?}"));
+        }
+        if let Some(missing) = wanted.iter().find(|w| !got.iter().any(|g| w.matches(g))) {
+            return Err(format!("no {what} {missing:?} in {got:?}"));
+        }
+        if let Some(more) = got.iter().find(|g| !wanted.is_empty() && !wanted.iter().any(|w| w.matches(g))) {
+            return Err(format!("unexpected {what}: {more}"));
+        }
+    }
+    Ok(())
+}
+
+type Got = Vec<(Labels, Vec<(i64, f64)>)>;
+
+fn compare(eval: &Eval, got: Got, ordered: bool) -> Result<(), String> {
+    let step = eval.step_ms.or(eval.matrix_step_ms).unwrap_or(0);
+    let start = eval.matrix_start_ms.unwrap_or(eval.start_ms);
+    let mut expected = Vec::new();
+    for Expected { labels, points } in &eval.expected {
+        let mut samples = Vec::new();
+        for (i, point) in points.iter().enumerate() {
+            match point {
+                Point::Value(v) => samples.push((start + step * i as i64, *v)),
+                Point::Missing => {}
+                Point::Histogram => return Err("expects a native histogram".to_owned()),
+            }
+        }
+        if !samples.is_empty() {
+            expected.push((labels.clone(), samples));
+        }
+    }
+    if got.len() != expected.len() {
+        return Err(format!("expected {} series, got {}: {got:?}", expected.len(), got.len()));
+    }
+    for (i, (labels, samples)) in expected.iter().enumerate() {
+        let found = match ordered {
+            true => got.get(i).filter(|(l, _)| l == labels),
+            false => got.iter().find(|(l, _)| l == labels),
+        };
+        let Some((_, values)) = found else { return Err(format!("no {labels} (place {i}) in {got:?}")) };
+        let same = values.len() == samples.len()
+            && values.iter().zip(samples).all(|(a, b)| a.0 == b.0 && almost_equal(a.1, b.1));
+        if !same {
+            return Err(format!("{labels}: expected {samples:?}, got {values:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn almost_equal(a: f64, b: f64) -> bool {
+    if a.is_nan() && b.is_nan() || a == b {
+        return true;
+    }
+    (a - b).abs() / (a.abs() + b.abs()).min(f64::MAX) < 1e-6 || (a == 0.0 || b == 0.0) && (a - b).abs() < 1e-30
+}
+
+fn scripts(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "test"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn own_scripts_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let files = scripts(&folder);
+    assert!(!files.is_empty());
+    for file in files {
+        let mut runner = Runner::new();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        runner.run(&name, &std::fs::read_to_string(&file).unwrap());
+        assert!(runner.total > 0, "{name} evaluates nothing");
+        assert!(runner.failures.is_empty(), "{}", runner.failures.join("\n"));
+    }
+}
+
+#[test]
+fn shared_scripts_do_not_fall_below_their_floor() {
+    let Some(shared) = shared() else {
+        println!("skipped: no conformance scripts (BRAMBLE_CONFORMANCE)");
+        return;
+    };
+    let floors = include_str!("promqltest.floor");
+    let (mut fallen, mut passed, mut total) = (Vec::new(), 0, 0);
+    for folder in ["testdata-v3.5.3", "testdata-head"] {
+        for file in scripts(&shared.join(folder)) {
+            let mut runner = Runner::new();
+            let name = format!("{folder}/{}", file.file_name().unwrap().to_string_lossy());
+            runner.run(&name, &std::fs::read_to_string(&file).unwrap());
+            println!("{name} {}/{}", runner.passed, runner.total);
+            if std::env::var_os("PROMQLTEST_VERBOSE").is_some() {
+                runner.failures.iter().for_each(|f| println!("  {f}"));
+            }
+            let floor = floors.lines().filter_map(|l| l.split_once(' ')).find(|(n, _)| *n == name);
+            let floor: usize = floor.map_or(0, |(_, n)| n.trim().parse().unwrap());
+            if runner.passed < floor {
+                fallen.push(format!("{name}: {} < {floor}", runner.passed));
+            }
+            (passed, total) = (passed + runner.passed, total + runner.total);
+        }
+    }
+    println!("all {passed}/{total}");
+    assert!(fallen.is_empty(), "{fallen:?}");
+}
