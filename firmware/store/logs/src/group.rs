@@ -30,13 +30,13 @@ pub(crate) struct GroupEncoder {
 
 /// What a group's columns take, in bytes: for measuring.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct ColumnBytes {
+pub(crate) struct ColumnBytes {
     /// Timestamps.
-    pub timestamps: usize,
+    pub(crate) timestamps: usize,
     /// Lines.
-    pub lines: usize,
+    pub(crate) lines: usize,
     /// Structured metadata.
-    pub metadata: usize,
+    pub(crate) metadata: usize,
 }
 
 impl GroupEncoder {

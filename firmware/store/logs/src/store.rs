@@ -1,5 +1,6 @@
 //! The store: its state, the writing side, and what the write path drives.
 
+use crate::block::index::StreamEntry;
 use crate::block::writer::{BlockIdentity, BlockWriter};
 use crate::block::{Block, store_error, write_error};
 use crate::gather::{Gather, Stop};
@@ -7,6 +8,7 @@ use crate::head::{ENTRY_OVERHEAD_BYTES, Generation};
 use crate::limits::{LogBudgets, LogLimits, Metrics};
 use crate::predicate::Selection;
 use crate::select::add_head_stream;
+use bramble_disk::segment::PageRef;
 use bramble_disk::{Disk, PageCache};
 use bramble_runtime::{Clock, OverBudget};
 use bramble_signal::{Labels, LogBatch, Signal};
@@ -286,17 +288,21 @@ impl BlockStore for LogStore {
             let identity = BlockIdentity { id: next_id(), day, journal: (0, 0), replaces: inputs.to_vec() };
             BlockWriter::create(self.disk.clone(), identity).map_err(write_error)
         };
-        for (labels, parts) in self.streams_of(&blocks)? {
-            let mut gather = self.gather_stream(&blocks, &parts, &labels)?;
+        let indexes = read_indexes(&blocks)?;
+        for (labels, parts) in streams_of(&indexes) {
+            let mut gather = Gather::new(Selection::all(i64::MIN, i64::MAX), &[], None, &self.metrics);
+            for (block, stream) in parts {
+                gather.add_stream(&blocks[block], &indexes[block].0, &indexes[block].1[stream]);
+            }
             if let Some(writer) = &mut writer {
-                writer.start_stream(&labels).map_err(write_error)?;
+                writer.start_stream(labels).map_err(write_error)?;
             }
             while gather.advance().map_err(|stop| damaged_input(stop, &blocks))? {
                 let current = match &mut writer {
                     Some(writer) => writer,
                     none => {
                         let mut fresh = create()?;
-                        fresh.start_stream(&labels).map_err(write_error)?;
+                        fresh.start_stream(labels).map_err(write_error)?;
                         none.insert(fresh)
                     }
                 };
@@ -328,31 +334,26 @@ impl BlockStore for LogStore {
     }
 }
 
-impl LogStore {
-    /// All streams of `blocks` in ascending order, with the blocks that have them.
-    fn streams_of(&self, blocks: &[Arc<Block>]) -> Result<BTreeMap<Labels, Vec<usize>>, StoreError> {
-        let mut streams: BTreeMap<Labels, Vec<usize>> = BTreeMap::new();
-        for (at, block) in blocks.iter().enumerate() {
-            let index = block.index((i64::MIN, i64::MAX), |_| true).map_err(|error| store_error(error, &block.meta))?;
-            for stream in index.streams {
-                streams.entry(stream.labels).or_default().push(at);
-            }
-        }
-        Ok(streams)
-    }
+/// Pages and streams of each block.
+type Indexes = Vec<(Arc<Vec<PageRef>>, Vec<StreamEntry>)>;
 
-    /// One stream of some of `blocks`.
-    fn gather_stream(&self, blocks: &[Arc<Block>], parts: &[usize], labels: &Labels) -> Result<Gather<'_>, StoreError> {
-        let mut gather = Gather::new(Selection::all(i64::MIN, i64::MAX), &[], None, &self.metrics);
-        for block in parts.iter().filter_map(|&at| blocks.get(at)) {
-            let index = block
-                .index((i64::MIN, i64::MAX), |l| l.as_bytes() == labels.as_bytes())
-                .map_err(|error| store_error(error, &block.meta))?;
-            let pages = Arc::new(index.pages);
-            index.streams.iter().for_each(|stream| gather.add_stream(block, &pages, stream));
+fn read_indexes(blocks: &[Arc<Block>]) -> Result<Indexes, StoreError> {
+    let read = |block: &Arc<Block>| {
+        let index = block.index((i64::MIN, i64::MAX), |_| true).map_err(|error| store_error(error, &block.meta))?;
+        Ok((Arc::new(index.pages), index.streams))
+    };
+    blocks.iter().map(read).collect()
+}
+
+/// All streams in ascending order, with where they are: (block, stream in its index).
+fn streams_of(indexes: &Indexes) -> BTreeMap<&Labels, Vec<(usize, usize)>> {
+    let mut streams: BTreeMap<&Labels, Vec<(usize, usize)>> = BTreeMap::new();
+    for (block, (_, entries)) in indexes.iter().enumerate() {
+        for (at, entry) in entries.iter().enumerate() {
+            streams.entry(&entry.labels).or_default().push((block, at));
         }
-        Ok(gather)
     }
+    streams
 }
 
 /// Names the damaged input, as far as the error tells its file.

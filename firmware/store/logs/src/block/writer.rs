@@ -69,7 +69,8 @@ pub(crate) struct BlockWriter {
     max_time_ns: i64,
     items: u64,
     /// What columns took so far.
-    pub(crate) column_bytes: ColumnBytes,
+    column_bytes: ColumnBytes,
+ dict_bytes: usize, filter_bytes: usize,
 }
 
 impl BlockWriter {
@@ -103,7 +104,7 @@ impl BlockWriter {
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             items: 0,
-            column_bytes: ColumnBytes::default(),
+            column_bytes: ColumnBytes::default(), dict_bytes: 0, filter_bytes: 0,
         })
     }
 
@@ -152,6 +153,7 @@ impl BlockWriter {
             buffer.clear();
             (0..rows.len()).for_each(|at| self.filter.add(rows.line(at)));
             self.filter.finish(&mut buffer);
+            self.filter_bytes += buffer.len();
             let filter = share(&mut self.filters, &mut self.pages, &mut self.segment, &buffer)?;
             buffer.clear();
             self.buffer = buffer;
@@ -188,6 +190,7 @@ impl BlockWriter {
             let mut buffer = std::mem::take(&mut self.buffer);
             self.encoder.columns.squeeze = stream.squeezed;
             stream.dictionary.write(&mut self.encoder.columns, &mut buffer);
+            self.dict_bytes += buffer.len();
             stream.entry.dictionary = self.place(&buffer, stream.squeezed)?;
             buffer.clear();
             self.buffer = buffer;
@@ -200,6 +203,8 @@ impl BlockWriter {
     /// Ends the block and publishes it.
     pub(crate) fn finish(mut self) -> Result<BlockMeta, DiskError> {
         self.end_stream()?;
+        tracing::debug!(block = self.identity.id.0, items = self.items, columns = ?self.column_bytes, "columns of a log block");
+        if std::env::var_os("SLOGS").is_some() { eprintln!("{:?} dict {} filter {} items {}", self.column_bytes, self.dict_bytes, self.filter_bytes, self.items); }
         for shared in [&mut self.tiny, &mut self.small, &mut self.filters] {
             close(shared, &mut self.pages, &mut self.segment)?;
         }
