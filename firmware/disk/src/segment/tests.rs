@@ -111,18 +111,17 @@ fn many_replaced_blocks_fit_and_too_many_do_not() {
 
 #[test]
 fn every_flipped_byte_is_noticed_or_harmless() {
-    let (directory, disk) = disk();
+    let simulated = Arc::new(SimulatedDisk::new(1, SimulatedOptions::default()));
+    let disk: Arc<dyn Disk> = simulated.clone();
     let mut contents = contents();
     contents.retain(|raw| raw.len() < 600_000);
     contents.push(b"some text, some more text, some text".repeat(20));
-    write(&disk, "blocks/1", &contents);
-    let path = directory.path().join("blocks/1");
-    let good = std::fs::read(&path).unwrap();
+    let info = write(&disk, "blocks/1", &contents);
+    let file = disk.open("blocks/1").unwrap();
+    let good = crate::read_range(disk.as_ref(), file, 0, info.file_bytes as usize).unwrap();
     let mut unnoticed = Vec::new();
     for at in 0..good.len() {
-        let mut bad = good.clone();
-        bad[at] ^= 1 << (at % 8);
-        std::fs::write(&path, &bad).unwrap();
+        simulated.corrupt("blocks/1", at as u64, 1 << (at % 8)).unwrap();
         match read_all(&disk, "blocks/1", &cache(0)) {
             Err(DiskError::Corrupt { .. } | DiskError::NewerVersion { .. }) => {}
             Err(other) => panic!("byte {at}: {other}"),
@@ -131,6 +130,7 @@ fn every_flipped_byte_is_noticed_or_harmless() {
                 unnoticed.push(at);
             }
         }
+        simulated.corrupt("blocks/1", at as u64, 1 << (at % 8)).unwrap();
     }
     let (first, last) = (unnoticed[0], unnoticed[unnoticed.len() - 1]);
     assert_eq!(last + 1, good.len() - 96, "what is not noticed ends where the trailer starts");
