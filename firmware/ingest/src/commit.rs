@@ -3,15 +3,15 @@
 use crate::metrics::IngestMetrics;
 use crate::options::IngestOptions;
 use crate::queue::{Due, Pending, Queue};
-use crate::record::{Body, Encoder};
+use crate::record::{Body, Encoder, RECORD_SOFT_MAX_BYTES};
 use crate::stores::Stores;
 use crate::timekeeping::TrustedTime;
 use bramble_catalog::Catalog;
 use bramble_disk::Disk;
-use bramble_disk::journal::{Journal, JournalError};
+use bramble_disk::journal::{COMMIT_RAW_BYTES_MAX, Journal, JournalError};
 use bramble_runtime::{Budget, Clock, Reservation};
-use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
-use bramble_storage::{Done, Rejections, Sequence, Urgency, WriteError, Writer, Written};
+use bramble_signal::{LogBatch, LogEntry, MetricBatch, Signal, SpanBatch, SpanEntry};
+use bramble_storage::{Done, RejectReason, Rejections, Sequence, Urgency, WriteError, Writer, Written};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -21,7 +21,11 @@ use std::time::Duration;
 const COMMIT_SOFT_MAX_BYTES: usize = 1 << 20;
 
 /// Room that a commit must find in an extent: the soft maximum, a whole record more, and its largest item.
-const COMMIT_ROOM_BYTES: usize = 3 << 20;
+const COMMIT_ROOM_BYTES: usize = COMMIT_RAW_BYTES_MAX;
+const _: () = assert!(COMMIT_SOFT_MAX_BYTES + RECORD_SOFT_MAX_BYTES + ITEM_BYTES_MAX <= COMMIT_RAW_BYTES_MAX);
+
+/// Largest span with its resource and scope, and largest log entry with its metadata: what one record must hold.
+const ITEM_BYTES_MAX: usize = 400 << 10;
 
 /// Samples of one series entry that go into one record; larger entries are cut when they arrive.
 const ENTRY_SAMPLES_MAX: usize = 16_384;
@@ -252,6 +256,52 @@ fn cut_long_entries(batch: MetricBatch) -> MetricBatch {
     cut
 }
 
+/// Takes out entries that no record can hold.
+fn without_huge_entries(batch: LogBatch, rejections: &mut Rejections) -> LogBatch {
+    let bytes = |e: &LogEntry<'_>| e.line.len() + e.metadata.as_bytes().len();
+    if batch.streams().all(|s| s.entries().all(|e| bytes(&e) + s.labels().as_bytes().len() <= ITEM_BYTES_MAX)) {
+        return batch;
+    }
+    let mut kept = LogBatch::new();
+    for stream in batch.streams() {
+        kept.start_stream_encoded(stream.labels());
+        for entry in stream.entries() {
+            let size = bytes(&entry) + stream.labels().as_bytes().len();
+            if size <= ITEM_BYTES_MAX {
+                kept.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
+            } else {
+                let story = || format!("log entry of {size} bytes with its labels; at most {ITEM_BYTES_MAX} are taken");
+                rejections.add(RejectReason::TooLarge, 1, story);
+            }
+        }
+    }
+    kept
+}
+
+/// Takes out spans that no record can hold.
+fn without_huge_spans(batch: SpanBatch, rejections: &mut Rejections) -> SpanBatch {
+    let bytes = |s: &SpanEntry| {
+        let (resource, scope) = (&batch.resources[s.resource as usize], &batch.scopes[s.scope as usize]);
+        let own = [s.name, s.status_message, s.trace_state, s.attributes, s.events, s.links];
+        let shared = [resource.attributes, resource.schema_url, scope.name, scope.version, scope.attributes, scope.schema_url];
+        own.iter().chain(&shared).map(|r| r.len()).sum::<usize>()
+    };
+    if batch.spans.iter().all(|s| bytes(s) <= ITEM_BYTES_MAX) {
+        return batch;
+    }
+    let mut kept = SpanBatch::new();
+    for span in &batch.spans {
+        let size = bytes(span);
+        if size <= ITEM_BYTES_MAX {
+            kept.push_from(&batch, span);
+        } else {
+            let story = || format!("span of {size} bytes with its resource; at most {ITEM_BYTES_MAX} are taken");
+            rejections.add(RejectReason::TooLarge, 1, story);
+        }
+    }
+    kept
+}
+
 fn written(accepted: u64, rejections: &mut Rejections) -> Written {
     Written { accepted, rejections: std::mem::take(rejections) }
 }
@@ -277,9 +327,12 @@ impl Writer for WritePath {
         if let Some(error) = self.refusal() {
             return self.refuse(Signal::Logs, error, done);
         }
+        let mut huge = Rejections::new();
+        let batch = without_huge_entries(batch, &mut huge);
         match self.shared.stores.logs.prepare(batch, self.shared.clock.wall_ns()) {
             Err(over) => self.refuse(Signal::Logs, over.into(), done),
             Ok(mut prepared) => {
+                prepared.rejections.merge(huge);
                 let memory_bytes = prepared.batch.memory_bytes();
                 let written = written(prepared.accepted, &mut prepared.rejections);
                 let stored = !prepared.batch.is_empty();
@@ -293,9 +346,12 @@ impl Writer for WritePath {
         if let Some(error) = self.refusal() {
             return self.refuse(Signal::Traces, error, done);
         }
+        let mut huge = Rejections::new();
+        let batch = without_huge_spans(batch, &mut huge);
         match self.shared.stores.spans.prepare(batch, self.shared.clock.wall_ns()) {
             Err(over) => self.refuse(Signal::Traces, over.into(), done),
             Ok(mut prepared) => {
+                prepared.rejections.merge(huge);
                 let memory_bytes = prepared.batch.memory_bytes();
                 let written = written(prepared.accepted, &mut prepared.rejections);
                 let stored = !prepared.batch.is_empty();

@@ -38,7 +38,12 @@ struct State {
     /// Monotonic time of the newest block of each partition, for "quiet".
     block_added_ns: HashMap<Partition, u64>,
     growth: retention::Growth,
+    /// Monotonic time when space was measured last.
+    measured_ns: Option<u64>,
 }
+
+/// Time between measurements of space: each walks the data directory.
+const MEASURE_NS: u64 = 15_000_000_000;
 
 impl WritePath {
     /// Freezes a signal's head, writes it as blocks, commits and swaps. `false` when there was nothing.
@@ -93,6 +98,7 @@ impl Maintenance {
             }
         }
         self.release_journal();
+        self.grow_journal();
         let blocks = self.blocks();
         if self.retain(&mut state, &blocks) == Progress::Worked {
             return Progress::Worked;
@@ -220,6 +226,20 @@ impl Maintenance {
         }
     }
 
+    /// Makes the ring larger ahead of need. The zeros are written without holding up commits.
+    fn grow_journal(&self) {
+        let growth = self.path.shared.journal.lock().as_ref().and_then(|side| side.journal.growth());
+        let Some(growth) = growth else { return };
+        match growth.run() {
+            Ok(extent) => {
+                if let Some(side) = self.path.shared.journal.lock().as_mut() {
+                    side.journal.adopt(extent);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the journal cannot grow"),
+        }
+    }
+
     /// Moves the journal's tail to the oldest record that a head still needs.
     fn release_journal(&self) {
         let shared = &self.path.shared;
@@ -237,10 +257,17 @@ impl Maintenance {
 
     fn retain(&self, state: &mut State, blocks: &[BlockMeta]) -> Progress {
         let shared = &self.path.shared;
+        let now_ns = shared.clock.monotonic_ns();
+        if state.measured_ns.is_some_and(|then| now_ns < then + MEASURE_NS) {
+            return Progress::Idle;
+        }
         let space = retention::measure(shared, blocks);
         state.growth.observe(shared.clock.monotonic_ns(), space.used_bytes);
         retention::show(shared, blocks, &space, &state.growth);
-        let Some((reason, victims)) = retention::choose(shared, blocks, &space) else { return Progress::Idle };
+        let Some((reason, victims)) = retention::choose(shared, blocks, &space) else {
+            state.measured_ns = Some(now_ns);
+            return Progress::Idle;
+        };
         match self.remove(&victims, reason) {
             Ok(()) => Progress::Worked,
             Err(error) => {

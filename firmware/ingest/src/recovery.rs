@@ -16,7 +16,7 @@ use bramble_disk::journal::{Journal, Replayed};
 use bramble_disk::{Disk, segment};
 use bramble_runtime::{BudgetName, Budgets, Clock};
 use bramble_signal::Signal;
-use bramble_storage::{BlockId, BlockMeta, RetentionClass, Sequence};
+use bramble_storage::{BlockId, BlockMeta, Sequence};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -193,10 +193,8 @@ fn reconcile(
     rebuild: bool,
     rebuilt: &mut Rebuilt,
 ) -> Result<Vec<BlockMeta>, OpenError> {
-    for leftover in disk.list("tmp")? {
-        disk.remove(&format!("tmp/{}", leftover.name))?;
-    }
-    let mut files = segment_files(disk)?;
+    bramble_disk::remove_temporary(&**disk)?;
+    let mut files: HashMap<String, u64> = disk.list("blocks")?.into_iter().map(|e| (e.name, e.bytes)).collect();
     let mut blocks = Vec::with_capacity(rows.len());
     let mut gone = Vec::new();
     for row in &rows {
@@ -226,23 +224,6 @@ fn reconcile(
     }
     blocks.extend(adopted);
     Ok(blocks)
-}
-
-/// All files under `blocks/`, by name.
-fn segment_files(disk: &Arc<dyn Disk>) -> Result<HashMap<String, u64>, OpenError> {
-    let mut files = HashMap::new();
-    for signal in Signal::ALL {
-        for class in RetentionClass::ALL {
-            let above = format!("blocks/{}/{}", signal.as_str(), class.as_str());
-            for day in disk.list(&above)? {
-                let directory = format!("{above}/{}", day.name);
-                for entry in disk.list(&directory)? {
-                    files.insert(format!("{directory}/{}", entry.name), entry.bytes);
-                }
-            }
-        }
-    }
-    Ok(files)
 }
 
 /// Moves a damaged block out of the way, so that it can be looked at and is not tried again.

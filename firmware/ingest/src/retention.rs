@@ -1,6 +1,7 @@
 //! How long and how much: whole days go, by age and by bytes, so that ingest never meets a full disk.
 
 use crate::commit::Shared;
+use bramble_disk::DataUsage;
 use bramble_signal::Signal;
 use bramble_storage::{BlockMeta, RetentionClass, day_of_ns};
 use std::sync::atomic::Ordering;
@@ -66,14 +67,10 @@ impl Growth {
     }
 }
 
-fn listed_bytes(shared: &Shared, directory: &str) -> u64 {
-    shared.disk.list(directory).map(|entries| entries.iter().map(|e| e.bytes).sum()).unwrap_or(0)
-}
-
 pub(crate) fn measure(shared: &Shared, blocks: &[BlockMeta]) -> Measured {
     let block_bytes: u64 = blocks.iter().map(|b| b.file_bytes).sum();
-    let journal_bytes = listed_bytes(shared, "journal");
-    let catalog_bytes = listed_bytes(shared, "catalog");
+    let usage = DataUsage::measure(&*shared.disk, |_| None).unwrap_or_default();
+    let (journal_bytes, catalog_bytes) = (usage.journal.bytes, usage.catalog.bytes);
     let used_bytes = block_bytes + journal_bytes + catalog_bytes;
     let space = shared.disk.space().ok();
     let available_bytes = space.as_ref().map_or(u64::MAX / 4, |s| s.available_bytes);

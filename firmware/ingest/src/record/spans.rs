@@ -9,36 +9,75 @@ use super::{RECORD_SOFT_MAX_BYTES, RecordError, SPANS};
 use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
 use bramble_storage::{Sequence, SpanSink};
 
-pub(super) fn encode(batch: &SpanBatch, from: usize, out: &mut Vec<u8>) -> Option<usize> {
-    out.push(SPANS);
-    put_varint(out, batch.resources.len() as u64);
-    for resource in &batch.resources {
-        put_bytes(out, batch.bytes(resource.attributes));
-        put_bytes(out, batch.bytes(resource.schema_url));
-        put_varint(out, u64::from(resource.dropped_attributes));
+/// Positions of the resources or scopes that a record uses, in order of first use.
+struct Used {
+    local: Vec<u32>,
+    order: Vec<u32>,
+}
+
+impl Used {
+    const NOT: u32 = u32::MAX;
+
+    fn new(count: usize) -> Self {
+        Used { local: vec![Self::NOT; count], order: Vec::new() }
     }
-    put_varint(out, batch.scopes.len() as u64);
-    for scope in &batch.scopes {
-        for text in [scope.name, scope.version, scope.attributes, scope.schema_url] {
-            put_bytes(out, batch.bytes(text));
+
+    /// The position in this record, and whether it is new.
+    fn position(&mut self, index: u32) -> (u32, bool) {
+        let slot = &mut self.local[index as usize];
+        let fresh = *slot == Self::NOT;
+        if fresh {
+            *slot = self.order.len() as u32;
+            self.order.push(index);
         }
-        put_varint(out, u64::from(scope.dropped_attributes));
+        (*slot, fresh)
     }
-    let start = out.len();
+}
+
+pub(super) fn encode(batch: &SpanBatch, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+    let (mut resources, mut scopes) = (Used::new(batch.resources.len()), Used::new(batch.scopes.len()));
+    let (mut tables, mut spans) = ([Vec::new(), Vec::new()], Vec::new());
     let (mut trace_id, mut time, mut next) = (TraceId::default(), 0u64, from);
-    while next < batch.spans.len() && out.len() - start < RECORD_SOFT_MAX_BYTES {
+    while next < batch.spans.len() && tables[0].len() + tables[1].len() + spans.len() < RECORD_SOFT_MAX_BYTES {
         let span = &batch.spans[next];
-        out.push(1 + u8::from(span.trace_id != trace_id));
+        let (resource, fresh) = resources.position(span.resource);
+        if fresh {
+            put_resource(batch, &batch.resources[span.resource as usize], &mut tables[0]);
+        }
+        let (scope, fresh) = scopes.position(span.scope);
+        if fresh {
+            put_scope(batch, &batch.scopes[span.scope as usize], &mut tables[1]);
+        }
+        spans.push(1 + u8::from(span.trace_id != trace_id));
         if span.trace_id != trace_id {
-            out.extend_from_slice(&span.trace_id.0);
+            spans.extend_from_slice(&span.trace_id.0);
             trace_id = span.trace_id;
         }
-        put_span(batch, span, time, out);
+        put_span(batch, &SpanEntry { resource, scope, ..*span }, time, &mut spans);
         time = span.start_ns;
         next += 1;
     }
+    out.push(SPANS);
+    for (used, table) in [&resources, &scopes].iter().zip(&tables) {
+        put_varint(out, used.order.len() as u64);
+        out.extend_from_slice(table);
+    }
+    out.extend_from_slice(&spans);
     out.push(0);
     (next < batch.spans.len()).then_some(next)
+}
+
+fn put_resource(batch: &SpanBatch, resource: &ResourceEntry, out: &mut Vec<u8>) {
+    put_bytes(out, batch.bytes(resource.attributes));
+    put_bytes(out, batch.bytes(resource.schema_url));
+    put_varint(out, u64::from(resource.dropped_attributes));
+}
+
+fn put_scope(batch: &SpanBatch, scope: &ScopeEntry, out: &mut Vec<u8>) {
+    for text in [scope.name, scope.version, scope.attributes, scope.schema_url] {
+        put_bytes(out, batch.bytes(text));
+    }
+    put_varint(out, u64::from(scope.dropped_attributes));
 }
 
 fn put_span(batch: &SpanBatch, span: &SpanEntry, time: u64, out: &mut Vec<u8>) {
