@@ -1,0 +1,93 @@
+//! What receivers tell about themselves.
+
+use prometheus::{IntCounterVec, Opts, Registry};
+
+/// Which way in; the label `protocol`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Protocol {
+    OtlpHttp,
+    OtlpGrpc,
+    RemoteWrite,
+    LokiPush,
+}
+
+impl Protocol {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Protocol::OtlpHttp => "otlp_http",
+            Protocol::OtlpGrpc => "otlp_grpc",
+            Protocol::RemoteWrite => "remote_write",
+            Protocol::LokiPush => "loki_push",
+        }
+    }
+}
+
+/// Counters of all receivers. Clones share them.
+///
+/// * `bramble_receive_requests_total{protocol,code}`: answers, by HTTP status or gRPC code number;
+/// * `bramble_receive_rejected_total{protocol,reason}`: whole requests refused, and items refused for good by
+///   decoding (the write path counts those that it refuses itself);
+/// * `bramble_receive_bytes_total{protocol}`: bytes of bodies as they arrived.
+#[derive(Clone, Debug)]
+pub struct ReceiveCounters {
+    requests: IntCounterVec,
+    rejected: IntCounterVec,
+    bytes: IntCounterVec,
+}
+
+impl ReceiveCounters {
+    /// Creates the counters in `registry`.
+    ///
+    /// # Errors
+    /// [`prometheus::Error::AlreadyReg`] when called twice with one registry.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let make = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        Ok(ReceiveCounters {
+            requests: make(
+                "bramble_receive_requests_total",
+                "Requests answered by receivers, by protocol and status code.",
+                &["protocol", "code"],
+            )?,
+            rejected: make(
+                "bramble_receive_rejected_total",
+                "Requests and items refused by receivers, by protocol and reason.",
+                &["protocol", "reason"],
+            )?,
+            bytes: make("bramble_receive_bytes_total", "Bytes of request bodies as received.", &["protocol"])?,
+        })
+    }
+
+    pub(crate) fn answered(&self, protocol: Protocol, code: u16) {
+        self.requests.with_label_values(&[protocol.as_str(), &code.to_string()]).inc();
+    }
+
+    pub(crate) fn rejected(&self, protocol: Protocol, reason: &str, count: u64) {
+        self.rejected.with_label_values(&[protocol.as_str(), reason]).inc_by(count);
+    }
+
+    pub(crate) fn received(&self, protocol: Protocol, bytes: u64) {
+        self.bytes.with_label_values(&[protocol.as_str()]).inc_by(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_plain_numbers() {
+        let registry = Registry::new();
+        let counters = ReceiveCounters::register(&registry).unwrap();
+        for code in [0, 3, 14, 204, 503] {
+            counters.answered(Protocol::OtlpGrpc, code);
+        }
+        let families = registry.gather();
+        let codes: Vec<&str> = families[0].get_metric().iter().map(|m| m.get_label()[0].value()).collect();
+        assert_eq!(codes, ["0", "14", "204", "3", "503"]);
+        assert!(ReceiveCounters::register(&registry).is_err());
+    }
+}

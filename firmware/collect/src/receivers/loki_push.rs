@@ -1,0 +1,133 @@
+//! Loki push: `POST /loki/api/v1/push`, the old `/api/prom/push`, and OTLP logs at `/otlp/v1/logs`.
+//!
+//! | condition | answer | what senders do |
+//! | --- | --- | --- |
+//! | taken, also when nothing was in it | 204 | go on |
+//! | some entries refused | the rest is stored; 400 with the first reason | drop or send all again |
+//! | malformed, corrupt, slow, other encoding | 400 | drop |
+//! | too large | 413 | drop |
+//! | memory, journal or disk full | 429 + `Retry-After` | retry |
+//! | stopping | 503 + `Retry-After` | retry |
+//!
+//! Everything that is not called JSON is protobuf in snappy's block format, whatever `Content-Encoding` says;
+//! `gzip` and `deflate` go around that.
+//!
+//! Source: Loki's HTTP API documentation; reference/apis.md §9.1 and §9.3.
+
+use super::ReceiverState;
+use super::body::{Held, read_body};
+use super::counters::Protocol;
+use super::decode::{decode_within, run};
+use super::otlp_http::{self, header_text};
+use super::refusal::{Class, Refusal, retry_after_seconds};
+use super::remote_write::text;
+use super::submit::{Batch, submit};
+use super::unpack::unpack;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use bramble_runtime::Reservation;
+use bramble_signal::{LogBatch, Signal};
+use bramble_storage::WriteError;
+use bramble_wire::compression::Encoding;
+use bramble_wire::{Decoded, Format};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+/// The routes of Loki's push API, and OTLP logs as collectors send them to Loki.
+pub fn loki_push(state: ReceiverState) -> Router {
+    Router::new()
+        .route("/loki/api/v1/push", post(answer))
+        .route("/api/prom/push", post(answer))
+        .route("/otlp/v1/logs", post(answer_otlp))
+        .with_state(state)
+}
+
+async fn answer_otlp(State(state): State<ReceiverState>, request: Request) -> Response {
+    otlp_http::answer(&state, Protocol::LokiPush, Signal::Logs, request).await
+}
+
+async fn answer(State(state): State<ReceiverState>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let response = match take(&state, &parts, body).await {
+        Ok(None) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        Ok(Some(partial)) => text(StatusCode::BAD_REQUEST, partial),
+        Err(refusal) => {
+            state.0.counters.rejected(Protocol::LokiPush, refusal.reason(), 1);
+            refuse(&refusal)
+        }
+    };
+    state.0.counters.answered(Protocol::LokiPush, response.status().as_u16());
+    response
+}
+
+/// Returns what to complain about although the rest is stored.
+async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Option<String>, Refusal> {
+    let format = Format::from_media_type(header_text(&parts.headers, header::CONTENT_TYPE)).unwrap_or(Format::Protobuf);
+    let encoding = outer_encoding(&parts.headers);
+    let body = read_body(state, Protocol::LokiPush, parts, body).await?;
+    let encoding = encoding?;
+    let body_bytes = body.bytes.len();
+    let work = move |state: &ReceiverState| {
+        let inner = unpack(state, encoding, body)?;
+        let message = if format == Format::Protobuf { unpack(state, Encoding::Snappy, inner)? } else { inner };
+        decode(state, format, message)
+    };
+    let (decoded, held) = run(body_bytes, state, work).await?;
+    for (reason, count) in decoded.rejected.by_reason() {
+        state.0.counters.rejected(Protocol::LokiPush, reason.as_str(), count);
+    }
+    let written = submit(state, Batch::Logs(decoded.batch), held).await?;
+    let rejected = decoded.rejected.count() + written.rejections.total();
+    let first = decoded.rejected.first_reason().map_or(written.rejections.first(), |(_, text)| text);
+    Ok((rejected > 0).then(|| format!("{rejected} entries rejected, the others are stored: {first}")))
+}
+
+fn decode(state: &ReceiverState, format: Format, message: Held) -> Result<(Decoded<LogBatch>, Reservation), Refusal> {
+    let size = message.bytes.len();
+    // Entries of a JSON stream are staged, because its labels may come after them.
+    let scratch = if format == Format::Json { size } else { 0 };
+    let memory = |decoded: &Decoded<LogBatch>| decoded.batch.memory_bytes();
+    let budget = state.0.receive.limit_bytes();
+    let (decoded, held) =
+        decode_within(message, &state.0.limits.items, budget, scratch, memory, |body, batch_bytes| {
+            state.0.decoders.loki.lend(size, |decoder| {
+                decoder.set_batch_bytes_max(batch_bytes);
+                decoder.decode(format, body)
+            })
+        })?;
+    let (batch, held) = state.0.loki.add_labels(decoded.batch, held)?;
+    Ok((Decoded { batch, ..decoded }, held))
+}
+
+/// What is around the message. `snappy` changes nothing: protobuf is in snappy anyway, JSON never.
+fn outer_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    match Encoding::from_header(header_text(headers, header::CONTENT_ENCODING))? {
+        Encoding::Identity | Encoding::Snappy => Ok(Encoding::Identity),
+        known @ (Encoding::Gzip | Encoding::Deflate) => Ok(known),
+        Encoding::Zstd => Err(Refusal::Encoding("zstd".to_owned())),
+    }
+}
+
+fn refuse(refusal: &Refusal) -> Response {
+    let message = refusal.message();
+    match refusal.class() {
+        Class::Bad | Class::Unsupported => text(StatusCode::BAD_REQUEST, message),
+        Class::TooLarge => text(StatusCode::PAYLOAD_TOO_LARGE, message),
+        Class::Later(after) => {
+            let status = match refusal {
+                Refusal::Write(WriteError::ShuttingDown) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::TOO_MANY_REQUESTS,
+            };
+            let mut response = text(status, message);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(after)));
+            response
+        }
+    }
+}

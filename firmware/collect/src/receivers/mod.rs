@@ -1,0 +1,104 @@
+//! Receivers: protocols that others push to us.
+//!
+//! Each is a function from a [`ReceiverState`] to an axum router; paths of different protocols are disjoint, so any
+//! of them may share a port. The way of a request is the same everywhere:
+//!
+//! `body` reads it, reserving as it arrives → `unpack` undoes the compression → `decode` makes a batch →
+//! `submit` hands it to the writer and waits → the protocol's own file turns the outcome into an answer.
+//! Whatever stops a request on the way is a `Refusal`.
+
+mod automatic_labels;
+mod body;
+mod counters;
+mod decode;
+mod loki_push;
+mod otlp;
+mod otlp_grpc;
+mod otlp_http;
+mod refusal;
+mod remote_write;
+mod submit;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+pub use automatic_labels::LokiOptions;
+pub use counters::ReceiveCounters;
+pub use loki_push::loki_push;
+pub use otlp_grpc::otlp_grpc;
+pub use otlp_http::otlp_http;
+pub use remote_write::remote_write;
+
+use bramble_runtime::{Budget, Clock};
+use bramble_storage::Writer;
+use decode::Decoders;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How large and how slow a request may be. Sizes are further bounded by the budget: what could not fit even if it
+/// were empty is refused for good.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiveLimits {
+    /// Largest body as it arrives, in bytes. Default 16 MiB.
+    pub body_bytes_max: usize,
+    /// Largest body after decompression, in bytes. Default 32 MiB.
+    pub decompressed_bytes_max: usize,
+    /// How long a sender may pause within a body. Default 30 s.
+    pub body_idle_max: Duration,
+    /// Limits on single items.
+    pub items: bramble_wire::Limits,
+}
+
+impl Default for ReceiveLimits {
+    fn default() -> Self {
+        ReceiveLimits {
+            body_bytes_max: 16 << 20,
+            decompressed_bytes_max: 32 << 20,
+            body_idle_max: Duration::from_secs(30),
+            items: bramble_wire::Limits::default(),
+        }
+    }
+}
+
+/// What all receivers share. Cheap to clone.
+#[derive(Clone)]
+pub struct ReceiverState(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) writer: Arc<dyn Writer>,
+    pub(crate) receive: Budget,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: ReceiveLimits,
+    pub(crate) loki: LokiOptions,
+    pub(crate) counters: ReceiveCounters,
+    pub(crate) decoders: Decoders,
+}
+
+impl ReceiverState {
+    /// `receive` is the budget of that name; `loki` governs the labels added to logs of every protocol.
+    pub fn new(
+        writer: Arc<dyn Writer>,
+        receive: Budget,
+        clock: Arc<dyn Clock>,
+        limits: ReceiveLimits,
+        loki: LokiOptions,
+        counters: ReceiveCounters,
+    ) -> Self {
+        let decoders = Decoders::new(limits.items);
+        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, loki, counters, decoders }))
+    }
+}
+
+impl Shared {
+    /// Largest body that is read, in bytes: half of the budget at most, so that two can be in flight.
+    pub(crate) fn body_bytes_max(&self) -> usize {
+        self.limits.body_bytes_max.min(self.receive.limit_bytes() / 2)
+    }
+
+    /// Largest decompressed body, in bytes: leaves a third of the budget to the batch that it becomes.
+    pub(crate) fn decompressed_bytes_max(&self) -> usize {
+        self.limits.decompressed_bytes_max.min(self.receive.limit_bytes() / 3 * 2)
+    }
+}

@@ -1,0 +1,121 @@
+//! What OTLP over HTTP and over gRPC have in common.
+
+use super::ReceiverState;
+use super::body::Held;
+use super::counters::Protocol;
+use super::decode::{decode_within, run};
+use super::refusal::Refusal;
+use super::submit::{Batch, submit};
+use super::unpack::unpack;
+use bramble_runtime::Reservation;
+use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
+use bramble_wire::compression::Encoding;
+use bramble_wire::protobuf::Writer;
+use bramble_wire::{Decoded, Format, Rejected};
+
+/// Items of a request that were refused for good.
+#[derive(Default, Debug)]
+pub(crate) struct Partial {
+    pub(crate) rejected: u64,
+    pub(crate) message: String,
+}
+
+/// Takes one export request from its body to the stores.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn export(
+    state: &ReceiverState,
+    protocol: Protocol,
+    signal: Signal,
+    format: Format,
+    encoding: Encoding,
+    body: Held,
+) -> Result<Partial, Refusal> {
+    let (batch, rejected, held) = run(body.bytes.len(), state, move |state| {
+        let message = unpack(state, encoding, body)?;
+        decode(state, signal, format, message)
+    })
+    .await?;
+    for (reason, count) in rejected.by_reason() {
+        state.0.counters.rejected(protocol, reason.as_str(), count);
+    }
+    let written = submit(state, batch, held).await?;
+    let message = match rejected.first_reason() {
+        Some((_, text)) => text.to_owned(),
+        None => written.rejections.first().to_owned(),
+    };
+    Ok(Partial { rejected: rejected.count() + written.rejections.total(), message })
+}
+
+fn decode(
+    state: &ReceiverState,
+    signal: Signal,
+    format: Format,
+    message: Held,
+) -> Result<(Batch, Rejected, Reservation), Refusal> {
+    let size = message.bytes.len();
+    // JSON is rewritten as protobuf first, into memory of about its own size, seldom more.
+    let scratch = if format == Format::Json { size } else { 0 };
+    let limits = &state.0.limits.items;
+    let budget = state.0.receive.limit_bytes();
+    let pool = &state.0.decoders.otlp;
+    match signal {
+        Signal::Metrics => {
+            let memory = |decoded: &Decoded<MetricBatch>| decoded.batch.memory_bytes();
+            let (decoded, held) = decode_within(message, limits, budget, scratch, memory, |body, batch_bytes| {
+                pool.lend(size, |decoder| {
+                    decoder.set_batch_bytes_max(batch_bytes);
+                    decoder.metrics(format, body)
+                })
+            })?;
+            Ok((Batch::Metrics(decoded.batch), decoded.rejected, held))
+        }
+        Signal::Logs => {
+            let memory = |decoded: &Decoded<LogBatch>| decoded.batch.memory_bytes();
+            let now_ns = state.0.clock.wall_ns();
+            let (decoded, held) = decode_within(message, limits, budget, scratch, memory, |body, batch_bytes| {
+                pool.lend(size, |decoder| {
+                    decoder.set_batch_bytes_max(batch_bytes);
+                    decoder.logs(format, body, now_ns)
+                })
+            })?;
+            let (batch, held) = state.0.loki.add_labels(decoded.batch, held)?;
+            Ok((Batch::Logs(batch), decoded.rejected, held))
+        }
+        Signal::Traces => {
+            let memory = |decoded: &Decoded<SpanBatch>| decoded.batch.memory_bytes();
+            let (decoded, held) = decode_within(message, limits, budget, scratch, memory, |body, batch_bytes| {
+                pool.lend(size, |decoder| {
+                    decoder.set_batch_bytes_max(batch_bytes);
+                    decoder.traces(format, body)
+                })
+            })?;
+            Ok((Batch::Spans(decoded.batch), decoded.rejected, held))
+        }
+    }
+}
+
+/// The `Export…ServiceResponse`: empty on full success, since exporters warn about any `partial_success`.
+pub(crate) fn response(format: Format, signal: Signal, partial: &Partial) -> Vec<u8> {
+    let mut out = Vec::new();
+    match (format, partial.rejected) {
+        (Format::Protobuf, 0) => {}
+        (Format::Json, 0) => out.extend_from_slice(b"{}"),
+        (Format::Protobuf, rejected) => Writer::new(&mut out).message(1, |w| {
+            w.varint(1, rejected);
+            w.bytes(2, &partial.message);
+        }),
+        (Format::Json, rejected) => {
+            let key = match signal {
+                Signal::Metrics => "rejectedDataPoints",
+                Signal::Logs => "rejectedLogRecords",
+                Signal::Traces => "rejectedSpans",
+            };
+            // int64 is text in protobuf's JSON.
+            let partial = serde_json::json!({ key: rejected.to_string(), "errorMessage": partial.message });
+            out.extend_from_slice(serde_json::json!({ "partialSuccess": partial }).to_string().as_bytes());
+        }
+    }
+    out
+}

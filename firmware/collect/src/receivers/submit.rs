@@ -1,0 +1,46 @@
+//! Handing a batch over and waiting until it is durable.
+
+use super::ReceiverState;
+use super::refusal::Refusal;
+use bramble_runtime::Reservation;
+use bramble_signal::{LogBatch, MetricBatch, SpanBatch};
+use bramble_storage::{Done, Urgency, WriteError, Written};
+use tokio::sync::oneshot;
+
+/// A batch of any signal.
+#[derive(Debug)]
+pub(crate) enum Batch {
+    Metrics(MetricBatch),
+    Logs(LogBatch),
+    Spans(SpanBatch),
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        match self {
+            Batch::Metrics(batch) => batch.is_empty(),
+            Batch::Logs(batch) => batch.is_empty(),
+            Batch::Spans(batch) => batch.is_empty(),
+        }
+    }
+}
+
+/// Writes `batch`; an empty one is written already.
+///
+/// # Errors
+/// [`Refusal::Write`].
+pub(crate) async fn submit(state: &ReceiverState, batch: Batch, held: Reservation) -> Result<Written, Refusal> {
+    if batch.is_empty() {
+        return Ok(Written::default());
+    }
+    let (sender, outcome) = oneshot::channel();
+    // A sender that went away does not wait for the outcome; the batch is written all the same.
+    let done: Done = Box::new(move |result| drop(sender.send(result)));
+    match batch {
+        Batch::Metrics(batch) => state.0.writer.write_metrics(batch, held, Urgency::SenderWaits, done),
+        Batch::Logs(batch) => state.0.writer.write_logs(batch, held, Urgency::SenderWaits, done),
+        Batch::Spans(batch) => state.0.writer.write_spans(batch, held, Urgency::SenderWaits, done),
+    }
+    // The write path drops what it holds only when it stops.
+    outcome.await.unwrap_or(Err(WriteError::ShuttingDown)).map_err(Refusal::from)
+}
