@@ -25,7 +25,8 @@ fn cut(line: &str) -> Vec<Part> {
     let (mut parts, mut rest) = (Vec::new(), line);
     while !rest.is_empty() {
         let clock = |s: &str| {
-            s.len() >= 8 && s.bytes().take(8).enumerate().all(|(i, b)| if i % 3 == 2 { b == b':' } else { b.is_ascii_digit() })
+            s.len() >= 8
+                && s.bytes().take(8).enumerate().all(|(i, b)| if i % 3 == 2 { b == b':' } else { b.is_ascii_digit() })
         };
         if clock(rest) {
             parts.push(Part::Clock);
@@ -62,15 +63,24 @@ fn hex(out: &mut String, len: usize, rng: &mut Rng) {
 }
 
 const MESSAGES: [&str; 6] = [
-    "circuit state updated", "order accepted", "cache miss, loading from db", "request completed",
-    "retrying upstream call", "slow query detected",
+    "circuit state updated",
+    "order accepted",
+    "cache miss, loading from db",
+    "request completed",
+    "retrying upstream call",
+    "slow query detected",
 ];
 
 fn json_line(service: &str, ns: i64, rng: &mut Rng, out: &mut String) -> (&'static str, String) {
     let level = ["error", "warn", "debug", "info", "info", "info"][rng.below(6) as usize];
     let mut trace_id = String::new();
     hex(&mut trace_id, 32, rng);
-    write!(out, r#"{{"time":"{}","level":"{level}","service":"{service}","trace_id":"{trace_id}","span_id":""#, rfc3339(ns)).unwrap();
+    write!(
+        out,
+        r#"{{"time":"{}","level":"{level}","service":"{service}","trace_id":"{trace_id}","span_id":""#,
+        rfc3339(ns)
+    )
+    .unwrap();
     hex(out, 16, rng);
     write!(out, r#"","circuit_id":"circ-{:05}","request_id":""#, rng.below(20_000)).unwrap();
     for (i, len) in [8, 4, 4, 4, 12].into_iter().enumerate() {
@@ -79,7 +89,12 @@ fn json_line(service: &str, ns: i64, rng: &mut Rng, out: &mut String) -> (&'stat
     }
     let message = MESSAGES[rng.below(6) as usize];
     let latency = (rng.unit() * 6.0).exp();
-    write!(out, r#"","message":"{message}","latency_ms":{latency:.2},"status":{}}}"#, if level == "error" { 500 } else { 200 }).unwrap();
+    write!(
+        out,
+        r#"","message":"{message}","latency_ms":{latency:.2},"status":{}}}"#,
+        if level == "error" { 500 } else { 200 }
+    )
+    .unwrap();
     (level, trace_id)
 }
 
@@ -91,7 +106,8 @@ struct Stream {
 
 fn streams(directory: &str) -> Vec<Stream> {
     let mut out = Vec::new();
-    let mut folders: Vec<_> = std::fs::read_dir(directory).unwrap().flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir(directory).unwrap().flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
     folders.sort();
     for folder in folders {
         let system = folder.file_name().unwrap().to_string_lossy().into_owned();
@@ -163,7 +179,8 @@ fn main() {
     };
     let limits = LogLimits { future_ms: None, ..LogLimits::default() };
     let store =
-        LogStore::new(disk, cache, Arc::new(SystemClock::new()), budgets.clone(), limits, &prometheus::Registry::new()).unwrap();
+        LogStore::new(disk, cache, Arc::new(SystemClock::new()), budgets.clone(), limits, &prometheus::Registry::new())
+            .unwrap();
     let (streams, mut rng) = (streams(&directory), Rng::new(1));
     let (mut blocks, mut id, mut sequence, mut raw) = (Vec::<BlockMeta>::new(), 0, 0, 0);
     let (mut enter_ns, mut flush_ns) = (0, 0);
@@ -177,7 +194,11 @@ fn main() {
             let head = store.head();
             let written = store.write_frozen(next_id).unwrap();
             store.swap(&written, &[], true).unwrap();
-            println!("flush of {} head bytes: {:?} lines", head.total_bytes, written.iter().map(|b| b.items).collect::<Vec<_>>());
+            println!(
+                "flush of {} head bytes: {:?} lines",
+                head.total_bytes,
+                written.iter().map(|b| b.items).collect::<Vec<_>>()
+            );
             blocks.extend(written);
         }
         started.elapsed().as_nanos()
@@ -204,7 +225,12 @@ fn main() {
     let (inputs, started): (Vec<BlockId>, _) = (blocks.iter().map(|b| b.id).collect(), Instant::now());
     let merged = store.merge(&inputs, 64 << 20, &mut next_id, &|| true).unwrap();
     store.swap(&merged, &inputs, false).unwrap();
-    println!("merge {:.0} ns/line: {} blocks, {:.2} bytes/line", per(started.elapsed().as_nanos() as f64), merged.len(), per(bytes(&merged)));
+    println!(
+        "merge {:.0} ns/line: {} blocks, {:.2} bytes/line",
+        per(started.elapsed().as_nanos() as f64),
+        merged.len(),
+        per(bytes(&merged))
+    );
     let service = [Matcher::equal("service", "hdfs")];
     time_query(&store, "newest 100 of one service", &service, &[], 100);
     time_query(&store, "newest 100 of all", &[], &[], 100);

@@ -63,15 +63,15 @@ impl ColumnWriter {
         }
         let bits = 64 - (most - least).leading_zeros();
         let packed_bytes = (values.len() * bits as usize).div_ceil(8) + 4;
-        if self.squeeze && values.len() >= PCO_FROM {
-            if let Ok(stored) = pco::standalone::simple_compress(values, &self.config) {
-                if stored.len() < packed_bytes {
-                    out.push(PCO);
-                    put(out, stored.len() as u64);
-                    out.extend_from_slice(&stored);
-                    return;
-                }
-            }
+        if self.squeeze
+            && values.len() >= PCO_FROM
+            && let Ok(stored) = pco::standalone::simple_compress(values, &self.config)
+            && stored.len() < packed_bytes
+        {
+            out.push(PCO);
+            put(out, stored.len() as u64);
+            out.extend_from_slice(&stored);
+            return;
         }
         out.push(PACKED);
         put(out, least);
@@ -81,18 +81,19 @@ impl ColumnWriter {
 
     /// Appends bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.squeeze && bytes.len() >= ZSTD_FROM {
-            if let Some(compressor) = &mut self.compressor {
-                self.scratch.clear();
-                self.scratch.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
-                let stored = compressor.compress_to_buffer(bytes, &mut self.scratch);
-                if stored.is_ok_and(|n| n + 4 < bytes.len()) {
-                    out.push(ZSTD);
-                    put(out, bytes.len() as u64);
-                    put(out, self.scratch.len() as u64);
-                    out.extend_from_slice(&self.scratch);
-                    return;
-                }
+        if self.squeeze
+            && bytes.len() >= ZSTD_FROM
+            && let Some(compressor) = &mut self.compressor
+        {
+            self.scratch.clear();
+            self.scratch.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+            let stored = compressor.compress_to_buffer(bytes, &mut self.scratch);
+            if stored.is_ok_and(|n| n + 4 < bytes.len()) {
+                out.push(ZSTD);
+                put(out, bytes.len() as u64);
+                put(out, self.scratch.len() as u64);
+                out.extend_from_slice(&self.scratch);
+                return;
             }
         }
         out.push(RAW);
@@ -238,7 +239,7 @@ thread_local! {
 }
 
 /// Decompresses `stored` to exactly `length` bytes.
-fn decompress(stored: &[u8], length: usize) -> Option<Vec<u8>> {
+pub(crate) fn decompress(stored: &[u8], length: usize) -> Option<Vec<u8>> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
             Some(decompressor) => decompressor,

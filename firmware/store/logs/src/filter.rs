@@ -34,20 +34,25 @@ fn hash(id: &[u8]) -> u64 {
 
 /// Calls `found(start, end, is_uuid)` for every id of `text`.
 fn ids(text: &[u8], mut found: impl FnMut(usize, usize, bool)) {
-    let (mut start, mut digits) = (0, 0usize);
-    for (at, &byte) in text.iter().chain(std::iter::once(&b' ')).enumerate() {
-        if byte.is_ascii_alphanumeric() {
-            digits += usize::from(byte.is_ascii_digit());
-            continue;
-        }
-        if at - start >= ID_BYTES_MIN && digits > 0 {
-            found(start, at, false);
-        }
-        // Wherever its first hyphen is, whatever surrounds it.
-        if byte == b'-' && at >= 8 && is_uuid(text, at - 8) {
+    // Wherever a UUID's first hyphen is, whatever surrounds it.
+    for at in memchr::memchr_iter(b'-', text).filter(|&at| at >= 8) {
+        if is_uuid(text, at - 8) {
             found(at - 8, at - 8 + UUID_BYTES, true);
         }
-        (start, digits) = (at + 1, 0);
+    }
+    // Whatever ends a window's run early moves the window past it, so most bytes are never looked at.
+    let mut start = 0;
+    while let Some(window) = text.get(start..start + ID_BYTES_MIN) {
+        if let Some(gap) = window.iter().rposition(|b| !b.is_ascii_alphanumeric()) {
+            start += gap + 1;
+            continue;
+        }
+        let more = text[start + ID_BYTES_MIN..].iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let end = start + ID_BYTES_MIN + more;
+        if text[start..end].iter().any(u8::is_ascii_digit) {
+            found(start, end, false);
+        }
+        start = end + 1;
     }
 }
 
@@ -124,7 +129,8 @@ fn may_be_in(wanted: &[(u64, usize)], mut filter: &[u8]) -> Option<bool> {
     // A run that could be part of a longer one is not in the filter by itself.
     let mut certain = wanted.iter().filter(|(_, whole_from)| *whole_from >= longest).map(|(hash, _)| *hash);
     if listed > 0 {
-        let hashes: Vec<u64> = filter.chunks_exact(8).filter_map(|c| c.try_into().ok().map(u64::from_le_bytes)).collect();
+        let hashes: Vec<u64> =
+            filter.chunks_exact(8).filter_map(|c| c.try_into().ok().map(u64::from_le_bytes)).collect();
         return (hashes.len() as u64 + 1 == listed).then(|| certain.all(|hash| hashes.binary_search(&hash).is_ok()));
     }
     let (descriptor, fingerprints) = filter.split_at_checked(BinaryFuse8::DESCRIPTOR_LEN)?;
@@ -139,7 +145,10 @@ fn may_be_in(wanted: &[(u64, usize)], mut filter: &[u8]) -> Option<bool> {
 /// length of all segments but the last two.
 fn sane(descriptor: &[u8], fingerprints: usize) -> bool {
     let word = |at: usize| {
-        descriptor.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(u64::MAX, |b| u64::from(u32::from_le_bytes(b)))
+        descriptor
+            .get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .map_or(u64::MAX, |b| u64::from(u32::from_le_bytes(b)))
     };
     let (length, mask, count_length) = (word(8), word(12), word(16));
     length.is_power_of_two() && mask == length - 1 && count_length + 2 * length <= fingerprints as u64
@@ -167,9 +176,11 @@ mod tests {
     fn absent_ids_are_skipped_and_present_ones_found() {
         let id = |n: u64| format!("{:032x}", u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
         for count in [3, 3000] {
-            let lines: Vec<Vec<u8>> = (1..=count).map(|n| format!(r#"{{"trace_id":"{}"}}"#, id(n)).into_bytes()).collect();
+            let lines: Vec<Vec<u8>> =
+                (1..=count).map(|n| format!(r#"{{"trace_id":"{}"}}"#, id(n)).into_bytes()).collect();
             let filter = filter_of(&lines);
-            let skipped = (1..=count).filter(|n| !Needle::new(id(n + count).as_bytes()).unwrap().may_be_in(&filter)).count();
+            let skipped =
+                (1..=count).filter(|n| !Needle::new(id(n + count).as_bytes()).unwrap().may_be_in(&filter)).count();
             assert!(skipped as u64 >= count * 98 / 100, "{skipped} of {count}");
             assert!((1..=count).all(|n| Needle::new(id(n).as_bytes()).unwrap().may_be_in(&filter)));
         }

@@ -88,7 +88,7 @@ impl Eq for Waiting {}
 
 enum Chunk {
     Rows(Rows),
-    Group(Group, Arc<Origin>),
+    Group(Box<Group>, Arc<Origin>),
 }
 
 /// A decoded chunk and a place in it.
@@ -274,7 +274,10 @@ impl<'a> Gather<'a> {
             (Err(Stop::Disk(error)), Some(context), Some(block)) if !matches!(error, DiskError::PowerLost) => {
                 self.metrics.damaged_pages.inc();
                 tracing::warn!(block = block.meta.id.0, %error, "a page of a log block cannot be read");
-                context.warn(format!("log block {:016x}: a part could not be read and is missing: {error}", block.meta.id.0));
+                context.warn(format!(
+                    "log block {:016x}: a part could not be read and is missing: {error}",
+                    block.meta.id.0
+                ));
                 Ok(())
             }
             (result, ..) => result,
@@ -294,7 +297,7 @@ impl<'a> Gather<'a> {
                 (Chunk::Rows(rows), bytes)
             }
             Source::Group(group, origin) => match self.read_group(&group, &origin)? {
-                Some(read) => (Chunk::Group(read, origin), group.raw_bytes as usize),
+                Some(read) => (Chunk::Group(Box::new(read), origin), group.raw_bytes as usize),
                 None => return Ok(()),
             },
             Source::Open(_) => return Ok(()),
@@ -356,7 +359,8 @@ impl<'a> Gather<'a> {
             Dictionary::default()
         } else {
             let stored = origin.block.read(&origin.pages, origin.place)?;
-            Dictionary::read(stored.bytes()).ok_or_else(|| origin.block.corrupt("a template dictionary does not decode"))?
+            Dictionary::read(stored.bytes())
+                .ok_or_else(|| origin.block.corrupt("a template dictionary does not decode"))?
         };
         self.hold(dictionary.memory_bytes())?;
         let dictionary = Arc::new(dictionary);
@@ -511,7 +515,8 @@ impl Seen {
         let at = rows.len() as u32;
         self.rows.push(timestamp_ns, line, metadata);
         let rows = &self.rows;
-        self.table.insert_unique(hash(line, metadata), at, |&at| hash(rows.line(at as usize), rows.metadata(at as usize)));
+        self.table
+            .insert_unique(hash(line, metadata), at, |&at| hash(rows.line(at as usize), rows.metadata(at as usize)));
         true
     }
 }

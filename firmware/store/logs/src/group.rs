@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// A group is closed at this many raw bytes (lines and metadata). Larger ones compress a little better and cost
 /// every reader of their stream that much memory.
-pub(crate) const GROUP_RAW_BYTES: usize = 512 << 10;
+pub(crate) const GROUP_RAW_BYTES: usize = 256 << 10;
 /// A group is closed at this many entries.
 pub(crate) const GROUP_ENTRIES: usize = 16 << 10;
 /// Most entries that a group on disk may claim: one push may end a little above the limit.
@@ -28,7 +28,7 @@ pub(crate) struct GroupEncoder {
     lines: LineEncoder,
 }
 
-/// What a group's columns take, in bytes: for measuring.
+/// What a group's columns take, in bytes.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct ColumnBytes {
     /// Timestamps.

@@ -5,6 +5,7 @@
 //! flushes are fewer and blocks larger. Duplicates are not looked for here: they are dropped where entries are
 //! sorted anyway, when a query or a flush merges chunks.
 
+use crate::columns::decompress;
 use crate::rows::Rows;
 use bramble_runtime::Reservation;
 use bramble_signal::{Labels, LabelsRef, LogBatch};
@@ -14,7 +15,7 @@ use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
 
 /// A stream's entries are compressed at this many raw bytes; less when there are many streams.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
@@ -56,7 +57,7 @@ impl HeadChunk {
         if self.stored.len() == raw_bytes {
             return Rows::take(&self.stored);
         }
-        Rows::take(&Decompressor::new().ok()?.decompress(&self.stored, raw_bytes).ok()?)
+        Rows::take(&decompress(&self.stored, raw_bytes)?)
     }
 
     fn memory_bytes(&self) -> usize {

@@ -11,11 +11,14 @@
 //! ```
 //! Slots are visited template by template, slot by slot, line by line, so that what is alike stands together.
 
-use crate::columns::{ColumnWriter, Integers, Strings, Words, take_column_bytes, take_integers, take_strings, take_words};
+use crate::columns::{
+    ColumnWriter, Integers, Strings, Words, take_column_bytes, take_integers, take_strings, take_words,
+};
 use crate::dictionary::{Dictionary, DictionaryWriter, slots};
 use crate::rows::Rows;
 use crate::template::{
-    Kind, Part, Token, digits_of, number, pack_hex, parts, put_digits, put_hex, put_time, put_uuid, split, time_distance,
+    Kind, Part, Token, digits_of, number, pack_hex, parts, put_digits, put_hex, put_time, put_uuid, split,
+    time_distance,
 };
 use crate::varint::{put, take_byte, take_count};
 
@@ -125,7 +128,9 @@ impl LineEncoder {
         for (id, lines) in &groups {
             let template = dictionary.template(*id);
             for (slot, &kind) in template.slots.iter().enumerate() {
-                let texts = lines.iter().map(|&at| (self.token_text(rows, at as usize, slot), rows.timestamps_ns()[at as usize]));
+                let texts = lines
+                    .iter()
+                    .map(|&at| (self.token_text(rows, at as usize, slot), rows.timestamps_ns()[at as usize]));
                 if lines.len() >= OWN_FROM {
                     put_own(columns, kind, texts, out);
                 } else {
@@ -183,7 +188,8 @@ impl LineEncoder {
         }
         put(out, used.len() as u64);
         // Ascending, so differences are small.
-        let steps: Vec<u64> = used.iter().scan(0, |last, &id| Some(u64::from(id - std::mem::replace(last, id)))).collect();
+        let steps: Vec<u64> =
+            used.iter().scan(0, |last, &id| Some(u64::from(id - std::mem::replace(last, id)))).collect();
         columns.integers(&steps, out);
         columns.integers(&which, out);
         let text = (0..rows.len()).filter(|&at| self.ids[at].is_none()).map(|at| rows.line(at));
@@ -213,7 +219,8 @@ fn put_own<'a>(
             columns.words(&texts, out);
         }
         Kind::Time(_) | Kind::Clock => {
-            let distances: Vec<u64> = texts.map(|(text, timestamp_ns)| time_distance(kind, text, timestamp_ns)).collect();
+            let distances: Vec<u64> =
+                texts.map(|(text, timestamp_ns)| time_distance(kind, text, timestamp_ns)).collect();
             columns.integers(&distances, out);
         }
     }
@@ -324,7 +331,8 @@ impl Lines {
         let used_count = take_count(input, count)?;
         let steps = take_integers(input, used_count)?;
         let which_column = take_integers(input, count)?;
-        let (mut which, mut nth, mut counts) = (Vec::with_capacity(count), Vec::with_capacity(count), vec![0u32; used_count + 1]);
+        let (mut which, mut nth, mut counts) =
+            (Vec::with_capacity(count), Vec::with_capacity(count), vec![0u32; used_count + 1]);
         for at in 0..count {
             let template = which_column.get(at);
             let lines = counts.get_mut(usize::try_from(template).ok()?)?;
@@ -378,7 +386,14 @@ impl Lines {
     }
 
     /// Appends the varying token `slot` of line `at` to `out`.
-    pub(crate) fn put_token(&self, at: usize, slot: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
+    pub(crate) fn put_token(
+        &self,
+        at: usize,
+        slot: usize,
+        timestamp_ns: i64,
+        dictionary: &Dictionary,
+        out: &mut Vec<u8>,
+    ) {
         if let Some(used) = self.template_of(at) {
             self.put_slot(used, at, slot, timestamp_ns, dictionary, out);
         }
@@ -394,7 +409,15 @@ impl Lines {
         self.used.get(which.checked_sub(1)?)
     }
 
-    fn put_slot(&self, used: &Used, at: usize, slot: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
+    fn put_slot(
+        &self,
+        used: &Used,
+        at: usize,
+        slot: usize,
+        timestamp_ns: i64,
+        dictionary: &Dictionary,
+        out: &mut Vec<u8>,
+    ) {
         let (Some((kind, column)), Some(&nth)) = (used.slots.get(slot), self.nth.get(at)) else { return };
         let (kind, nth) = (*kind, nth as usize);
         match (column, &self.shared) {
@@ -496,7 +519,9 @@ fn take_shared(input: &mut &[u8], visits: &[Kind]) -> Option<SharedRead> {
             place
         }));
     }
-    let exactly = |input: &mut &[u8], count: u32| (take_count(input, count as usize)? == count as usize).then_some(count as usize);
+    let exactly = |input: &mut &[u8], count: u32| {
+        (take_count(input, count as usize)? == count as usize).then_some(count as usize)
+    };
     let count = exactly(input, numbers)?;
     let numbers = Numbers::take(input, count)?;
     let hex_bytes = take_column_bytes(input)?;

@@ -85,7 +85,8 @@ fn put_column(rows: &Rows, lines: &LineEncoder, values: &Values<'_>, columns: &m
     if found * 2 > values.len() {
         out.push(FROM_LINE);
         columns.integers(&slots, out);
-        let rest: Vec<&[u8]> = values.iter().zip(&slots).filter(|(_, slot)| **slot == 0).map(|((_, v), _)| *v).collect();
+        let rest: Vec<&[u8]> =
+            values.iter().zip(&slots).filter(|(_, slot)| **slot == 0).map(|((_, v), _)| *v).collect();
         columns.words(&rest, out);
         return;
     }
@@ -151,7 +152,8 @@ impl Metadata {
             WHOLE => Some(Metadata::Whole(take_words(input, count)?)),
             BY_KEY => {
                 let keys = take_count(input, KEYS_MAX)?;
-                let columns: Option<Vec<KeyColumn>> = (0..keys).map(|_| take_column(input, count).map(KeyColumn)).collect();
+                let columns: Option<Vec<KeyColumn>> =
+                    (0..keys).map(|_| take_column(input, count).map(KeyColumn)).collect();
                 let columns = columns?;
                 columns.is_sorted_by(|a, b| a.0.key < b.0.key).then_some(Metadata::ByKey(columns))
             }
@@ -172,7 +174,11 @@ impl Metadata {
             Metadata::ByKey(columns) => {
                 let mut scratch = Vec::with_capacity(64);
                 for KeyColumn(column) in columns {
-                    let place = column.places.get(at).copied().unwrap_or(if column.places.is_empty() { at as u32 + 1 } else { 0 });
+                    let place = column.places.get(at).copied().unwrap_or(if column.places.is_empty() {
+                        at as u32 + 1
+                    } else {
+                        0
+                    });
                     let Some(place) = place.checked_sub(1) else { continue };
                     scratch.clear();
                     column.form.put(place as usize, at, timestamp_ns, lines, dictionary, &mut scratch);
@@ -189,7 +195,9 @@ impl Metadata {
         match self {
             Metadata::None => 0,
             Metadata::Whole(words) => words.memory_bytes(),
-            Metadata::ByKey(columns) => columns.iter().map(|c| c.0.places.capacity() * 4 + c.0.form.memory_bytes()).sum(),
+            Metadata::ByKey(columns) => {
+                columns.iter().map(|c| c.0.places.capacity() * 4 + c.0.form.memory_bytes()).sum()
+            }
         }
     }
 }
@@ -231,7 +239,15 @@ fn take_column(input: &mut &[u8], count: usize) -> Option<Column> {
 }
 
 impl Form {
-    fn put(&self, place: usize, at: usize, timestamp_ns: i64, lines: &Lines, dictionary: &Dictionary, out: &mut Vec<u8>) {
+    fn put(
+        &self,
+        place: usize,
+        at: usize,
+        timestamp_ns: i64,
+        lines: &Lines,
+        dictionary: &Dictionary,
+        out: &mut Vec<u8>,
+    ) {
         match self {
             Form::Words(words) => out.extend_from_slice(words.get(place)),
             Form::Hex { digits, packed } => {

@@ -11,7 +11,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 
-/// A batch is closed at this many rows or bytes.
+/// A batch is closed at this many rows or bytes. The first one is small, for askers who want little; each is twice
+/// the one before.
+const FIRST_BATCH_ROWS: usize = 256;
 const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -27,12 +29,7 @@ pub(crate) fn read_error(stop: Stop) -> ReadError {
 }
 
 /// Adds a generation's streams that `wanted` accepts.
-fn add_generation(
-    gather: &mut Gather<'_>,
-    generation: &Generation,
-    age: u64,
-    wanted: impl Fn(LabelsRef<'_>) -> bool,
-) {
+fn add_generation(gather: &mut Gather<'_>, generation: &Generation, age: u64, wanted: impl Fn(LabelsRef<'_>) -> bool) {
     for stream in generation.streams.iter().filter(|s| wanted(s.labels.as_ref())) {
         add_head_stream(gather, stream, age);
     }
@@ -44,10 +41,8 @@ pub(crate) fn add_head_stream(gather: &mut Gather<'_>, stream: &StreamHead, age:
         let times = (chunk.min_time_ns, chunk.max_time_ns);
         gather.add(&stream.labels, times, (age, 0, at as u64), Source::Head(chunk.clone()));
     }
-    if let Some(times) = time_range(&stream.open) {
-        if gather.meets(times) {
-            gather.add(&stream.labels, times, (age, 1, 0), Source::Rows(stream.open.sorted()));
-        }
+    if let Some(times) = time_range(&stream.open).filter(|&times| gather.meets(times)) {
+        gather.add(&stream.labels, times, (age, 1, 0), Source::Rows(stream.open.sorted()));
     }
 }
 
@@ -61,6 +56,7 @@ struct Answer<'a> {
     rows: Rows,
     /// Stream of each row.
     streams: Vec<u32>,
+    batch_rows: usize,
     finished: bool,
 }
 
@@ -71,7 +67,7 @@ impl LogCursor for Answer<'_> {
         self.streams.clear();
         let mut known: HashMap<Labels, u32, FixedState> = HashMap::default();
         let mut labels: Vec<Labels> = Vec::new();
-        while !self.finished && self.rows.len() < BATCH_ROWS && self.rows.raw_bytes() < BATCH_BYTES {
+        while !self.finished && self.rows.len() < self.batch_rows && self.rows.raw_bytes() < BATCH_BYTES {
             match self.gather.advance() {
                 Ok(true) => {
                     let of = self.gather.labels();
@@ -90,6 +86,7 @@ impl LogCursor for Answer<'_> {
                 }
             }
         }
+        self.batch_rows = (self.batch_rows * 2).min(BATCH_ROWS);
         self.hand_over(&labels, out);
         Ok(!self.rows.is_empty())
     }
@@ -133,7 +130,13 @@ impl LogSource for LogStore {
             add_generation(&mut gather, &frozen, FROZEN_AGE, wanted);
         }
         blocks.iter().for_each(|block| gather.add_block(block));
-        Ok(Box::new(Answer { gather, rows: Rows::default(), streams: Vec::new(), finished: false }))
+        Ok(Box::new(Answer {
+            gather,
+            rows: Rows::default(),
+            streams: Vec::new(),
+            batch_rows: FIRST_BATCH_ROWS,
+            finished: false,
+        }))
     }
 
     fn streams(

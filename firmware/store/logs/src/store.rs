@@ -134,12 +134,24 @@ impl LogStore {
         }
         let bytes = active.bytes();
         active.space.force_resize(bytes);
-        self.metrics.streams.set(active.streams.len() as i64);
-        self.metrics.head_bytes.set(bytes as i64);
+        self.show(&state);
+    }
+
+    /// Brings the gauges up to date.
+    fn show(&self, state: &State) {
+        let frozen_bytes = state.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
+        self.metrics.streams.set(state.active.streams.len() as i64);
+        self.metrics.head_bytes.set((state.active.bytes() + frozen_bytes) as i64);
     }
 
     /// Writes one day of a generation.
-    fn write_day(&self, generation: &Generation, order: &[usize], day: i32, id: BlockId) -> Result<BlockMeta, StoreError> {
+    fn write_day(
+        &self,
+        generation: &Generation,
+        order: &[usize],
+        day: i32,
+        id: BlockId,
+    ) -> Result<BlockMeta, StoreError> {
         let start_ns = i64::from(day).saturating_mul(DAY_NS);
         let last_ns = start_ns.saturating_add(DAY_NS - 1);
         let journal = (generation.first_sequence, generation.through);
@@ -241,6 +253,7 @@ impl BlockStore for LogStore {
         frozen.through = through;
         frozen.stop_growing();
         state.frozen = Some(Arc::new(frozen));
+        self.show(&state);
         true
     }
 
@@ -269,6 +282,7 @@ impl BlockStore for LogStore {
         if frozen_done {
             state.frozen = None;
         }
+        self.show(&state);
         Ok(())
     }
 
@@ -313,10 +327,10 @@ impl BlockStore for LogStore {
                     return Err(StoreError::Stopped);
                 }
                 space.force_resize(current.memory_bytes() + gather.memory_bytes());
-                if current.written_bytes() >= target_bytes {
-                    if let Some(full) = writer.take() {
-                        outputs.push(full.finish().map_err(write_error)?);
-                    }
+                if current.written_bytes() >= target_bytes
+                    && let Some(full) = writer.take()
+                {
+                    outputs.push(full.finish().map_err(write_error)?);
                 }
             }
             if !keep_going() {

@@ -207,10 +207,10 @@ fn varying(line: &[u8], start: usize, end: usize) -> Option<Token> {
         return None;
     }
     if all & DIGIT != 0 {
-        if len == 4 {
-            if let Some((digits, bytes)) = read_time(&line[start..]).map(|t| (t.digits, t.bytes)) {
-                return token(Kind::Time(digits), start, start + bytes);
-            }
+        if len == 4
+            && let Some(time) = read_time(&line[start..])
+        {
+            return token(Kind::Time(time.digits), start, start + time.bytes);
         }
         if len == 2 && read_clock(&line[start..]).is_some() && !is(line.get(start + 8), WORD) {
             return token(Kind::Clock, start, start + 8);
@@ -471,7 +471,10 @@ mod tests {
         assert_eq!(shape("a 9f4ef63a1 b DEADBEEF1 c a1x2"), "a <HexLower(9)> b <HexUpper(9)> c <Text>");
         assert_eq!(shape("12:34:56,1 24:00:00"), "<Clock>,<Number> <Number>:<Number>:<Number>");
         assert_eq!(shape("2026-11-19T00:00:00.123Z x"), "<Time(3)> x");
-        assert_eq!(shape("2026-02-30T00:00:00Z"), "<Number>-<Number>-<Text>:<Number>:<Text>".replace("<Text>:<Number>:<Text>", "<Text>:<Number>:<Number>Z"));
+        assert_eq!(
+            shape("2026-02-30T00:00:00Z"),
+            "<Number>-<Number>-<Text>:<Number>:<Text>".replace("<Text>:<Number>:<Text>", "<Text>:<Number>:<Number>Z")
+        );
         assert_eq!(shape(r#"{"level":"info","n":"a\"b"}"#), r#"{"level":"<Value>","n":"a\"b"}"#);
         assert_eq!(shape("id f81d4fae-7dec-11d0-a765-00a0c91e6bf6."), "id <Uuid>.");
     }

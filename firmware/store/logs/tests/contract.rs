@@ -1,4 +1,5 @@
 //! The log store keeps the contract at every stage of an entry's life, and equals the naive store.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 mod common;
 

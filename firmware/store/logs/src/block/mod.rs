@@ -33,16 +33,20 @@ impl Block {
         meta: &BlockMeta,
     ) -> Result<Block, StoreError> {
         let damaged = |what: String| StoreError::Damaged { block: meta.id, what };
-        let reader = SegmentReader::open(disk.clone(), &meta.file_name(), cache.clone()).map_err(|error| match error {
-            error if error.is_damage() => damaged(error.to_string()),
-            error => store_error(error, meta),
-        })?;
+        let reader =
+            SegmentReader::open(disk.clone(), &meta.file_name(), cache.clone()).map_err(|error| match error {
+                error if error.is_damage() => damaged(error.to_string()),
+                error => store_error(error, meta),
+            })?;
         let header = &reader.info().header;
         if header.signal != Signal::Logs.code() || header.block != meta.id.0 {
             return Err(damaged("the segment is of another block".to_owned()));
         }
         if header.content_version > CONTENT_VERSION {
-            return Err(damaged(format!("content version {} is newer than this Bramble reads", header.content_version)));
+            return Err(damaged(format!(
+                "content version {} is newer than this Bramble reads",
+                header.content_version
+            )));
         }
         let mut space = budget.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
         // A block that exists has to be served; the budget's owner sees when there are too many.
@@ -67,7 +71,8 @@ impl Block {
 
     /// The bytes at `place`.
     pub(crate) fn read(&self, pages: &[PageRef], place: Place) -> Result<Piece, DiskError> {
-        let page = pages.get(place.page as usize).ok_or_else(|| self.corrupt("reference to a page that is not there"))?;
+        let page =
+            pages.get(place.page as usize).ok_or_else(|| self.corrupt("reference to a page that is not there"))?;
         let page = self.reader.page(*page)?;
         let (start, bytes) = (place.offset as usize, place.bytes as usize);
         let range = start..start.saturating_add(bytes);

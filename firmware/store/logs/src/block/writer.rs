@@ -70,7 +70,8 @@ pub(crate) struct BlockWriter {
     items: u64,
     /// What columns took so far.
     column_bytes: ColumnBytes,
- dict_bytes: usize, filter_bytes: usize,
+    dictionary_bytes: usize,
+    filter_bytes: usize,
 }
 
 impl BlockWriter {
@@ -104,7 +105,9 @@ impl BlockWriter {
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             items: 0,
-            column_bytes: ColumnBytes::default(), dict_bytes: 0, filter_bytes: 0,
+            column_bytes: ColumnBytes::default(),
+            dictionary_bytes: 0,
+            filter_bytes: 0,
         })
     }
 
@@ -190,7 +193,7 @@ impl BlockWriter {
             let mut buffer = std::mem::take(&mut self.buffer);
             self.encoder.columns.squeeze = stream.squeezed;
             stream.dictionary.write(&mut self.encoder.columns, &mut buffer);
-            self.dict_bytes += buffer.len();
+            self.dictionary_bytes += buffer.len();
             stream.entry.dictionary = self.place(&buffer, stream.squeezed)?;
             buffer.clear();
             self.buffer = buffer;
@@ -203,8 +206,15 @@ impl BlockWriter {
     /// Ends the block and publishes it.
     pub(crate) fn finish(mut self) -> Result<BlockMeta, DiskError> {
         self.end_stream()?;
-        tracing::debug!(block = self.identity.id.0, items = self.items, columns = ?self.column_bytes, "columns of a log block");
-        if std::env::var_os("SLOGS").is_some() { eprintln!("{:?} dict {} filter {} items {}", self.column_bytes, self.dict_bytes, self.filter_bytes, self.items); }
+        let (columns, dictionary_bytes, filter_bytes) = (self.column_bytes, self.dictionary_bytes, self.filter_bytes);
+        tracing::debug!(
+            block = self.identity.id.0,
+            items = self.items,
+            ?columns,
+            dictionary_bytes,
+            filter_bytes,
+            "log block"
+        );
         for shared in [&mut self.tiny, &mut self.small, &mut self.filters] {
             close(shared, &mut self.pages, &mut self.segment)?;
         }

@@ -1,5 +1,5 @@
 //! A log store on a fresh directory, with the write path's part played by hand.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test code; each test file uses its part")]
 
 use bramble_disk::{Disk, PageCache, ThreadsDisk};
 use bramble_runtime::{Budget, BudgetName, ManualClock};
