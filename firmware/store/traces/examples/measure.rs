@@ -14,13 +14,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const SERVICES: [&str; 4] = ["beorn", "palantir", "arda", "db"];
-const ROUTES: [&str; 5] = [
-    "/api/v1/circuits/{id}",
-    "/api/v1/products",
-    "/api/v1/resources/{id}",
-    "/api/v1/orders",
-    "/api/v1/search",
-];
+const ROUTES: [&str; 5] =
+    ["/api/v1/circuits/{id}", "/api/v1/products", "/api/v1/resources/{id}", "/api/v1/orders", "/api/v1/search"];
 const STATEMENTS: [&str; 3] = [
     "SELECT * FROM circuit WHERE id = $1",
     "SELECT * FROM resource WHERE type_id = $1",

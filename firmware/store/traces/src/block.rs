@@ -177,7 +177,9 @@ impl Block {
         }
         let version = reader.info().header.content_version;
         if version > CONTENT_VERSION {
-            return Err(wrong(&format!("written in trace format {version}, this Bramble reads up to {CONTENT_VERSION}")));
+            return Err(wrong(&format!(
+                "written in trace format {version}, this Bramble reads up to {CONTENT_VERSION}"
+            )));
         }
         let mut block = Block { meta: found, age: 0, reader, kept: Mutex::new(None), budget };
         block.age = block.index().map_err(fail)?.age;

@@ -149,11 +149,8 @@ pub(crate) struct Layout {
 impl Layout {
     fn take(mut bytes: &[u8], header: &GroupHeader) -> Option<Self> {
         let bytes = &mut bytes;
-        let layout = Layout {
-            spans_per_trace: take_codes(bytes)?,
-            shape_of: take_codes(bytes)?,
-            parents: take_codes(bytes)?,
-        };
+        let layout =
+            Layout { spans_per_trace: take_codes(bytes)?, shape_of: take_codes(bytes)?, parents: take_codes(bytes)? };
         let sum: u64 = layout.spans_per_trace.iter().map(|n| u64::from(*n)).sum();
         let sound = sum == header.spans as u64
             && layout.spans_per_trace.len() == header.traces
@@ -345,17 +342,7 @@ impl Group {
         let extras = [extra()?, extra()?, extra()?];
         let columns = pages.map(|page| Column::take(&page)).collect::<Option<Vec<_>>>()?;
         let complete = columns.len() == header.columns.len();
-        let group = Group {
-            header,
-            trace_ids,
-            layout,
-            span_ids,
-            foreign_parents,
-            starts,
-            durations,
-            columns,
-            extras,
-        };
+        let group = Group { header, trace_ids, layout, span_ids, foreign_parents, starts, durations, columns, extras };
         complete.then_some(group)
     }
 

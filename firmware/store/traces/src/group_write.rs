@@ -12,8 +12,8 @@ use crate::numbers::{put_codes, put_f64s, put_i64s, put_u64s};
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
 use crate::texts::{TextColumn, put_list};
 use crate::view::{SpanView, ValueType, template_items, template_of, value_bytes};
-use bramble_disk::segment::{PageCodec, PageRef};
 use bramble_disk::DiskError;
+use bramble_disk::segment::{PageCodec, PageRef};
 use bramble_signal::TraceId;
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use std::collections::HashMap;
@@ -351,11 +351,8 @@ impl GroupBuilder {
     fn put_trace_ids(&self, page: &mut Vec<u8>) {
         let high = |id: &TraceId| id.0.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
         let mut previous = 0;
-        let steps: Vec<u64> = self
-            .traces
-            .iter()
-            .map(|id| high(id).wrapping_sub(std::mem::replace(&mut previous, high(id))))
-            .collect();
+        let steps: Vec<u64> =
+            self.traces.iter().map(|id| high(id).wrapping_sub(std::mem::replace(&mut previous, high(id)))).collect();
         put_u64s(page, &steps);
         for id in &self.traces {
             page.extend_from_slice(id.0.last_chunk::<8>().unwrap_or(&[0; 8]));

@@ -292,10 +292,10 @@ impl Generation {
 
     /// Spans of a trace in order of arrival, of the first `watermark` spans.
     pub(crate) fn spans_of(&self, id: TraceId, watermark: usize) -> impl Iterator<Item = u32> {
-        let found =
-            self.by_trace.find(hash_trace(&id), |&at| self.traces.get(at as usize).is_some_and(|t| t.id == id));
+        let found = self.by_trace.find(hash_trace(&id), |&at| self.traces.get(at as usize).is_some_and(|t| t.id == id));
         let first = found.and_then(|&at| self.traces.get(at as usize)).map_or(NONE, |t| t.first);
-        let inside = move |&at: &u32| (at as usize) < watermark;
+        let end = watermark.min(self.spans.len());
+        let inside = move |&at: &u32| (at as usize) < end;
         std::iter::successors(Some(first).filter(inside), move |&at| {
             self.spans.get(at as usize).map(|s| s.next).filter(inside)
         })

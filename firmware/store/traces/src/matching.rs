@@ -97,8 +97,7 @@ fn judge(shape: &Shape, query: &Query, memo: &mut Memo, owner: &dyn Dictionaries
             SpanPredicate::Status(status) => shape.status() == *status,
             SpanPredicate::DurationAtLeast(_) | SpanPredicate::DurationAtMost(_) => true,
             SpanPredicate::Attribute { key, text } => {
-                let resource =
-                    || has_attribute(resource_parts(owner.resource(shape.resource)).2, key, text);
+                let resource = || has_attribute(resource_parts(owner.resource(shape.resource)).2, key, text);
                 let scope = || has_attribute(scope_parts(owner.scope(shape.scope)).2, key, text);
                 memo.ask(i, 0, shape.resource, resource) || memo.ask(i, 1, shape.scope, scope) || {
                     open |= 1 << i;
@@ -142,8 +141,7 @@ pub(crate) fn match_head(
         let Some(span) = generation.spans.get(at) else { return };
         let Some(open) = verdicts.get(span.shape as usize).copied().flatten() else { continue };
         let duration = span.end_ns.saturating_sub(span.start_ns);
-        if !(query.start_ns..=query.end_ns).contains(&span.start_ns)
-            || !(durations.0..=durations.1).contains(&duration)
+        if !(query.start_ns..=query.end_ns).contains(&span.start_ns) || !(durations.0..=durations.1).contains(&duration)
         {
             continue;
         }
@@ -192,9 +190,7 @@ impl Needle {
         Needle {
             predicate,
             text: match column {
-                Column::Texts(texts) => {
-                    texts.list.iter().position(|t| t == text.as_bytes()).map(|at| at as u32)
-                }
+                Column::Texts(texts) => texts.list.iter().position(|t| t == text.as_bytes()).map(|at| at as u32),
                 _ => None,
             },
             int: text.parse().ok().filter(|i: &i64| same(i.to_string())),
@@ -277,8 +273,7 @@ pub(crate) fn match_group(
     pages: &PageSource<'_>,
 ) -> Result<Vec<u32>, DiskError> {
     let mut memo = Memo::default();
-    let mut verdicts: Vec<Option<u64>> =
-        header.shapes.iter().map(|s| judge(s, query, &mut memo, header)).collect();
+    let mut verdicts: Vec<Option<u64>> = header.shapes.iter().map(|s| judge(s, query, &mut memo, header)).collect();
     let asked = verdicts.iter().flatten().fold(0, |all, open| all | open);
     let (mut walked, hopeless) = needed_columns(header, query, asked, pages)?;
     for verdict in &mut verdicts {
@@ -289,10 +284,12 @@ pub(crate) fn match_group(
     }
     let layout = header.layout(pages)?;
     let inside = entry.min_start_ns >= query.start_ns && entry.max_start_ns <= query.end_ns;
-    let starts = if inside { Vec::new() } else { header.starts(&layout, pages)? };
     let range = duration_range(query);
     let derived = walked.values().any(|w| matches!(w.column, Column::Duration(_)));
     let durations = if range.is_some() || derived { header.durations(pages)? } else { Vec::new() };
+    // A negative one is an end before the start, or a span of centuries: only the start can tell.
+    let unclear = range.is_some() && durations.iter().any(|d| *d < 0);
+    let starts = if inside && !unclear { Vec::new() } else { header.starts(&layout, pages)? };
     // For each shape, the walked columns in which its spans have values.
     let columns_of = |shape: &Shape| -> Vec<u32> {
         let template = header.templates.get(shape.template as usize).into_iter().flatten();
@@ -319,9 +316,13 @@ pub(crate) fn match_group(
                     }
                 }
             }
-            let lasts = u64::try_from(duration).unwrap_or(0);
+            let start = starts.get(row).copied();
+            let lasts = match u64::try_from(duration) {
+                Ok(lasts) => lasts,
+                Err(_) => start.map_or(0, |s| s.wrapping_add(duration as u64).saturating_sub(s)),
+            };
             passes |= open == Some(0)
-                && starts.get(row).is_none_or(|s| (query.start_ns..=query.end_ns).contains(s))
+                && start.is_none_or(|s| (query.start_ns..=query.end_ns).contains(&s))
                 && range.is_none_or(|(shortest, longest)| (shortest..=longest).contains(&lasts));
             row += 1;
         }

@@ -42,7 +42,8 @@ impl TraceStore {
         }
         self.metrics.damaged_pages.inc();
         tracing::warn!(block = block.meta.id.0, %error, "part of a trace block cannot be read");
-        context.warn(format!("part of trace block {:016x} cannot be read, spans are missing: {error}", block.meta.id.0));
+        context
+            .warn(format!("part of trace block {:016x} cannot be read, spans are missing: {error}", block.meta.id.0));
         Ok(())
     }
 

@@ -40,20 +40,7 @@ impl Shape {
     pub(crate) fn fields(&self) -> [u32; Self::FIELDS] {
         let [a, e, l] = self.dropped;
         let (kind, status, has) = (u32::from(self.kind), u32::from(self.status), u32::from(self.has));
-        [
-            self.resource,
-            self.scope,
-            self.name,
-            self.message,
-            self.template,
-            kind,
-            status,
-            has,
-            self.flags,
-            a,
-            e,
-            l,
-        ]
+        [self.resource, self.scope, self.name, self.message, self.template, kind, status, has, self.flags, a, e, l]
     }
 
     /// The inverse of [`fields`](Self::fields).

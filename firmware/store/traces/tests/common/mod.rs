@@ -17,13 +17,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub const BASE_NS: u64 = BASE_MS as u64 * 1_000_000;
+pub(crate) const BASE_NS: u64 = BASE_MS as u64 * 1_000_000;
 
 /// A store and what a caller would keep about it.
-pub struct Bench {
-    pub store: TraceStore,
-    pub directory: tempfile::TempDir,
-    pub head: Budget,
+pub(crate) struct Bench {
+    pub(crate) store: TraceStore,
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) head: Budget,
     limits: TraceLimits,
     ids: AtomicU64,
     sequence: AtomicU64,
@@ -56,30 +56,30 @@ impl Bench {
         Bench { store, directory, head, limits, ids, sequence, blocks: Default::default() }
     }
 
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_head(64 << 20)
     }
 
-    pub fn with_head(bytes: usize) -> Self {
+    pub(crate) fn with_head(bytes: usize) -> Self {
         Self::with(bytes, TraceLimits { max_age_ms: Some(7 * 86_400_000), ..Default::default() })
     }
 
     /// Takes spans of any time.
-    pub fn open_limits() -> Self {
+    pub(crate) fn open_limits() -> Self {
         Self::with(64 << 20, TraceLimits { future_ms: i64::MAX, ..Default::default() })
     }
 
-    pub fn put(&self, batch: SpanBatch) {
+    pub(crate) fn put(&self, batch: SpanBatch) {
         let prepared = self.store.prepare(batch, BASE_MS * 1_000_000 + 300_000_000_000).unwrap();
         assert!(prepared.rejections.is_empty(), "{}", prepared.rejections.first());
         self.store.apply(prepared, self.sequence.fetch_add(1, Ordering::Relaxed));
     }
 
-    pub fn next_id(&self) -> BlockId {
+    pub(crate) fn next_id(&self) -> BlockId {
         BlockId(self.ids.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub fn flush_of(&self, store: &TraceStore) {
+    pub(crate) fn flush_of(&self, store: &TraceStore) {
         if store.freeze(self.sequence.load(Ordering::Relaxed) - 1) {
             let written = store.write_frozen(&mut || self.next_id()).unwrap();
             store.swap(&written, &[], true).unwrap();
@@ -87,17 +87,16 @@ impl Bench {
         }
     }
 
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.flush_of(&self.store);
     }
 
     /// Merges all blocks of each (day, class).
-    pub fn merge_of(&self, store: &TraceStore) {
+    pub(crate) fn merge_of(&self, store: &TraceStore) {
         let blocks = self.blocks();
         let partitions: BTreeSet<_> = blocks.iter().map(|b| (b.day, b.class)).collect();
         for partition in partitions {
-            let inputs: Vec<BlockId> =
-                blocks.iter().filter(|b| (b.day, b.class) == partition).map(|b| b.id).collect();
+            let inputs: Vec<BlockId> = blocks.iter().filter(|b| (b.day, b.class) == partition).map(|b| b.id).collect();
             let written = store.merge(&inputs, 1 << 20, &mut || self.next_id(), &|| true).unwrap();
             store.swap(&written, &inputs, false).unwrap();
             let mut known = self.blocks.lock().unwrap();
@@ -106,30 +105,30 @@ impl Bench {
         }
     }
 
-    pub fn merge(&self) {
+    pub(crate) fn merge(&self) {
         self.merge_of(&self.store);
     }
 
-    pub fn blocks(&self) -> Vec<BlockMeta> {
+    pub(crate) fn blocks(&self) -> Vec<BlockMeta> {
         self.blocks.lock().unwrap().clone()
     }
 
-    pub fn store_blocks(&self) -> Vec<BlockId> {
+    pub(crate) fn store_blocks(&self) -> Vec<BlockId> {
         self.blocks().iter().map(|b| b.id).collect()
     }
 
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         assert_eq!(self.reopen_with(&self.blocks()), []);
     }
 
-    pub fn reopen_with(&mut self, metas: &[BlockMeta]) -> Vec<(BlockId, StoreError)> {
+    pub(crate) fn reopen_with(&mut self, metas: &[BlockMeta]) -> Vec<(BlockId, StoreError)> {
         self.store = open(&self.directory, &self.head, self.limits);
         self.store.open_blocks(metas)
     }
 }
 
 /// Everything of each span as comparable text, ordered by id: independent of where its bytes lie.
-pub fn canonical(batch: &SpanBatch) -> Vec<String> {
+pub(crate) fn canonical(batch: &SpanBatch) -> Vec<String> {
     let mut spans: Vec<(SpanId, String)> = batch
         .spans
         .iter()
@@ -158,7 +157,7 @@ pub fn canonical(batch: &SpanBatch) -> Vec<String> {
 }
 
 /// (trace, span) of each span in range that passes, over a whole scan.
-pub fn scan_all(
+pub(crate) fn scan_all(
     store: &dyn TraceSource,
     predicates: &[SpanPredicate],
     start_ns: u64,
@@ -253,7 +252,14 @@ fn attributes() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-type SpanParts = ((u8, u8, u8), (u64, u64), (u8, u8, u32, [u32; 3]), (Vec<u8>, Vec<u8>, Vec<u8>), (String, String, String), (u8, u8));
+type SpanParts = (
+    (u8, u8, u8),
+    (u64, u64),
+    (u8, u8, u32, [u32; 3]),
+    (Vec<u8>, Vec<u8>, Vec<u8>),
+    (String, String, String),
+    (u8, u8),
+);
 
 fn span() -> impl Strategy<Value = SpanParts> {
     let events = prop::collection::vec((any::<u64>(), "[a-b]{0,2}", attributes(), 0u32..3), 0..3).prop_map(|events| {
@@ -265,7 +271,8 @@ fn span() -> impl Strategy<Value = SpanParts> {
         }
         out
     });
-    let links = prop::collection::vec((any::<[u8; 16]>(), any::<[u8; 8]>(), "[a-b]?", any::<u32>(), attributes()), 0..2);
+    let links =
+        prop::collection::vec((any::<[u8; 16]>(), any::<[u8; 8]>(), "[a-b]?", any::<u32>(), attributes()), 0..2);
     let links = links.prop_map(|links| {
         let mut out = Vec::new();
         for (trace, span, trace_state, flags, attributes) in &links {
@@ -288,7 +295,7 @@ fn span() -> impl Strategy<Value = SpanParts> {
 }
 
 /// Batches of spans of six traces over two days, with everything a span can have.
-pub fn arbitrary_batch() -> impl Strategy<Value = SpanBatch> {
+pub(crate) fn arbitrary_batch() -> impl Strategy<Value = SpanBatch> {
     let resources = prop::collection::vec((attributes(), "(https://x)?", 0u32..2), 3);
     let scopes = prop::collection::vec(("[a-b]?", "(1.0)?", attributes(), "(u)?", 0u32..2), 2);
     (resources, scopes, prop::collection::vec(span(), 0..60)).prop_map(|(resources, scopes, spans)| {
@@ -356,6 +363,6 @@ fn predicate() -> impl Strategy<Value = SpanPredicate> {
 }
 
 /// Up to two predicates.
-pub fn predicates() -> impl Strategy<Value = Vec<SpanPredicate>> {
+pub(crate) fn predicates() -> impl Strategy<Value = Vec<SpanPredicate>> {
     prop::collection::vec(predicate(), 0..3)
 }
