@@ -44,8 +44,8 @@ pub(crate) enum Source {
     Head(Arc<HeadChunk>),
     /// Entries sorted by time.
     Rows(Rows),
-    /// A page group.
-    Group(GroupEntry, Arc<Origin>),
+    /// A page group, of which so many entries were visited before it was put back.
+    Group(GroupEntry, Arc<Origin>, usize),
     /// Decoded.
     Open(Box<Cursor>),
 }
@@ -88,7 +88,7 @@ impl Eq for Waiting {}
 
 enum Chunk {
     Rows(Rows),
-    Group(Box<Group>, Arc<Origin>),
+    Group(Box<Group>, GroupEntry, Arc<Origin>),
 }
 
 /// A decoded chunk and a place in it.
@@ -104,6 +104,7 @@ pub(crate) struct Cursor {
     ruled_out: Vec<bool>,
     bytes: usize,
     unchecked: usize,
+    visited: usize,
 }
 
 /// Why gathering stopped.
@@ -141,6 +142,8 @@ pub(crate) struct Gather<'a> {
     metrics: &'a Metrics,
     heap: BinaryHeap<Waiting>,
     seen: Seen,
+    /// What of it is accounted.
+    seen_bytes: usize,
     held_bytes: usize,
     labels: Labels,
     timestamp_ns: i64,
@@ -163,6 +166,7 @@ impl<'a> Gather<'a> {
             metrics,
             heap: BinaryHeap::new(),
             seen: Seen::default(),
+            seen_bytes: 0,
             held_bytes: 0,
             labels: Labels::empty(),
             timestamp_ns: 0,
@@ -207,7 +211,7 @@ impl<'a> Gather<'a> {
         let (from, id) = block.age();
         for (at, group) in stream.groups.iter().enumerate() {
             let times = (group.min_time_ns, group.max_time_ns);
-            self.add(&stream.labels, times, (from, id, at as u64), Source::Group(*group, origin.clone()));
+            self.add(&stream.labels, times, (from, id, at as u64), Source::Group(*group, origin.clone(), 0));
         }
     }
 
@@ -235,7 +239,13 @@ impl<'a> Gather<'a> {
                 }
             }
             self.labels = labels;
-            if self.seen.is_new(self.timestamp_ns, &self.labels, &self.line, &self.metadata) {
+            let is_new = self.seen.is_new(self.timestamp_ns, &self.labels, &self.line, &self.metadata);
+            let seen_bytes = self.seen.rows.memory_bytes();
+            if seen_bytes > self.seen_bytes + SEEN_STEP_BYTES {
+                self.hold(seen_bytes - self.seen_bytes, None)?;
+                self.seen_bytes = seen_bytes;
+            }
+            if is_new {
                 return Ok(true);
             }
         }
@@ -266,7 +276,7 @@ impl<'a> Gather<'a> {
         }
         let block = match &waiting.source {
             Source::Block(block) => Some(block.clone()),
-            Source::Group(_, origin) => Some(origin.block.clone()),
+            Source::Group(_, origin, _) => Some(origin.block.clone()),
             _ => None,
         };
         match (self.try_open(waiting), self.context, block) {
@@ -286,24 +296,27 @@ impl<'a> Gather<'a> {
 
     fn try_open(&mut self, waiting: Waiting) -> Result<(), Stop> {
         let Waiting { labels, age, source, .. } = waiting;
-        let (chunk, raw_bytes) = match source {
+        let (chunk, raw_bytes, visited) = match source {
             Source::Block(block) => return self.open_block(&block),
             Source::Head(chunk) => match chunk.rows() {
-                Some(rows) => (Chunk::Rows(rows), chunk.raw_bytes as usize),
+                Some(rows) => (Chunk::Rows(rows), chunk.raw_bytes as usize, 0),
                 None => return Ok(()),
             },
             Source::Rows(rows) => {
                 let bytes = rows.raw_bytes();
-                (Chunk::Rows(rows), bytes)
+                (Chunk::Rows(rows), bytes, 0)
             }
-            Source::Group(group, origin) => match self.read_group(&group, &origin)? {
-                Some(read) => (Chunk::Group(Box::new(read), origin), group.raw_bytes as usize),
+            Source::Group(group, origin, visited) => match self.read_group(&group, &origin)? {
+                Some(read) => (Chunk::Group(Box::new(read), group, origin), group.raw_bytes as usize, visited),
                 None => return Ok(()),
             },
             Source::Open(_) => return Ok(()),
         };
         let mut cursor = Box::new(Cursor::new(chunk, &self.selection));
-        self.hold(cursor.bytes)?;
+        let origin = if let Chunk::Group(_, _, origin) = &cursor.chunk { Some(origin.clone()) } else { None };
+        self.hold(cursor.bytes, origin.as_ref())?;
+        drop(origin);
+        (0..visited).for_each(|_| _ = cursor.step(self.selection.direction));
         if let Some(context) = self.context {
             QueryStats::add(&context.stats.bytes, raw_bytes as u64);
             QueryStats::add(&context.stats.items, (cursor.to - cursor.from) as u64);
@@ -362,28 +375,50 @@ impl<'a> Gather<'a> {
             Dictionary::read(stored.bytes())
                 .ok_or_else(|| origin.block.corrupt("a template dictionary does not decode"))?
         };
-        self.hold(dictionary.memory_bytes())?;
+        self.hold(dictionary.memory_bytes(), Some(origin))?;
         let dictionary = Arc::new(dictionary);
         *origin.dictionary.lock() = Some(dictionary.clone());
         Ok(dictionary)
     }
 
-    fn hold(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        if let Some(context) = self.context {
+    /// Accounts `bytes`. When they do not fit, open groups of others than `opening` are put back, to be decoded
+    /// again when their time comes: slow, and better than no answer.
+    fn hold(&mut self, bytes: usize, opening: Option<&Arc<Origin>>) -> Result<(), OverBudget> {
+        if let Some(context) = self.context
+            && context.reserve(bytes).is_err()
+        {
+            self.put_back(opening);
             context.reserve(bytes)?;
         }
         self.held_bytes += bytes;
         Ok(())
     }
 
+    fn put_back(&mut self, opening: Option<&Arc<Origin>>) {
+        let mut waiting = std::mem::take(&mut self.heap).into_vec();
+        let mut released = 0;
+        for item in &mut waiting {
+            let Source::Open(cursor) = &item.source else { continue };
+            let Chunk::Group(_, group, origin) = &cursor.chunk else { continue };
+            released += cursor.bytes;
+            if opening.is_none_or(|opening| !Arc::ptr_eq(opening, origin)) {
+                released += origin.dictionary.lock().take().map_or(0, |d| d.memory_bytes());
+            }
+            // The entry it stands at was not given out.
+            item.source = Source::Group(*group, origin.clone(), cursor.visited - 1);
+        }
+        self.heap = waiting.into();
+        self.release(released);
+    }
+
     fn close(&mut self, source: Source) {
         let Source::Open(cursor) = source else { return };
         let mut bytes = cursor.bytes;
-        if let Chunk::Group(group, origin) = &cursor.chunk {
+        if let Chunk::Group(_, _, origin) = &cursor.chunk
+            && Arc::strong_count(origin) == 1
+        {
             // The last group of its stream takes the dictionary along.
-            if Arc::strong_count(origin) == 1 {
-                bytes += group.dictionary().memory_bytes();
-            }
+            bytes += origin.dictionary.lock().take().map_or(0, |d| d.memory_bytes());
         }
         self.release(bytes);
     }
@@ -415,17 +450,18 @@ impl Cursor {
     fn new(chunk: Chunk, selection: &Selection) -> Cursor {
         let (times, bytes, ruled_out) = match &chunk {
             Chunk::Rows(rows) => (rows.timestamps_ns(), rows.memory_bytes(), Vec::new()),
-            Chunk::Group(group, _) => {
+            Chunk::Group(group, ..) => {
                 (group.timestamps_ns(), group.memory_bytes(), selection.ruled_out(group.dictionary()))
             }
         };
         let from = times.partition_point(|&t| t < selection.start_ns);
         let to = times.partition_point(|&t| t <= selection.last_ns).max(from);
-        Cursor { chunk, from, to, run: 0..0, at: 0, line: Vec::new(), ruled_out, bytes, unchecked: 0 }
+        Cursor { chunk, from, to, run: 0..0, at: 0, line: Vec::new(), ruled_out, bytes, unchecked: 0, visited: 0 }
     }
 
     /// The next entry's position, whether it passes or not.
     fn step(&mut self, direction: Direction) -> Option<usize> {
+        self.visited += 1;
         if direction == Direction::Forward {
             self.from += 1;
             return (self.from <= self.to).then(|| self.from - 1);
@@ -436,7 +472,7 @@ impl Cursor {
             }
             let times = match &self.chunk {
                 Chunk::Rows(rows) => rows.timestamps_ns(),
-                Chunk::Group(group, _) => group.timestamps_ns(),
+                Chunk::Group(group, ..) => group.timestamps_ns(),
             };
             let mut start = self.to - 1;
             while start > self.from && times[start - 1] == times[start] {
@@ -462,7 +498,7 @@ impl Cursor {
                     self.line.extend_from_slice(rows.line(at));
                     rows.timestamps_ns()[at]
                 }
-                Chunk::Group(group, _) => {
+                Chunk::Group(group, ..) => {
                     let out = |id: usize| self.ruled_out.get(id).copied().unwrap_or(false);
                     if !self.ruled_out.is_empty() && group.template_id(at).is_some_and(out) {
                         continue;
@@ -484,10 +520,13 @@ impl Cursor {
         std::mem::swap(line, &mut self.line);
         match &self.chunk {
             Chunk::Rows(rows) => metadata.extend_from_slice(rows.metadata(self.at)),
-            Chunk::Group(group, _) => group.put_metadata(self.at, metadata),
+            Chunk::Group(group, ..) => group.put_metadata(self.at, metadata),
         }
     }
 }
+
+/// Entries of one stream and timestamp are accounted in steps of this.
+const SEEN_STEP_BYTES: usize = 64 << 10;
 
 /// The entries of the stream and timestamp that were given out last.
 #[derive(Default)]

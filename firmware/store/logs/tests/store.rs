@@ -181,6 +181,22 @@ fn a_small_query_budget_is_an_error_and_is_given_back() {
 }
 
 #[test]
+fn a_query_that_does_not_fit_at_once_is_answered_piece_by_piece() {
+    let bench = filled();
+    for direction in [Direction::Forward, Direction::Backward] {
+        let all = query(&bench.store, &[], &[], direction, (0, 300_000_000), &QueryContext::unlimited());
+        // One decoded group and its dictionary fit, three streams' do not.
+        let budget = Budget::standalone(BudgetName::Query, 240 << 10);
+        let context = QueryContext::new(&budget, None, Cancel::new()).unwrap();
+        assert_eq!(query(&bench.store, &[], &[], direction, (0, 300_000_000), &context), all);
+        let decoded = context.stats.pages.load(Ordering::Relaxed);
+        assert!(decoded > 10, "only {decoded} groups were decoded: this test does not test putting back");
+        drop(context);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+}
+
+#[test]
 fn damage_is_told_and_the_rest_is_served() {
     let bench = filled();
     let name = bench.blocks.borrow()[1].file_name();
