@@ -103,7 +103,12 @@ impl Runner {
 }
 
 fn engine(store: &Arc<MemoryMetrics>) -> Engine {
-    let options = EngineOptions { max_samples: 10_000, delayed_name_removal: true, ..EngineOptions::default() };
+    let options = EngineOptions {
+        max_samples: 10_000,
+        delayed_name_removal: true,
+        newer_than_3_5: true,
+        ..EngineOptions::default()
+    };
     Engine::new(store.clone(), options)
 }
 

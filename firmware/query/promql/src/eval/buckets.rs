@@ -87,8 +87,9 @@ pub(crate) fn quantile(phi: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     (value, forced)
 }
 
-/// The share of observations between `lower` and `upper`.
-pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
+/// The share of observations between `lower` and `upper`. With `from_zero`, a first bucket with a positive bound
+/// begins at 0 (Prometheus after 3.5); else it reaches down without end, and inside it nobody knows: NaN.
+pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>, from_zero: bool) -> f64 {
     if !prepare(buckets) {
         return f64::NAN;
     }
@@ -99,33 +100,24 @@ pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64
     if lower >= upper {
         return 0.0;
     }
-    (rank_of(upper, buckets, count) - rank_of(lower, buckets, count)) / count
+    (rank_of(upper, buckets, count, from_zero) - rank_of(lower, buckets, count, from_zero)) / count
 }
 
 /// How many observations lie below `value`.
-fn rank_of(value: f64, buckets: &[Bucket], count: f64) -> f64 {
-    let mut rank = 0.0;
-    for (i, bucket) in buckets.iter().enumerate() {
-        let lower = match i.checked_sub(1).and_then(|i| buckets.get(i)) {
-            Some(before) => before.bound,
-            None if bucket.bound <= 0.0 => f64::NEG_INFINITY,
-            None => 0.0,
-        };
+fn rank_of(value: f64, buckets: &[Bucket], count: f64, from_zero: bool) -> f64 {
+    let zero = from_zero && buckets.first().is_some_and(|b| b.bound > 0.0);
+    let (mut rank, mut lower) = (0.0, if zero { 0.0 } else { f64::NEG_INFINITY });
+    for bucket in buckets {
         if lower >= value {
-            return f64::min(rank, count);
+            break;
         }
         if bucket.bound > value {
-            let inside = match lower.is_infinite() || bucket.bound.is_infinite() {
-                // Nothing is known about where in an endless bucket observations lie.
-                true => bucket.count - rank,
-                false => (bucket.count - rank) * (value - lower) / (bucket.bound - lower),
-            };
-            let inside = if bucket.bound.is_infinite() { 0.0 } else { inside };
-            return f64::min(rank + inside, count);
+            rank += (bucket.count - rank) * (value - lower) / (bucket.bound - lower);
+            return if rank > count { count } else { rank };
         }
-        rank = bucket.count;
+        (rank, lower) = (bucket.count, bucket.bound);
     }
-    count
+    if rank > count { count } else { rank }
 }
 
 #[cfg(test)]
@@ -155,8 +147,10 @@ mod tests {
 
     #[test]
     fn fractions() {
-        assert_eq!(fraction(0.0, 1.0, &mut buckets()), 0.25);
-        assert_eq!(fraction(1.0, 1.5, &mut buckets()), 0.25);
-        assert_eq!(fraction(2.0, 1.0, &mut buckets()), 0.0);
+        assert_eq!(fraction(f64::NEG_INFINITY, 1.0, &mut buckets(), false), 0.25);
+        assert!(fraction(0.5, 1.0, &mut buckets(), false).is_nan());
+        assert_eq!(fraction(0.0, 1.0, &mut buckets(), true), 0.25);
+        assert_eq!(fraction(1.0, 1.5, &mut buckets(), false), 0.25);
+        assert_eq!(fraction(2.0, 1.0, &mut buckets(), false), 0.0);
     }
 }

@@ -6,15 +6,28 @@ use super::rows::{ABSENT, Grid, Row, is_absent};
 use super::{dates, rows};
 use crate::syntax::{Expr, ExprKind, Function, ValueType};
 use bramble_signal::Labels;
+use std::f64::consts::LN_2;
+
+/// Beyond this, the square in asinh and acosh is all that counts (and may overflow).
+const LARGE: f64 = (1u64 << 28) as f64;
+
+/// The logarithm. Below the normal range the answer is that of Go's assembly on amd64, which reads a subnormal
+/// number's fraction as a normal one's: clients compare with Prometheus, and nobody measures there.
+fn ln(value: f64) -> f64 {
+    match value.is_subnormal() && value > 0.0 {
+        true => f64::from_bits(value.to_bits() | 1 << 52).ln() - LN_2,
+        false => value.ln(),
+    }
+}
 
 /// A function of one number.
 fn of_number(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
         "acos" => f64::acos,
-        "acosh" => f64::acosh,
+        "acosh" => |v| if v > LARGE { ln(v) + LN_2 } else { v.acosh() },
         "asin" => f64::asin,
-        "asinh" => f64::asinh,
+        "asinh" => |v| if v.abs() > LARGE { (ln(v.abs()) + LN_2).copysign(v) } else { v.asinh() },
         "atan" => f64::atan,
         "atanh" => f64::atanh,
         "ceil" => f64::ceil,
@@ -23,8 +36,8 @@ fn of_number(name: &str) -> Option<fn(f64) -> f64> {
         "deg" => |v| v * 180.0 / std::f64::consts::PI,
         "exp" => f64::exp,
         "floor" => f64::floor,
-        "ln" => f64::ln,
-        "log10" => f64::log10,
+        "ln" => ln,
+        "log10" => |v| if v.is_subnormal() { ln(v) / std::f64::consts::LN_10 } else { v.log10() },
         "log2" => f64::log2,
         "rad" => |v| v * std::f64::consts::PI / 180.0,
         "sgn" => |v| {
@@ -232,21 +245,25 @@ impl Evaluator<'_> {
     /// Sorting means nothing over a range, whose series are always ordered by labels.
     fn sorts_nothing(&self, expr: &Expr) -> bool {
         let range = self.whole.step_ms > 0;
-        if range {
+        if range && self.options.newer_than_3_5 {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
         }
         range
     }
 }
 
-/// Go's `math.Max`: NaN wins.
+/// Go's `math.Max`: +Inf wins over NaN, which wins over the rest.
 fn max_go(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    match (a == f64::INFINITY || b == f64::INFINITY, a.is_nan() || b.is_nan()) {
+        (true, _) => f64::INFINITY,
+        (_, true) => f64::NAN,
+        _ => a.max(b),
+    }
 }
 
-/// Go's `math.Min`: NaN wins.
+/// Go's `math.Min`: -Inf wins over NaN, which wins over the rest.
 fn min_go(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -max_go(-a, -b)
 }
 
 /// Text order in which runs of digits compare as numbers: `a2` before `a10`.

@@ -3,7 +3,7 @@
 use super::annotations::Annotations;
 use super::evaluator::Evaluator;
 use super::rows::{Grid, Row, is_absent};
-use crate::syntax::{Expr, ParseError, ValueType, parse};
+use crate::syntax::{Expr, Level, ParseError, ValueType, check_level, parse};
 use bramble_signal::{Labels, SeriesSamples};
 use bramble_storage::{MetricSource, QueryContext, ReadError};
 use std::sync::Arc;
@@ -17,9 +17,11 @@ pub struct EngineOptions {
     pub max_samples: u64,
     /// Metric names go at the end of the query instead of with each operation.
     pub delayed_name_removal: bool,
-    /// Functions and aggregations that Prometheus keeps behind `promql-experimental-functions`, computed
-    /// durations, and syntax newer than 3.5.
+    /// Functions and aggregations that Prometheus keeps behind `promql-experimental-functions`.
     pub experimental: bool,
+    /// What Prometheus learned after 3.5: `anchored` and `smoothed`, `fill`, `step()` and other new functions.
+    /// Off, such queries fail as Prometheus 3.5 fails them.
+    pub newer_than_3_5: bool,
     /// Resolution of subqueries that name none, milliseconds.
     pub default_subquery_step_ms: i64,
 }
@@ -31,6 +33,7 @@ impl Default for EngineOptions {
             max_samples: 50_000_000,
             delayed_name_removal: false,
             experimental: true,
+            newer_than_3_5: false,
             default_subquery_step_ms: 60_000,
         }
     }
@@ -152,7 +155,7 @@ impl Engine {
         lookback: Option<i64>,
         context: &QueryContext,
     ) -> Result<Answer, QueryError> {
-        let expr = parse(query)?;
+        let expr = self.check(query)?;
         let grid = Grid::once(time_ms);
         let evaluator = self.evaluator(query, grid, lookback, context);
         let value = match expr.value_type() {
@@ -192,7 +195,7 @@ impl Engine {
         if end_ms < start_ms {
             return Err(QueryError::Type("end timestamp must not be before start time".to_owned()));
         }
-        let expr = parse(query)?;
+        let expr = self.check(query)?;
         let grid = Grid::between(start_ms, end_ms, step_ms);
         let evaluator = self.evaluator(query, grid, lookback, context);
         let rows = match expr.value_type() {
@@ -225,12 +228,18 @@ impl Engine {
         Evaluator::new(&*self.source, &self.options, query, grid, lookback.unwrap_or(self.options.lookback_ms), context)
     }
 
-    /// Parses without evaluating.
+    /// Parses without evaluating, and refuses what the options exclude.
     ///
     /// # Errors
     /// [`QueryError::Parse`].
     pub fn check(&self, query: &str) -> Result<Expr, QueryError> {
-        Ok(parse(query)?)
+        let expr = parse(query)?;
+        check_level(
+            query,
+            &expr,
+            Level { experimental: self.options.experimental, newer: self.options.newer_than_3_5 },
+        )?;
+        Ok(expr)
     }
 }
 

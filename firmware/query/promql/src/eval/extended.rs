@@ -20,7 +20,7 @@ impl Evaluator<'_> {
                 let a = next.checked_sub(1).and_then(point).filter(|(s, _)| *s > t - before);
                 let b = point(next).filter(|(s, _)| *s <= t + behind);
                 match (a, b) {
-                    (Some(a), Some(b)) => interpolate(a, b, t, false, false),
+                    (Some(a), Some(b)) => interpolate(a, b, t, false),
                     (Some((_, v)), None) => v,
                     _ => ABSENT,
                 }
@@ -55,11 +55,13 @@ fn is_counter(name: &str) -> bool {
 fn anchored(series: &RangeSeries<'_>, start: i64, end: i64, points: &mut Vec<f64>) -> bool {
     points.clear();
     let first_inside = series.timestamps_ms.partition_point(|t| *t <= start);
+    let reach = start.saturating_sub(series.reach_ms);
+    let anchor = first_inside.checked_sub(1).filter(|i| series.timestamps_ms.get(*i).is_some_and(|t| *t > reach));
     let after = series.timestamps_ms.partition_point(|t| *t <= end);
     if first_inside >= after {
         return false;
     }
-    points.extend_from_slice(series.values.get(first_inside.saturating_sub(1)..after).unwrap_or_default());
+    points.extend_from_slice(series.values.get(anchor.unwrap_or(first_inside)..after).unwrap_or_default());
     // Without an anchor the first sample stands for the start too.
     if first_inside == 0
         && let Some(first) = points.first().copied()
@@ -79,33 +81,27 @@ fn smoothed(series: &RangeSeries<'_>, start: i64, end: i64, counter: bool, point
     if first_inside >= stamps.len() || after == 0 && stamps.first().is_none_or(|t| *t > end) {
         return false;
     }
-    points.push(at_edge(series, start, first_inside, counter, true));
+    points.push(at_edge(series, start, first_inside, counter));
     points.extend_from_slice(series.values.get(first_inside..after.max(first_inside)).unwrap_or_default());
-    points.push(at_edge(series, end, stamps.partition_point(|t| *t <= end), counter, false));
+    points.push(at_edge(series, end, stamps.partition_point(|t| *t <= end), counter));
     true
 }
 
 /// The value at `edge`, `next` being the first sample after it.
-fn at_edge(series: &RangeSeries<'_>, edge: i64, next: usize, counter: bool, left: bool) -> f64 {
+fn at_edge(series: &RangeSeries<'_>, edge: i64, next: usize, counter: bool) -> f64 {
     let point = |i: usize| Some((*series.timestamps_ms.get(i)?, *series.values.get(i)?));
-    match (next.checked_sub(1).and_then(point), point(next)) {
-        (Some(a), Some(b)) => interpolate(a, b, edge, counter, left),
+    let near = |(t, _): &(i64, f64)| (t - edge).abs() <= series.reach_ms + series.range_ms;
+    match (next.checked_sub(1).and_then(point).filter(near), point(next).filter(near)) {
+        (Some(a), Some(b)) => interpolate(a, b, edge, counter),
         (Some((_, v)), None) | (None, Some((_, v))) => v,
         (None, None) => f64::NAN,
     }
 }
 
-/// On the line from `a` to `b`; across a counter's reset the line starts or ends at zero.
-pub(crate) fn interpolate(a: (i64, f64), b: (i64, f64), at: i64, counter: bool, left: bool) -> f64 {
-    let (mut from, mut to) = (a.1, b.1);
-    if counter && to < from {
-        if left {
-            from = 0.0;
-        } else {
-            to += from;
-        }
-    }
-    from + (to - from) * (at - a.0) as f64 / (b.0 - a.0) as f64
+/// On the line from `a` to `b`; a counter that was reset in between starts from zero.
+fn interpolate(a: (i64, f64), b: (i64, f64), at: i64, counter: bool) -> f64 {
+    let from = if counter && b.1 < a.1 { 0.0 } else { a.1 };
+    from + (b.1 - from) * (at - a.0) as f64 / (b.0 - a.0) as f64
 }
 
 fn value(name: &str, points: &[f64], range_seconds: f64) -> f64 {

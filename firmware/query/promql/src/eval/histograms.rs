@@ -128,7 +128,9 @@ impl Evaluator<'_> {
         self.renamed(vector, sink, &mut |sink| {
             for group in &groups {
                 let bound = |bounds: &[f64], i: usize| bounds.get(i).copied().unwrap_or(f64::NAN);
-                let values = group.each_step(grid.count, |i, b| fraction(bound(&lower, i), bound(&upper, i), b));
+                let from_zero = self.options.newer_than_3_5;
+                let share = |i: usize, b: &mut Vec<Bucket>| fraction(bound(&lower, i), bound(&upper, i), b, from_zero);
+                let values = group.each_step(grid.count, share);
                 give(group, values, sink)?;
             }
             Ok(())

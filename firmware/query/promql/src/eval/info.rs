@@ -3,8 +3,8 @@
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
 use super::rows::{ABSENT, Grid, Row, is_absent};
-use crate::syntax::{AtModifier, Expr, ExprKind, Selector};
-use bramble_signal::{Labels, METRIC_NAME, Matcher};
+use crate::syntax::{AtModifier, DurationExpr, Expr, ExprKind, Selector};
+use bramble_signal::{Labels, METRIC_NAME, MatchOp, Matcher};
 use std::collections::HashMap;
 
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -26,8 +26,10 @@ impl Wanted {
         Wanted { names, data }
     }
 
+    /// Whether a series is itself one of the info metrics asked for. Negative matchers alone name none.
     fn is_info_metric(&self, name: &str) -> bool {
-        self.names.iter().all(|m| m.matches(name))
+        let positive = |m: &Matcher| matches!(m.op, MatchOp::Equal | MatchOp::Regex);
+        self.names.iter().any(positive) && self.names.iter().all(|m| m.matches(name))
     }
 
     fn wants(&self, label: &str) -> bool {
@@ -44,15 +46,21 @@ fn identity(labels: &Labels) -> Labels {
     Labels::from_pairs(labels.iter().filter(|(n, _)| IDENTIFYING.contains(n)))
 }
 
-/// The `@` of the first selector in an expression: info metrics are looked up there too.
-fn at_of(expr: &Expr) -> Option<AtModifier> {
+/// The `@` and offset of the first selector in an expression: info metrics are looked up there too.
+fn place_of(evaluator: &Evaluator<'_>, expr: &Expr) -> Outcome<Option<(Option<AtModifier>, i64)>> {
+    let ms = |offset: &Option<DurationExpr>| offset.as_ref().map_or(Ok(0), |o| evaluator.duration_ms(o));
+    let first = |exprs: &[&Expr]| exprs.iter().find_map(|e| place_of(evaluator, e).transpose()).transpose();
     match &expr.kind {
-        ExprKind::Selector(s) | ExprKind::Range { selector: s, .. } => s.at,
-        ExprKind::Subquery { at, expr, .. } => at.or_else(|| at_of(expr)),
-        ExprKind::Call { args, .. } => args.iter().find_map(at_of),
-        ExprKind::Aggregate { expr, .. } | ExprKind::Unary { expr, .. } | ExprKind::Paren(expr) => at_of(expr),
-        ExprKind::Binary { lhs, rhs, .. } => at_of(lhs).or_else(|| at_of(rhs)),
-        _ => None,
+        ExprKind::Selector(s) | ExprKind::Range { selector: s, .. } => Ok(Some((s.at, ms(&s.offset)?))),
+        ExprKind::Subquery { at, expr, offset, .. } => {
+            let (inner_at, inner_offset) = place_of(evaluator, expr)?.unwrap_or_default();
+            let outer = ms(offset)?;
+            Ok(Some((inner_at.or(*at), if inner_at.is_some() { inner_offset } else { inner_offset + outer })))
+        }
+        ExprKind::Call { args, .. } => first(&args.iter().collect::<Vec<_>>()),
+        ExprKind::Aggregate { expr, .. } | ExprKind::Unary { expr, .. } | ExprKind::Paren(expr) => first(&[&**expr]),
+        ExprKind::Binary { lhs, rhs, .. } => first(&[&**lhs, &**rhs]),
+        _ => Ok(None),
     }
 }
 
@@ -63,11 +71,12 @@ pub(crate) fn info(evaluator: &Evaluator<'_>, args: &[Expr], grid: Grid, sink: S
         _ => None,
     }));
     let rows = evaluator.collect(base, grid)?;
+    let (at, offset_ms) = place_of(evaluator, base)?.unwrap_or_default();
     let selector = Selector {
         name: None,
         matchers: wanted.names.iter().chain(&wanted.data).cloned().collect(),
-        offset: None,
-        at: at_of(base),
+        offset: Some(DurationExpr::Literal { seconds: offset_ms as f64 / 1000.0, units: true }),
+        at,
         extension: None,
     };
     let mut infos: HashMap<Labels, Vec<Row>> = HashMap::new();

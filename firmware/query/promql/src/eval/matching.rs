@@ -3,7 +3,7 @@
 use super::arithmetic::element;
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
-use super::rows::{ABSENT, Grid, Row, is_absent, is_name_label, without_name};
+use super::rows::{ABSENT, Grid, Row, is_absent, without_name};
 use crate::syntax::{BinaryOp, Cardinality, Expr, ExprKind, Matching};
 use bramble_signal::{Labels, METRIC_NAME};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ pub(crate) fn key_of(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     match matching.on {
         true => Labels::from_pairs(labels.iter().filter(|(n, _)| listed(n))),
-        false => Labels::from_pairs(labels.iter().filter(|(n, _)| !is_name_label(n) && !listed(n))),
+        false => Labels::from_pairs(labels.iter().filter(|(n, _)| *n != METRIC_NAME && !listed(n))),
     }
 }
 
@@ -159,12 +159,14 @@ impl Join<'_> {
         Ok(())
     }
 
+    /// For a missing element of the one side. With `group_right`, Prometheus' `fill_right` means the one side
+    /// too, although it stands on the left.
     fn fill_of_one(&self) -> Option<f64> {
-        if self.exchanged { self.matching.fill.left } else { self.matching.fill.right }
+        self.matching.fill.right
     }
 
     fn fill_of_many(&self) -> Option<f64> {
-        if self.exchanged { self.matching.fill.right } else { self.matching.fill.left }
+        self.matching.fill.left
     }
 
     /// Elements of the one side without a partner, when the many side has a fill.
@@ -244,13 +246,7 @@ impl Join<'_> {
 
     /// Labels of an element that only the one side has: those it is matched by.
     fn filled_labels(&self, one: &Labels) -> Labels {
-        let key = key_of(one, self.matching);
-        let named = !self.drops_name() && !self.matching.on;
-        let name = one.get(METRIC_NAME).filter(|_| named).unwrap_or_default();
-        let mut builder = key.to_builder();
-        if named {
-            builder.set(METRIC_NAME, name);
-        }
+        let mut builder = key_of(one, self.matching).to_builder();
         for label in &self.matching.include {
             builder.set(label, one.get(label).unwrap_or_default());
         }

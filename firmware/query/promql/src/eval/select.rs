@@ -17,6 +17,8 @@ pub(crate) struct RangeSeries<'s> {
     /// Ends of the windows.
     pub(crate) ends: Grid,
     pub(crate) range_ms: i64,
+    /// How far beyond its edges an extended range may look.
+    pub(crate) reach_ms: i64,
 }
 
 /// What a range function sees at one step.
@@ -136,6 +138,7 @@ impl Evaluator<'_> {
                         values: &series.values,
                         ends,
                         range_ms,
+                        reach_ms: self.lookback_ms,
                     })
                 })
             }
@@ -176,6 +179,7 @@ impl Evaluator<'_> {
                 values: &values,
                 ends,
                 range_ms,
+                reach_ms: 0,
             })
         })
     }

@@ -2,7 +2,7 @@
 
 use super::aggregate::Grouping;
 use super::engine::failed;
-use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::evaluator::{Evaluator, Outcome, Sink};
 use super::hash::label_hash;
 use super::labels::is_label_name;
 use super::quantiles::{bad_quantile, quantile};
@@ -90,30 +90,36 @@ impl Evaluator<'_> {
         if !is_label_name(label) {
             return failed(format!("invalid label name {}", go_quote(label)));
         }
-        let mut places: HashMap<(Labels, u64), usize> = HashMap::new();
+        let mut places: HashMap<Labels, usize> = HashMap::new();
         let (mut out, mut hold): (Vec<Row>, _) = (Vec::new(), self.hold());
         self.each(inner, grid, &mut |row| {
             let key = grouping.key(&row.labels);
+            let mut last: Option<(u64, usize)> = None;
             for (i, value) in row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
-                let at = match places.get(&(key.clone(), value.to_bits())) {
-                    Some(at) => *at,
-                    None => {
+                let at = match last {
+                    Some((bits, at)) if bits == value.to_bits() => at,
+                    _ => {
                         let mut labels = key.to_builder();
                         labels.set(label, &format_value(*value));
-                        let new = Row { labels: labels.build(), drop_name: false, values: vec![ABSENT; grid.count] };
-                        self.charge(&mut hold, new.memory_bytes(), 0)?;
-                        places.insert((key.clone(), value.to_bits()), out.len());
-                        out.push(new);
-                        out.len() - 1
+                        let labels = labels.build();
+                        let new = places.len();
+                        let at = *places.entry(labels.clone()).or_insert(new);
+                        if at == out.len() {
+                            let row = Row { labels, drop_name: false, values: vec![ABSENT; grid.count] };
+                            self.charge(&mut hold, row.memory_bytes(), 0)?;
+                            out.push(row);
+                        }
+                        at
                     }
                 };
+                last = Some((value.to_bits(), at));
                 if let Some(count) = out.get_mut(at).and_then(|r| r.values.get_mut(i)) {
                     *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
                 }
             }
             Ok(())
         })?;
-        merge_equal(out)?.into_iter().try_for_each(sink)
+        out.into_iter().try_for_each(sink)
     }
 }
 

@@ -101,7 +101,7 @@ mod tests {
     fn a_mean_does_not_overflow() {
         let mut mean = Mean::default();
         [f64::MAX, f64::MAX, f64::MAX].into_iter().for_each(|v| mean.add(v));
-        assert_eq!(mean.total(), f64::MAX);
+        assert!((mean.total() / f64::MAX - 1.0).abs() < 1e-15);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod check;
 mod duration;
 mod error;
 mod functions;
+mod level;
 mod lexer;
 mod numbers;
 mod parser;
@@ -25,4 +26,5 @@ pub use tree::{
     AggregateOp, AtModifier, BinaryOp, Cardinality, Expr, ExprKind, Extension, Fill, Matching, Selector, ValueType,
 };
 
+pub(crate) use level::{Level, check_level};
 pub(crate) use numbers::{format_g, go_quote, raw_byte};

@@ -37,6 +37,13 @@ fn regex_error(pattern: &str, ours: &str) -> String {
     format!("error parsing regexp: {said}")
 }
 
+fn negated(expr: DurationExpr) -> DurationExpr {
+    match expr {
+        DurationExpr::Literal { seconds, units } => DurationExpr::Literal { seconds: -seconds, units },
+        expr => DurationExpr::Negative(Box::new(expr)),
+    }
+}
+
 impl Parser<'_> {
     pub(crate) fn vector_selector(&mut self) -> Parsed<Expr> {
         let name = names_a_metric(self.peek()).then(|| self.take());
@@ -246,7 +253,7 @@ impl Parser<'_> {
 
     /// A whole duration expression, as inside brackets.
     pub(crate) fn duration_expr(&mut self, weakest: u8, context: &str) -> Parsed<PlacedDuration> {
-        let mut lhs = self.duration_operand(context)?;
+        let mut lhs = self.duration_factor(context)?;
         loop {
             let (op, strength) = match self.peek() {
                 t if t.kind != Kind::Operator => return Ok(lhs),
@@ -272,17 +279,24 @@ impl Parser<'_> {
         }
     }
 
+    /// Inside brackets a sign binds less than `^`; after `offset` the power is not the duration's.
+    fn duration_factor(&mut self, context: &str) -> Parsed<PlacedDuration> {
+        let sign = self.peek().clone();
+        if !sign.is_operator("-") {
+            return self.duration_operand(context);
+        }
+        self.take();
+        let inner = self.duration_expr(3, context)?;
+        Ok(PlacedDuration { span: sign.span.to(inner.span), expr: negated(inner.expr) })
+    }
+
     /// An optional sign and a literal, a call of `step`, `range`, `min_of`, `max_of`, or a parenthesis.
     fn duration_operand(&mut self, context: &str) -> Parsed<PlacedDuration> {
         let token = self.peek().clone();
         if token.is_operator("-") || token.is_operator("+") {
             self.take();
             let inner = self.duration_operand(context)?;
-            let expr = match (token.text.as_str(), inner.expr) {
-                ("-", DurationExpr::Literal { seconds, units }) => DurationExpr::Literal { seconds: -seconds, units },
-                ("-", expr) => DurationExpr::Negative(Box::new(expr)),
-                (_, expr) => expr,
-            };
+            let expr = if token.text == "-" { negated(inner.expr) } else { inner.expr };
             return Ok(PlacedDuration { expr, span: token.span.to(inner.span) });
         }
         let called = self.ahead(1).kind == Kind::LeftParen;

@@ -4,7 +4,7 @@ use bramble_signal::{Labels, METRIC_NAME, stale_marker};
 
 /// A value in an expected result.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Point {
+pub(crate) enum Point {
     /// A number.
     Value(f64),
     /// `_`
@@ -15,21 +15,21 @@ pub enum Point {
 
 /// A series of an expected result.
 #[derive(Clone, Debug)]
-pub struct Expected {
+pub(crate) struct Expected {
     pub labels: Labels,
     pub points: Vec<Point>,
 }
 
 /// A text or a pattern; `Any` when neither is given.
 #[derive(Clone, Debug)]
-pub enum Text {
+pub(crate) enum Text {
     Any,
     Message(String),
     Pattern(regex::Regex),
 }
 
 impl Text {
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Text::Any => true,
             // An expected message may leave out the position.
@@ -43,7 +43,7 @@ impl Text {
 
 /// An `expect` line.
 #[derive(Clone, Debug)]
-pub enum Expect {
+pub(crate) enum Expect {
     Ordered,
     Fail(Text),
     Warn(Text),
@@ -56,7 +56,7 @@ pub enum Expect {
 
 /// An evaluation.
 #[derive(Clone, Debug)]
-pub struct Eval {
+pub(crate) struct Eval {
     pub line: usize,
     pub query: String,
     pub start_ms: i64,
@@ -70,7 +70,7 @@ pub struct Eval {
 
 impl Eval {
     /// Warnings (or infos) that must be there; `None` when nothing is said about them.
-    pub fn wanted(&self, warnings: bool) -> Option<Vec<Text>> {
+    pub(crate) fn wanted(&self, warnings: bool) -> Option<Vec<Text>> {
         let none = self.expects.iter().any(|e| match e {
             Expect::NoWarn => warnings,
             Expect::NoInfo => !warnings,
@@ -89,9 +89,9 @@ impl Eval {
     }
 }
 
-pub type Series = (Labels, Vec<(i64, f64)>);
+pub(crate) type Series = (Labels, Vec<(i64, f64)>);
 
-pub enum Command {
+pub(crate) enum Command {
     Clear,
     Load(Vec<Series>),
     Eval(Eval),
@@ -99,7 +99,7 @@ pub enum Command {
 }
 
 /// All commands of a script.
-pub fn parse(text: &str) -> Vec<Command> {
+pub(crate) fn parse(text: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     let mut lines = text.lines().enumerate().peekable();
     while let Some((number, line)) = lines.next() {
@@ -132,7 +132,7 @@ pub fn parse(text: &str) -> Vec<Command> {
 }
 
 /// Milliseconds of `5m`, `1h30m`, `100`, `-1s`.
-pub fn duration(text: &str) -> i64 {
+pub(crate) fn duration(text: &str) -> i64 {
     if let Ok(seconds) = text.parse::<f64>() {
         return (seconds * 1000.0).round() as i64;
     }
@@ -168,7 +168,7 @@ fn load(line: &str, items: &[String]) -> Command {
     for item in items {
         let (labels, rest) = labels_and_rest(item);
         // Start timestamps are not modelled by the store's contract yet.
-        if rest.starts_with("@st") {
+        if item.contains("@st") {
             continue;
         }
         let samples = points(rest)
@@ -256,7 +256,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// `1 2+3x4 _x2 stale` as points.
-pub fn points(text: &str) -> Vec<Point> {
+pub(crate) fn points(text: &str) -> Vec<Point> {
     let mut out = Vec::new();
     for word in words(text) {
         if word.contains("{{") {
