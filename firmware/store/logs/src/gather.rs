@@ -217,6 +217,11 @@ impl<'a> Gather<'a> {
 
     /// Goes to the next entry; `false` at the end.
     pub(crate) fn advance(&mut self) -> Result<bool, Stop> {
+        let seen_bytes = self.seen.rows.memory_bytes();
+        if seen_bytes > self.seen_bytes + SEEN_STEP_BYTES {
+            self.hold(seen_bytes - self.seen_bytes, None)?;
+            self.seen_bytes = seen_bytes;
+        }
         loop {
             let Some(mut top) = self.heap.peek_mut() else { return Ok(false) };
             if !matches!(top.source, Source::Open(_)) {
@@ -239,13 +244,7 @@ impl<'a> Gather<'a> {
                 }
             }
             self.labels = labels;
-            let is_new = self.seen.is_new(self.timestamp_ns, &self.labels, &self.line, &self.metadata);
-            let seen_bytes = self.seen.rows.memory_bytes();
-            if seen_bytes > self.seen_bytes + SEEN_STEP_BYTES {
-                self.hold(seen_bytes - self.seen_bytes, None)?;
-                self.seen_bytes = seen_bytes;
-            }
-            if is_new {
+            if self.seen.is_new(self.timestamp_ns, &self.labels, &self.line, &self.metadata) {
                 return Ok(true);
             }
         }
