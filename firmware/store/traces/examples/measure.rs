@@ -139,7 +139,7 @@ fn main() {
         Arc::new(SystemClock::new()),
         TraceBudgets {
             head: budget(BudgetName::TraceHead, 1 << 30),
-            merge: budget(BudgetName::Merge, 64 << 20),
+            merge: budget(BudgetName::Merge, 10 << 20),
             index: budget(BudgetName::BlockIndex, 6 << 20),
         },
         TraceLimits::default(),

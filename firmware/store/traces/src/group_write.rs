@@ -48,6 +48,8 @@ pub(crate) struct GroupEntry {
     pub(crate) max_end_ns: u64,
     pub(crate) min_duration_ns: u64,
     pub(crate) max_duration_ns: u64,
+    /// About what the group takes in memory when decoded.
+    pub(crate) memory_bytes: u32,
     /// Bit n: some span has kind n.
     pub(crate) kinds: u8,
     /// Bit n: some span has status n.
@@ -162,6 +164,7 @@ impl GroupBuilder {
             max_end_ns: 0,
             min_duration_ns: u64::MAX,
             max_duration_ns: 0,
+            memory_bytes: 0,
             kinds: 0,
             statuses: 0,
         });
@@ -294,6 +297,7 @@ impl GroupBuilder {
         self.close_trace();
         let Some(mut entry) = self.entry.take() else { return Ok(None) };
         entry.traces = self.traces.len() as u32;
+        entry.memory_bytes = u32::try_from(self.memory_bytes()).unwrap_or(u32::MAX);
         const ZSTD: PageCodec = PageCodec::Zstd(3);
         let mut page = Vec::new();
         let mut header = Vec::new();

@@ -110,7 +110,9 @@ impl Generation {
                         put_resource(&mut scratch, batch, entry);
                     }
                     let id = self.resources.intern(&scratch).0;
-                    known.map(|k| *k = id);
+                    if let Some(known) = known {
+                        *known = id;
+                    }
                     id
                 }
             };
@@ -122,7 +124,9 @@ impl Generation {
                         put_scope(&mut scratch, batch, entry);
                     }
                     let id = self.scopes.intern(&scratch).0;
-                    known.map(|k| *k = id);
+                    if let Some(known) = known {
+                        *known = id;
+                    }
                     id
                 }
             };

@@ -77,6 +77,7 @@ impl BlockIndex {
             }
             put_varint(&mut out, group.min_duration_ns);
             put_varint(&mut out, group.max_duration_ns);
+            put_varint(&mut out, u64::from(group.memory_bytes));
             out.extend([group.kinds, group.statuses]);
         }
         out.push(u8::from(self.operations.is_some()));
@@ -109,6 +110,11 @@ impl BlockIndex {
         Some(BlockIndex { age, groups, operations: (complete != 0).then_some(operations) })
     }
 
+    /// About the most that one of its groups takes in memory when decoded.
+    pub(crate) fn group_memory_bytes_max(&self) -> usize {
+        self.groups.iter().map(|g| g.memory_bytes as usize).max().unwrap_or(0)
+    }
+
     /// Groups in which a trace may be, by their range of ids.
     pub(crate) fn groups_of(&self, id: TraceId) -> &[GroupEntry] {
         let from = self.groups.partition_point(|g| g.last < id);
@@ -132,6 +138,7 @@ fn take_group(bytes: &mut &[u8]) -> Option<GroupEntry> {
     let mut time = || take_array(bytes).map(u64::from_le_bytes);
     let (min_start_ns, max_start_ns, max_end_ns) = (time()?, time()?, time()?);
     let (min_duration_ns, max_duration_ns) = (take_varint(bytes)?, take_varint(bytes)?);
+    let memory_bytes = take_u32(bytes)?;
     let [kinds, statuses] = take_array(bytes)?;
     Some(GroupEntry {
         header,
@@ -145,6 +152,7 @@ fn take_group(bytes: &mut &[u8]) -> Option<GroupEntry> {
         max_end_ns,
         min_duration_ns,
         max_duration_ns,
+        memory_bytes,
         kinds,
         statuses,
     })

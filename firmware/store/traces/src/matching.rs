@@ -8,6 +8,7 @@ use crate::view::{resource_parts, scope_parts, service_of, template_items};
 use bramble_disk::DiskError;
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use bramble_storage::SpanPredicate;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 /// A scan's question, owned.
@@ -243,12 +244,13 @@ fn needed_columns(
             continue;
         }
         for (number, _) in header.columns.iter().enumerate().filter(|(_, c)| c.key == *key) {
-            let number_key = number as u32;
-            if !needed.contains_key(&number_key) {
-                let column = header.column(number, pages)?;
-                needed.insert(number_key, Walked { column, needles: Vec::new(), position: Position::START });
-            }
-            let Some(walked) = needed.get_mut(&number_key) else { continue };
+            let walked = match needed.entry(number as u32) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let column = header.column(number, pages)?;
+                    new.insert(Walked { column, needles: Vec::new(), position: Position::START })
+                }
+            };
             let needle = Needle::new(i, text, &walked.column);
             // Arrays, lists and bytes have no text in this sense.
             let type_has_text = header.columns.get(number).is_some_and(|c| (c.value_type as u8) < 5);

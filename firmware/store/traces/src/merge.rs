@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use crate::view::Collector;
 
-/// What one input holds while merging: a decoded group and its pages while they are decoded.
-const INPUT_BYTES: usize = 3 << 20;
-/// What the output holds: the writer, a group being built, its pages.
-const OUTPUT_BYTES: usize = SEGMENT_WRITER_BYTES + (4 << 20);
+/// What a merge holds beside its inputs, when the largest input group takes `group_bytes`: the writer, a group being
+/// built, and the pages of one group on their way.
+fn output_bytes(group_bytes: usize) -> usize {
+    SEGMENT_WRITER_BYTES + group_bytes * 2
+}
 
 /// How many blocks can be merged at once within `budget_bytes`; at least two, or nothing would ever be merged.
-pub(crate) fn fan_in(budget_bytes: usize) -> usize {
-    (budget_bytes.saturating_sub(OUTPUT_BYTES) / INPUT_BYTES).max(2)
+pub(crate) fn fan_in(budget_bytes: usize, group_bytes: usize) -> usize {
+    (budget_bytes.saturating_sub(output_bytes(group_bytes)) / group_bytes.max(1)).max(2)
 }
 
 /// Spans of one trace that several inputs have are collected before they are written, up to this many bytes;
@@ -33,6 +34,8 @@ pub(crate) struct Output<'a> {
     pub(crate) next_id: &'a mut dyn FnMut() -> BlockId,
     pub(crate) keep_going: &'a dyn Fn() -> bool,
     pub(crate) space: &'a mut Reservation,
+    /// The most that a group of any input takes when decoded.
+    pub(crate) group_bytes: usize,
 }
 
 struct Merge<'a, 'o> {
@@ -116,7 +119,7 @@ pub(crate) fn merge_blocks(inputs: &[Arc<Block>], output: &mut Output<'_>) -> Re
         replaces: inputs.iter().map(|b| b.meta.id).collect(),
         age: inputs.iter().map(|b| b.age).min(),
     };
-    output.space.force_resize(OUTPUT_BYTES + inputs.len() * INPUT_BYTES);
+    output.space.force_resize(output_bytes(output.group_bytes) + inputs.len() * output.group_bytes);
     let mut walks = Vec::new();
     let mut heap: BinaryHeap<Reverse<(TraceId, usize)>> = BinaryHeap::new();
     for (number, block) in inputs.iter().enumerate() {

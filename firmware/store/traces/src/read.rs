@@ -8,6 +8,7 @@ use crate::view::{Collector, service_of};
 use bramble_disk::DiskError;
 use bramble_signal::{SpanBatch, SpanId, SpanKind, TraceId};
 use bramble_storage::{QueryContext, QueryStats, ReadError, SpanCursor, SpanScan, TraceSource};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,6 +24,16 @@ pub(crate) struct Snapshot {
 /// A group decoded for one query, kept because the next traces are likely in it too.
 #[derive(Default)]
 pub(crate) struct KeptGroup(Option<(u64, u64, Group, usize)>);
+
+impl KeptGroup {
+    /// Gives it back.
+    pub(crate) fn release(&mut self, context: &QueryContext) {
+        if let Some((_, _, group, bytes)) = self.0.take() {
+            drop(group);
+            context.release(bytes);
+        }
+    }
+}
 
 impl TraceStore {
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -101,19 +112,18 @@ impl TraceStore {
         let mut filters = HashMap::new();
         for &id in ids {
             for entry in index.groups_of(id) {
-                if !filters.contains_key(&entry.filter.offset) {
-                    let filter = match block.filter(entry) {
+                let filter = match filters.entry(entry.filter.offset) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(match block.filter(entry) {
                         Ok(filter) => Some(filter),
                         Err(error) => {
                             // Without its filter the group itself is asked.
                             self.leave_out(context, block, &error)?;
                             None
                         }
-                    };
-                    filters.insert(entry.filter.offset, filter);
-                }
-                let filter = filters.get(&entry.filter.offset).and_then(Option::as_ref);
-                if filter.is_some_and(|f| !f.may_contain(id)) {
+                    }),
+                };
+                if filter.as_ref().is_some_and(|f| !f.may_contain(id)) {
                     self.metrics.filter_hits.inc();
                     continue;
                 }
@@ -143,12 +153,9 @@ fn fetch_group(
 ) -> Result<Result<(), DiskError>, ReadError> {
     let key = (block.meta.id.0, entry.header.offset);
     if kept.0.as_ref().is_none_or(|(b, o, ..)| (*b, *o) != key) {
-        if let Some((_, _, group, bytes)) = kept.0.take() {
-            drop(group);
-            context.release(bytes);
-        }
-        // Before a group is decoded, its size is guessed from its number of spans; afterwards it is known.
-        let guess = entry.spans as usize * 120;
+        kept.release(context);
+        // The writer's estimate first; once it is decoded, what it really takes.
+        let guess = entry.memory_bytes as usize;
         context.reserve(guess)?;
         let group = match block.group(entry) {
             Ok(group) => group,
@@ -259,7 +266,9 @@ impl TraceSource for TraceStore {
     fn trace(&self, id: TraceId, context: &QueryContext) -> Result<SpanBatch, ReadError> {
         context.check()?;
         let snapshot = self.snapshot();
-        let collector = self.fetch(&snapshot, &[id], &mut KeptGroup::default(), context)?;
+        let mut kept = KeptGroup::default();
+        let collector = self.fetch(&snapshot, &[id], &mut kept, context)?;
+        kept.release(context);
         context.reserve(collector.memory_bytes())?;
         let mut batch = collector.finish();
         batch.spans.sort_by_key(|s| s.start_ns);

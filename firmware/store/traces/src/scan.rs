@@ -35,6 +35,7 @@ pub(crate) struct Scan<'a> {
     /// Candidates in answer order, reversed.
     pending: Vec<TraceId>,
     seen: HashSet<TraceId>,
+    seen_bytes: usize,
     kept: KeptGroup,
     /// Bytes of the last batch, given back when the next is asked for.
     held_bytes: usize,
@@ -59,6 +60,7 @@ impl<'a> Scan<'a> {
             groups: None,
             pending: Vec::new(),
             seen: HashSet::new(),
+            seen_bytes: 0,
             kept: KeptGroup::default(),
             held_bytes: 0,
             traces_per_batch: FIRST_TRACES,
@@ -71,12 +73,12 @@ impl<'a> Scan<'a> {
             self.context.check()?;
             let candidates = if let Some(generation) = self.generations_left.checked_sub(1) {
                 self.generations_left = generation;
-                self.from_head(generation)?
+                self.candidates_in_head(generation)?
             } else if let Some((block, groups)) = &mut self.groups {
                 match groups.pop() {
                     Some(entry) => {
                         let block = block.clone();
-                        self.from_group(&block, &entry)?
+                        self.candidates_in_group(&block, &entry)?
                     }
                     None => {
                         self.groups = None;
@@ -91,6 +93,7 @@ impl<'a> Scan<'a> {
             };
             let fresh: Vec<TraceId> = candidates.into_iter().filter(|id| self.seen.insert(*id)).collect();
             self.context.reserve(fresh.len() * SEEN_BYTES)?;
+            self.seen_bytes += fresh.len() * SEEN_BYTES;
             self.pending = fresh;
             self.pending.reverse();
             if !self.pending.is_empty() {
@@ -100,7 +103,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Traces of a generation with a passing span, newest first.
-    fn from_head(&mut self, number: usize) -> Result<Vec<TraceId>, ReadError> {
+    fn candidates_in_head(&mut self, number: usize) -> Result<Vec<TraceId>, ReadError> {
         let Some((generation, watermark)) = self.snapshot.generations.get(number) else { return Ok(Vec::new()) };
         let mut found = BTreeMap::new();
         for from in (0..*watermark).step_by(HEAD_STEP) {
@@ -128,7 +131,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn from_group(&mut self, block: &Arc<Block>, entry: &GroupEntry) -> Result<Vec<TraceId>, ReadError> {
+    fn candidates_in_group(&mut self, block: &Arc<Block>, entry: &GroupEntry) -> Result<Vec<TraceId>, ReadError> {
         let guess = entry.spans as usize * 24;
         self.context.reserve(guess)?;
         let read = || {
@@ -155,6 +158,14 @@ impl<'a> Scan<'a> {
                 Ok(Vec::new())
             }
         }
+    }
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        // A query may run several scans under one context.
+        self.kept.release(self.context);
+        self.context.release(self.held_bytes + self.seen_bytes);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The store: two generations of head, the open blocks, and how they change.
 
-use crate::block::Block;
+use crate::block::{Block, store_error};
 use crate::flush::write_generation;
 use crate::head::Generation;
 use crate::merge::{Output, fan_in, merge_blocks};
@@ -226,10 +226,16 @@ impl BlockStore for TraceStore {
         let mut written = Vec::new();
         // More inputs than memory are merged in parts that each replace their own inputs; a later merge takes the
         // results. At least two per part.
-        let width = fan_in(self.budgets.merge.limit_bytes());
+        let mut group_bytes = 0;
+        for block in &blocks {
+            let index = block.index().map_err(|e| store_error(block.meta.id, &e))?;
+            group_bytes = group_bytes.max(index.group_memory_bytes_max());
+        }
+        let width = fan_in(self.budgets.merge.limit_bytes(), group_bytes);
         let parts = blocks.len().div_ceil(width).max(1);
         for part in blocks.chunks(blocks.len().div_ceil(parts).max(1)) {
-            let mut output = Output { disk: &self.disk, target_bytes, next_id, keep_going, space: &mut space };
+            let space = &mut space;
+            let mut output = Output { disk: &self.disk, target_bytes, next_id, keep_going, space, group_bytes };
             written.extend(merge_blocks(part, &mut output)?);
         }
         Ok(written)
@@ -251,7 +257,7 @@ impl TraceStore {
         let blocks = self.state.read().blocks.clone();
         let mut sums = std::collections::BTreeMap::new();
         for block in blocks {
-            let fail = |e| crate::block::store_error(block.meta.id, &e);
+            let fail = |e| store_error(block.meta.id, &e);
             for entry in &block.index().map_err(fail)?.groups {
                 let pages = block.header(entry).map_err(fail)?.page_bytes();
                 let own = [("filter", entry.filter), ("header", entry.header)];

@@ -1,6 +1,8 @@
 //! The trace store as its users see it: the contract in every phase of a span's life, exact round trips, agreement
 //! with the naive store, and damage.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod common;
 
 use bramble_signal::{SpanBatch, SpanId, SpanKind, StatusCode, TraceId};
