@@ -1,5 +1,6 @@
 //! What receivers tell about themselves.
 
+use bramble_signal::Signal;
 use prometheus::{IntCounterVec, Opts, Registry};
 
 /// Which way in; the label `protocol`.
@@ -19,6 +20,11 @@ impl Protocol {
             Protocol::RemoteWrite => "remote_write",
             Protocol::LokiPush => "loki_push",
         }
+    }
+
+    /// A span of one request, for own traces.
+    pub(crate) fn span(self, signal: Signal) -> tracing::Span {
+        tracing::info_span!("receive", otel.kind = "server", protocol = self.as_str(), signal = signal.as_str())
     }
 }
 

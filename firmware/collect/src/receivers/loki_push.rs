@@ -35,6 +35,7 @@ use bramble_wire::compression::Encoding;
 use bramble_wire::{Decoded, Format};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tracing::Instrument;
 
 /// The routes of Loki's push API, and OTLP logs as collectors send them to Loki.
 pub fn loki_push(state: ReceiverState) -> Router {
@@ -51,7 +52,7 @@ async fn answer_otlp(State(state): State<ReceiverState>, request: Request) -> Re
 
 async fn answer(State(state): State<ReceiverState>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let response = match take(&state, &parts, body).await {
+    let response = match take(&state, &parts, body).instrument(Protocol::LokiPush.span(Signal::Logs)).await {
         Ok(None) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;

@@ -34,6 +34,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use tonic::{Code, Status};
+use tracing::Instrument;
 
 const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
 const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
@@ -92,7 +93,7 @@ async fn answer(state: &ReceiverState, call: Option<Call>, request: Request) -> 
 
 async fn handle(state: &ReceiverState, call: Call, parts: &Parts, body: Body) -> Result<Vec<u8>, Status> {
     let outcome = match call {
-        Call::Export(signal) => take(state, signal, parts, body).await,
+        Call::Export(signal) => take(state, signal, parts, body).instrument(Protocol::OtlpGrpc.span(signal)).await,
         Call::HealthCheck => {
             let body = read_body(state, Protocol::OtlpGrpc, parts, body).await;
             match body.and_then(|body| unframe(&parts.headers, body)) {

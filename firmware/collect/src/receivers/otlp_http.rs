@@ -26,6 +26,7 @@ use bramble_wire::compression::Encoding;
 use bramble_wire::otlp::{RpcStatus, encode_status};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tracing::Instrument;
 
 /// The routes of OTLP/HTTP.
 pub fn otlp_http(state: ReceiverState) -> Router {
@@ -47,7 +48,10 @@ pub(crate) async fn answer(state: &ReceiverState, protocol: Protocol, signal: Si
     let media_type = header_text(&parts.headers, header::CONTENT_TYPE);
     let format = Format::from_media_type(media_type);
     let outcome = match format {
-        Some(format) => take(state, protocol, signal, format, &parts, body).await,
+        Some(format) => {
+            let span = protocol.span(signal);
+            take(state, protocol, signal, format, &parts, body).instrument(span).await
+        }
         None => {
             let refusal = read_body(state, protocol, &parts, body).await.err();
             Err(refusal.unwrap_or_else(|| Refusal::MediaType(media_type.chars().take(64).collect())))

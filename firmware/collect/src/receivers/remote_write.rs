@@ -27,11 +27,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use bramble_signal::MetricBatch;
+use bramble_signal::{MetricBatch, Signal};
 use bramble_wire::Decoded;
 use bramble_wire::compression::Encoding;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tracing::Instrument;
 
 const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
@@ -42,7 +43,7 @@ pub fn remote_write(state: ReceiverState) -> Router {
 
 async fn answer(State(state): State<ReceiverState>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let response = match take(&state, &parts, body).await {
+    let response = match take(&state, &parts, body).instrument(Protocol::RemoteWrite.span(Signal::Metrics)).await {
         Ok(None) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
