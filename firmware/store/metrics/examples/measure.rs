@@ -30,7 +30,7 @@ fn unit(rng: &mut Rng) -> f64 {
 }
 
 fn gauss(rng: &mut Rng) -> f64 {
-    (0..6).map(|_| unit(rng)).sum::<f64>() * 1.4142 - 4.2426
+    ((0..6).map(|_| unit(rng)).sum::<f64>() - 3.0) * std::f64::consts::SQRT_2
 }
 
 impl Series {

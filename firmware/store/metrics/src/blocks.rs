@@ -29,8 +29,8 @@ impl MetricStore {
         (self.budgets.merge.limit_bytes().saturating_sub(WRITER_BYTES) / 2).max(1 << 20)
     }
 
-    fn frozen(&self) -> Option<(Arc<RwLock<Generation>>, (Sequence, Sequence))> {
-        self.tip.read().frozen.as_ref().map(|frozen| (frozen.generation.clone(), frozen.journal))
+    fn frozen(&self) -> Option<Frozen> {
+        self.tip.read().frozen.clone()
     }
 
     /// Series of a generation in label order.
@@ -217,7 +217,7 @@ impl BlockStore for MetricStore {
     }
 
     fn write_frozen(&self, next_id: &mut dyn FnMut() -> BlockId) -> Result<Vec<BlockMeta>, StoreError> {
-        let Some((generation, journal)) = self.frozen() else { return Ok(Vec::new()) };
+        let Some(Frozen { generation, journal }) = self.frozen() else { return Ok(Vec::new()) };
         let series = self.ordered(&generation);
         let metadata = self.metadata.lock().heard();
         let mut outputs = Outputs {

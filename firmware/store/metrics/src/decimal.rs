@@ -19,8 +19,7 @@ const FIFTEEN_DIGITS: f64 = 1e15;
 #[inline]
 pub(crate) fn to_integer(value: f64, exponent: u8) -> Option<i64> {
     let scaled = value * POWERS[usize::from(exponent.min(EXPONENT_MAX))];
-    // Written so that NaN fails too.
-    if !(scaled.abs() < EXACT) {
+    if scaled.is_nan() || scaled.abs() >= EXACT {
         return None;
     }
     let integer = (scaled + 0.5f64.copysign(scaled)) as i64;
@@ -35,7 +34,7 @@ pub(crate) fn from_integer(integer: i64, exponent: u8) -> f64 {
 
 /// The smallest exponent of at least `from` (or else below it) at which `value` is exact.
 pub(crate) fn exponent_of(value: f64, from: u8) -> Option<u8> {
-    if !(value.abs() < EXACT) {
+    if value.is_nan() || value.abs() >= EXACT {
         return None;
     }
     // One test refuses noise: a decimal of up to 15 digits is also exact at the largest exponent that keeps it so.

@@ -47,6 +47,7 @@ impl Default for MetricLimits {
 }
 
 /// A generation that waits to be written.
+#[derive(Clone)]
 pub(crate) struct Frozen {
     pub(crate) generation: Arc<RwLock<Generation>>,
     pub(crate) journal: (Sequence, Sequence),

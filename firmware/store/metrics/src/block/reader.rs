@@ -16,6 +16,9 @@ use bramble_storage::{BlockId, BlockMeta, StoreError};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
 
+/// Takes name, value and encoded series of a pair; `false` ends the walk.
+type EachPair<'a> = &'a mut dyn FnMut(&[u8], &[u8], &[u8]) -> bool;
+
 /// A block that can be read.
 pub(crate) struct Block {
     pub(crate) meta: BlockMeta,
@@ -108,7 +111,7 @@ impl Block {
         footer: &Footer,
         name: &[u8],
         value: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8], &[u8]) -> bool,
+        each: EachPair<'_>,
     ) -> Result<(), DiskError> {
         let after = footer.dictionary.partition_point(|p| (&*p.name, &*p.value) <= (name, value));
         for entry in footer.dictionary.iter().skip(after.saturating_sub(1)) {

@@ -23,6 +23,9 @@ const SERIES_VALUES_MAX: usize = 64 << 10;
 /// Beside the segment writer: a page being gathered and its encoder.
 pub(crate) const WRITER_BYTES: usize = SEGMENT_WRITER_BYTES + (1 << 20);
 
+/// Name and value of a dictionary page's first pair.
+type FirstPair = (Box<[u8]>, Box<[u8]>);
+
 /// What a new block is.
 pub(crate) struct NewBlock {
     pub(crate) id: BlockId,
@@ -50,6 +53,7 @@ pub(crate) struct BlockWriter {
     /// The last series' pairs by position: the next one's are mostly the same.
     last_pairs: Vec<u32>,
     index: PairSet,
+    histograms: u32,
     scratch: Vec<u8>,
     range: (i64, i64),
     space: Reservation,
@@ -95,6 +99,7 @@ impl BlockWriter {
             last_labels: Vec::new(),
             last_pairs: Vec::new(),
             index: PairSet::default(),
+            histograms: 0,
             scratch: Vec::new(),
             range: (i64::MAX, i64::MIN),
             space,
@@ -133,8 +138,9 @@ impl BlockWriter {
         if self.times.is_full() {
             self.flush_times()?;
         }
+        let bucket = self.bucket(labels);
         self.add_labels(labels)?;
-        self.page.push(column, values);
+        self.page.push(column, values, bucket);
         self.page_range = (self.page_range.0.min(first), self.page_range.1.max(last));
         self.range = (self.range.0.min(first), self.range.1.max(last));
         self.footer.series += 1;
@@ -143,6 +149,18 @@ impl BlockWriter {
             self.flush_page()?;
         }
         Ok(())
+    }
+
+    /// For a classic histogram's bucket: a number for the histogram, and the upper bound.
+    fn bucket(&mut self, labels: &[u8]) -> Option<(u32, f64)> {
+        let bound = pairs(labels).find(|pair| pair.name == b"le")?;
+        let bound = std::str::from_utf8(bound.value).ok()?.parse().ok().filter(|b: &f64| !b.is_nan())?;
+        let others = |set| pairs(set).filter(|pair| pair.name != b"le").map(|pair| pair.encoded);
+        let had_bound = pairs(&self.last_labels).any(|pair| pair.name == b"le");
+        if !had_bound || !others(labels).eq(others(&self.last_labels)) {
+            self.histograms = self.histograms.wrapping_add(1);
+        }
+        Some((self.histograms, bound))
     }
 
     fn add_labels(&mut self, labels: &[u8]) -> Result<(), DiskError> {
@@ -205,7 +223,7 @@ impl BlockWriter {
 
     fn write_dictionary(&mut self) -> Result<(), DiskError> {
         let mut page = Vec::with_capacity(INDEX_PAGE_BYTES + 1024);
-        let mut first: Option<(Box<[u8]>, Box<[u8]>)> = None;
+        let mut first = None::<FirstPair>;
         let (mut last_name, mut last_value): (&[u8], &[u8]) = (&[], &[]);
         let sorted = self.index.sorted();
         let mut list = Vec::new();
