@@ -17,8 +17,9 @@ const POOL_SIZE: usize = 4;
 /// After a body over this size a decoder's scratch memory is given back instead of kept.
 const KEEP_SCRATCH_BYTES_MAX: usize = 256 << 10;
 
-/// First guess of what a batch takes, in multiples of the message.
-const BATCH_FACTOR: usize = 3;
+/// First guess of what a batch takes, in multiples of the message: samples and lines take about one, spans with few
+/// attributes almost two.
+const BATCH_FACTOR: usize = 2;
 const BATCH_BYTES_MIN: usize = 64 << 10;
 
 /// Pools of decoders with their scratch memory.
@@ -81,6 +82,10 @@ pub(crate) fn decode_within<B>(
     let base = held.bytes() + scratch_bytes;
     let batch_max = limits.batch_bytes_max.min(budget_bytes.saturating_sub(base));
     let mut batch_bytes = (bytes.len().saturating_mul(BATCH_FACTOR) + BATCH_BYTES_MIN).min(batch_max);
+    if held.resize(base + batch_bytes).is_err() {
+        // The guess is generous; when memory is short, start with what most messages need.
+        batch_bytes = batch_bytes.min(bytes.len() + BATCH_BYTES_MIN);
+    }
     loop {
         held.resize(base + batch_bytes)?;
         match attempt(&bytes, batch_bytes) {

@@ -11,6 +11,8 @@ mod automatic_labels;
 mod body;
 mod counters;
 mod decode;
+#[cfg(test)]
+mod grpc_client_tests;
 mod loki_push;
 mod otlp;
 mod otlp_grpc;

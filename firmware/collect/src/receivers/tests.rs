@@ -14,7 +14,7 @@ const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// An `ExportTraceServiceRequest` with one span per id.
-fn traces(ids: &[u8]) -> Vec<u8> {
+pub(super) fn traces(ids: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Writer::new(&mut out).message(1, |resource| {
         resource.message(2, |scope| {

@@ -101,7 +101,7 @@ fn wanted(mount: &Mount) -> bool {
     }
     let below =
         |tree: &&str| mount.mountpoint.strip_prefix(*tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    !SKIPPED_KINDS.contains(&mount.kind.as_str()) && !SKIPPED_TREES.iter().any(|tree| below(tree))
+    !SKIPPED_KINDS.contains(&mount.kind.as_str()) && !SKIPPED_TREES.iter().any(below)
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
