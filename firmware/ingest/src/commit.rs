@@ -20,15 +20,41 @@ use std::time::Duration;
 /// Raw bytes of records after which a group commit is written; a larger queue takes several.
 const COMMIT_SOFT_MAX_BYTES: usize = 1 << 20;
 
-/// Room that a commit must find in an extent: the soft maximum, a whole record more, and its largest item.
-const COMMIT_ROOM_BYTES: usize = COMMIT_RAW_BYTES_MAX;
-const _: () = assert!(COMMIT_SOFT_MAX_BYTES + RECORD_SOFT_MAX_BYTES + ITEM_BYTES_MAX <= COMMIT_RAW_BYTES_MAX);
-
 /// Largest span with its resource and scope, and largest log entry with its metadata: what one record must hold.
 const ITEM_BYTES_MAX: usize = 400 << 10;
 
 /// Samples of one series entry that go into one record; larger entries are cut when they arrive.
 const ENTRY_SAMPLES_MAX: usize = 16_384;
+
+/// Most bytes that one sample takes in a record: timestamp, mode, value.
+const SAMPLE_BYTES_MAX: usize = 19;
+
+/// How much goes into one commit: the soft maximum, a whole record more, and its largest item must fit into the room
+/// that the journal can promise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommitSizes {
+    /// What a commit must find in an extent.
+    room_bytes: usize,
+    soft_max_bytes: usize,
+    pub(crate) record_soft_max_bytes: usize,
+    item_bytes_max: usize,
+    entry_samples_max: usize,
+}
+
+impl CommitSizes {
+    /// Sizes that fit extents of `extent_bytes`.
+    pub(crate) fn of(extent_bytes: u32) -> Self {
+        let room_bytes = COMMIT_RAW_BYTES_MAX.min(extent_bytes as usize / 2);
+        let item_bytes_max = ITEM_BYTES_MAX.min(room_bytes / 5);
+        CommitSizes {
+            room_bytes,
+            soft_max_bytes: COMMIT_SOFT_MAX_BYTES.min(room_bytes / 2),
+            record_soft_max_bytes: RECORD_SOFT_MAX_BYTES.min(room_bytes / 4),
+            item_bytes_max,
+            entry_samples_max: ENTRY_SAMPLES_MAX.min(item_bytes_max / SAMPLE_BYTES_MAX),
+        }
+    }
+}
 
 const RECOVERING: u8 = 0;
 const RUNNING: u8 = 1;
@@ -55,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) time: TrustedTime,
     pub(crate) options: IngestOptions,
+    pub(crate) sizes: CommitSizes,
     pub(crate) stores: Stores,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) catalog: Catalog,
@@ -83,8 +110,8 @@ pub(crate) struct JournalSide {
 }
 
 impl JournalSide {
-    pub(crate) fn new(journal: Journal, space: Reservation) -> Self {
-        JournalSide { journal, encoder: Encoder::default(), records: Vec::new(), space }
+    pub(crate) fn new(journal: Journal, sizes: CommitSizes, space: Reservation) -> Self {
+        JournalSide { journal, encoder: Encoder::new(sizes.record_soft_max_bytes), records: Vec::new(), space }
     }
 }
 
@@ -113,6 +140,7 @@ impl WritePath {
         let shared = Shared {
             clock,
             time,
+            sizes: CommitSizes::of(options.journal.extent_bytes),
             options,
             stores,
             disk,
@@ -240,14 +268,14 @@ impl WritePath {
     }
 }
 
-/// Cuts series entries with more than [`ENTRY_SAMPLES_MAX`] samples into several entries of the same series.
-fn cut_long_entries(batch: MetricBatch) -> MetricBatch {
-    if batch.iter().all(|(_, samples)| samples.len() <= ENTRY_SAMPLES_MAX) {
+/// Cuts series entries with more than `samples_max` samples into several entries of the same series.
+fn cut_long_entries(batch: MetricBatch, samples_max: usize) -> MetricBatch {
+    if batch.iter().all(|(_, samples)| samples.len() <= samples_max) {
         return batch;
     }
     let mut cut = MetricBatch::new();
     for (labels, samples) in batch.iter() {
-        for part in samples.chunks(ENTRY_SAMPLES_MAX) {
+        for part in samples.chunks(samples_max) {
             cut.start_series_encoded(labels);
             part.iter().for_each(|s| cut.push_sample(s.timestamp_ms, s.value));
         }
@@ -257,9 +285,9 @@ fn cut_long_entries(batch: MetricBatch) -> MetricBatch {
 }
 
 /// Takes out entries that no record can hold.
-fn without_huge_entries(batch: LogBatch, rejections: &mut Rejections) -> LogBatch {
+fn without_huge_entries(batch: LogBatch, bytes_max: usize, rejections: &mut Rejections) -> LogBatch {
     let bytes = |e: &LogEntry<'_>| e.line.len() + e.metadata.as_bytes().len();
-    if batch.streams().all(|s| s.entries().all(|e| bytes(&e) + s.labels().as_bytes().len() <= ITEM_BYTES_MAX)) {
+    if batch.streams().all(|s| s.entries().all(|e| bytes(&e) + s.labels().as_bytes().len() <= bytes_max)) {
         return batch;
     }
     let mut kept = LogBatch::new();
@@ -267,10 +295,10 @@ fn without_huge_entries(batch: LogBatch, rejections: &mut Rejections) -> LogBatc
         kept.start_stream_encoded(stream.labels());
         for entry in stream.entries() {
             let size = bytes(&entry) + stream.labels().as_bytes().len();
-            if size <= ITEM_BYTES_MAX {
+            if size <= bytes_max {
                 kept.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
             } else {
-                let story = || format!("log entry of {size} bytes with its labels; at most {ITEM_BYTES_MAX} are taken");
+                let story = || format!("log entry of {size} bytes with its labels; at most {bytes_max} are taken");
                 rejections.add(RejectReason::TooLarge, 1, story);
             }
         }
@@ -279,23 +307,24 @@ fn without_huge_entries(batch: LogBatch, rejections: &mut Rejections) -> LogBatc
 }
 
 /// Takes out spans that no record can hold.
-fn without_huge_spans(batch: SpanBatch, rejections: &mut Rejections) -> SpanBatch {
+fn without_huge_spans(batch: SpanBatch, bytes_max: usize, rejections: &mut Rejections) -> SpanBatch {
     let bytes = |s: &SpanEntry| {
         let (resource, scope) = (&batch.resources[s.resource as usize], &batch.scopes[s.scope as usize]);
         let own = [s.name, s.status_message, s.trace_state, s.attributes, s.events, s.links];
-        let shared = [resource.attributes, resource.schema_url, scope.name, scope.version, scope.attributes, scope.schema_url];
+        let shared =
+            [resource.attributes, resource.schema_url, scope.name, scope.version, scope.attributes, scope.schema_url];
         own.iter().chain(&shared).map(|r| r.len()).sum::<usize>()
     };
-    if batch.spans.iter().all(|s| bytes(s) <= ITEM_BYTES_MAX) {
+    if batch.spans.iter().all(|s| bytes(s) <= bytes_max) {
         return batch;
     }
     let mut kept = SpanBatch::new();
     for span in &batch.spans {
         let size = bytes(span);
-        if size <= ITEM_BYTES_MAX {
+        if size <= bytes_max {
             kept.push_from(&batch, span);
         } else {
-            let story = || format!("span of {size} bytes with its resource; at most {ITEM_BYTES_MAX} are taken");
+            let story = || format!("span of {size} bytes with its resource; at most {bytes_max} are taken");
             rejections.add(RejectReason::TooLarge, 1, story);
         }
     }
@@ -311,7 +340,12 @@ impl Writer for WritePath {
         if let Some(error) = self.refusal() {
             return self.refuse(Signal::Metrics, error, done);
         }
-        match self.shared.stores.metrics.prepare(cut_long_entries(batch), self.shared.clock.wall_ms()) {
+        match self
+            .shared
+            .stores
+            .metrics
+            .prepare(cut_long_entries(batch, self.shared.sizes.entry_samples_max), self.shared.clock.wall_ms())
+        {
             Err(over) => self.refuse(Signal::Metrics, over.into(), done),
             Ok(mut prepared) => {
                 let memory_bytes = prepared.batch.memory_bytes();
@@ -328,7 +362,7 @@ impl Writer for WritePath {
             return self.refuse(Signal::Logs, error, done);
         }
         let mut huge = Rejections::new();
-        let batch = without_huge_entries(batch, &mut huge);
+        let batch = without_huge_entries(batch, self.shared.sizes.item_bytes_max, &mut huge);
         match self.shared.stores.logs.prepare(batch, self.shared.clock.wall_ns()) {
             Err(over) => self.refuse(Signal::Logs, over.into(), done),
             Ok(mut prepared) => {
@@ -347,7 +381,7 @@ impl Writer for WritePath {
             return self.refuse(Signal::Traces, error, done);
         }
         let mut huge = Rejections::new();
-        let batch = without_huge_spans(batch, &mut huge);
+        let batch = without_huge_spans(batch, self.shared.sizes.item_bytes_max, &mut huge);
         match self.shared.stores.spans.prepare(batch, self.shared.clock.wall_ns()) {
             Err(over) => self.refuse(Signal::Traces, over.into(), done),
             Ok(mut prepared) => {
@@ -399,11 +433,11 @@ impl Shared {
         waiting: &std::collections::VecDeque<Pending>,
         from: &mut usize,
     ) -> Result<(usize, Sequence), JournalError> {
-        side.encoder.enter(side.journal.prepare_commit(COMMIT_ROOM_BYTES)?);
+        side.encoder.enter(side.journal.prepare_commit(self.sizes.room_bytes)?);
         side.records.clear();
         let mut ends = Vec::new();
         let mut finished = 0;
-        while finished < waiting.len() && side.records.len() < COMMIT_SOFT_MAX_BYTES {
+        while finished < waiting.len() && side.records.len() < self.sizes.soft_max_bytes {
             let left = side.encoder.encode(&waiting[finished].body, *from, &mut side.records);
             ends.push(side.records.len());
             *from = left.unwrap_or(0);

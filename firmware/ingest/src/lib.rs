@@ -24,6 +24,8 @@ mod queue;
 mod record;
 mod recovery;
 mod retention;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 mod stores;
 mod timekeeping;
 

@@ -62,6 +62,11 @@ impl WritePath {
             return Ok(false);
         }
         let began_ns = shared.clock.monotonic_ns();
+        #[cfg(feature = "sabotage")]
+        if let Some(through) = frozen_at.filter(|_| crate::sabotage::advances_early()) {
+            let change = Change { add: &[], remove: &[], flushed: Some((signal.code(), through)) };
+            shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
+        }
         let blocks = keeper.write_frozen(&mut || BlockId(shared.catalog.next_block_id()))?;
         // A generation that waited over a failed flush was cut earlier; its blocks say where. Without blocks (all its
         // items were duplicates) what is applied now is as good, since the frozen generation held everything before.

@@ -17,7 +17,7 @@ use bramble_disk::{Disk, segment};
 use bramble_runtime::{BudgetName, Budgets, Clock};
 use bramble_signal::Signal;
 use bramble_storage::{BlockId, BlockMeta, Sequence};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What was set right at the opening of a data directory.
@@ -132,7 +132,7 @@ impl WritePath {
             last_sequence,
         };
         let space = shared.journal_budget.reserve(0).map_err(|e| bramble_storage::StoreError::Disk(e.to_string()))?;
-        *shared.journal.lock() = Some(JournalSide::new(journal, space));
+        *shared.journal.lock() = Some(JournalSide::new(journal, shared.sizes, space));
         self.set_ready();
         Ok(summary)
     }
@@ -194,7 +194,7 @@ fn reconcile(
     rebuilt: &mut Rebuilt,
 ) -> Result<Vec<BlockMeta>, OpenError> {
     bramble_disk::remove_temporary(&**disk)?;
-    let mut files: HashMap<String, u64> = disk.list("blocks")?.into_iter().map(|e| (e.name, e.bytes)).collect();
+    let mut files: BTreeMap<String, u64> = disk.list("blocks")?.into_iter().map(|e| (e.name, e.bytes)).collect();
     let mut blocks = Vec::with_capacity(rows.len());
     let mut gone = Vec::new();
     for row in &rows {

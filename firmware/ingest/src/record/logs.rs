@@ -5,7 +5,7 @@
 //! timestamps (signed difference to the entry before); metadata (length, bytes); line lengths; and last the lines.
 
 use super::bytes::{Reader, put_bytes, put_difference, put_varint, zigzag};
-use super::{LOGS, RECORD_SOFT_MAX_BYTES, RecordError};
+use super::{LOGS, RecordError};
 use bramble_signal::{LabelsRef, LogBatch};
 use bramble_storage::{LogSink, Sequence};
 use hashbrown::HashMap;
@@ -51,7 +51,13 @@ impl StreamDictionary {
         self.last_definition.extend_from_slice(labels.as_bytes());
     }
 
-    pub(super) fn encode(&mut self, batch: &LogBatch, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+    pub(super) fn encode(
+        &mut self,
+        batch: &LogBatch,
+        from: usize,
+        soft_max_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
         let (mut runs, mut times, mut metadata, mut lengths, mut lines) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut index, mut entries, mut last_time) = (0usize, 0u64, 0i64);
@@ -72,7 +78,7 @@ impl StreamDictionary {
                 put_varint(&mut lengths, entry.line.len() as u64);
                 lines.extend_from_slice(entry.line);
                 (run, entries, index) = (run + 1, entries + 1, index + 1);
-                if lines.len() + metadata.len() >= RECORD_SOFT_MAX_BYTES {
+                if lines.len() + metadata.len() >= soft_max_bytes {
                     put_varint(&mut runs, run);
                     left = (index < batch.entry_count()).then_some(index);
                     break 'streams;

@@ -10,7 +10,7 @@
 //! bits; 4 the bits themselves.
 
 use super::bytes::{Reader, put_bytes, put_difference, put_varint, zigzag};
-use super::{METADATA, METRICS, RECORD_SOFT_MAX_BYTES, RecordError};
+use super::{METADATA, METRICS, RecordError};
 use bramble_signal::{LabelsRef, MetricKind, MetricMetadata, Sample};
 use bramble_storage::{MetricSink, PreparedMetrics, Sequence, SeriesRef};
 
@@ -133,7 +133,13 @@ impl Dictionary {
         before
     }
 
-    pub(super) fn encode(&mut self, prepared: &PreparedMetrics, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+    pub(super) fn encode(
+        &mut self,
+        prepared: &PreparedMetrics,
+        from: usize,
+        soft_max_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
         if from >= prepared.series.len() && !prepared.batch.metadata.is_empty() {
             encode_metadata(&prepared.batch.metadata, out);
             return None;
@@ -141,7 +147,7 @@ impl Dictionary {
         let mut columns = std::mem::take(&mut self.scratch);
         columns.clear();
         let (mut last_ref, mut last_time, mut entries, mut next) = (0i64, 0i64, 0u64, from);
-        while next < prepared.series.len() && columns.len() < RECORD_SOFT_MAX_BYTES {
+        while next < prepared.series.len() && columns.len() < soft_max_bytes {
             let resolved = prepared.series[next];
             let (labels, samples) = prepared.batch.series(resolved.entry as usize);
             next += 1;

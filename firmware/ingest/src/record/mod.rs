@@ -32,14 +32,26 @@ const METADATA: u8 = 0x04;
 pub(crate) struct RecordError(pub(crate) &'static str);
 
 /// Turns batches into records.
-#[derive(Default)]
 pub(crate) struct Encoder {
     epoch: u64,
+    soft_max_bytes: usize,
     metrics: metrics::Dictionary,
     logs: logs::StreamDictionary,
 }
 
+impl Default for Encoder {
+    fn default() -> Self {
+        Encoder::new(RECORD_SOFT_MAX_BYTES)
+    }
+}
+
 impl Encoder {
+    /// An encoder whose records end after `soft_max_bytes`, where that is less than [`RECORD_SOFT_MAX_BYTES`].
+    pub(crate) fn new(soft_max_bytes: usize) -> Self {
+        let soft_max_bytes = soft_max_bytes.min(RECORD_SOFT_MAX_BYTES);
+        Encoder { epoch: 0, soft_max_bytes, metrics: Default::default(), logs: Default::default() }
+    }
+
     /// Forgets everything when the journal has moved on to another epoch.
     pub(crate) fn enter(&mut self, epoch: u64) {
         if self.epoch != epoch {
@@ -117,9 +129,9 @@ impl Encoder {
     /// streams, or spans) to `out` and returns the index of the first item that is left; `None` when all are in.
     pub(crate) fn encode(&mut self, body: &Body, from: usize, out: &mut Vec<u8>) -> Option<usize> {
         match body {
-            Body::Metrics(prepared) => self.metrics.encode(prepared, from, out),
-            Body::Logs(prepared) => self.logs.encode(&prepared.batch, from, out),
-            Body::Spans(prepared) => spans::encode(&prepared.batch, from, out),
+            Body::Metrics(prepared) => self.metrics.encode(prepared, from, self.soft_max_bytes, out),
+            Body::Logs(prepared) => self.logs.encode(&prepared.batch, from, self.soft_max_bytes, out),
+            Body::Spans(prepared) => spans::encode(&prepared.batch, from, self.soft_max_bytes, out),
         }
     }
 }

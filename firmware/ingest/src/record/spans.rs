@@ -5,7 +5,7 @@
 //! repetition better than a dictionary here would.
 
 use super::bytes::{Reader, put_bytes, put_varint, zigzag};
-use super::{RECORD_SOFT_MAX_BYTES, RecordError, SPANS};
+use super::{RecordError, SPANS};
 use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
 use bramble_storage::{Sequence, SpanSink};
 
@@ -34,11 +34,11 @@ impl Used {
     }
 }
 
-pub(super) fn encode(batch: &SpanBatch, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn encode(batch: &SpanBatch, from: usize, soft_max_bytes: usize, out: &mut Vec<u8>) -> Option<usize> {
     let (mut resources, mut scopes) = (Used::new(batch.resources.len()), Used::new(batch.scopes.len()));
     let (mut tables, mut spans) = ([Vec::new(), Vec::new()], Vec::new());
     let (mut trace_id, mut time, mut next) = (TraceId::default(), 0u64, from);
-    while next < batch.spans.len() && tables[0].len() + tables[1].len() + spans.len() < RECORD_SOFT_MAX_BYTES {
+    while next < batch.spans.len() && tables[0].len() + tables[1].len() + spans.len() < soft_max_bytes {
         let span = &batch.spans[next];
         let (resource, fresh) = resources.position(span.resource);
         if fresh {

@@ -1,0 +1,18 @@
+//! Broken on purpose: a test suite that cannot see this fault proves nothing.
+//!
+//! Only with the feature `sabotage`, which only tests enable, and then only on the thread that asks for it.
+
+use std::cell::Cell;
+
+thread_local! {
+    static EARLY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on, flushes on this thread say that items are in blocks before these blocks are written.
+pub fn advance_position_before_commit(early: bool) {
+    EARLY.set(early);
+}
+
+pub(crate) fn advances_early() -> bool {
+    EARLY.get()
+}
