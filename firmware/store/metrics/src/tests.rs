@@ -1,7 +1,7 @@
 //! The store against the contract, against a model, and against its memory promise.
 
 use crate::{MetricBudgets, MetricLimits, MetricStore};
-use bramble_disk::{Disk, PageCache, ThreadsDisk};
+use bramble_disk::{Disk, PageCache, SimulatedDisk, SimulatedOptions, ThreadsDisk};
 use bramble_runtime::{Budget, BudgetName, ManualClock};
 use bramble_signal::{Labels, MatchOp, Matcher, MetricBatch, MetricKind, MetricMetadata, SeriesSamples, stale_marker};
 use bramble_storage::contract::{self, BASE_MS};
@@ -22,7 +22,10 @@ struct Bench {
 }
 
 fn store_in(directory: &tempfile::TempDir, head_bytes: usize, limits: MetricLimits) -> MetricStore {
-    let disk: Arc<dyn Disk> = Arc::new(ThreadsDisk::new(directory.path()).unwrap());
+    store_on(Arc::new(ThreadsDisk::new(directory.path()).unwrap()), head_bytes, limits)
+}
+
+fn store_on(disk: Arc<dyn Disk>, head_bytes: usize, limits: MetricLimits) -> MetricStore {
     let budget = |name, bytes| Budget::standalone(name, bytes);
     let cache = Arc::new(PageCache::new(budget(BudgetName::PageCache, 4 << 20)));
     let budgets = MetricBudgets {
@@ -321,6 +324,70 @@ fn a_merge_stops_when_told_and_splits_when_large() {
     merge(&bench.store, &bench.blocks, &bench.next, 20_000);
     assert!(bench.blocks.borrow().len() > 2);
     assert_eq!(bench.all(), before);
+}
+
+/// Cuts the power in the middle of every operation of a flush and a merge: what was published is whole, what
+/// was not does not exist, and the head still has everything.
+#[test]
+fn a_power_cut_leaves_whole_blocks_or_none() {
+    let limits = || MetricLimits { too_old_ms: None, ..MetricLimits::default() };
+    let write = |store: &MetricStore, round: i64| {
+        for i in 0..20 {
+            let samples: Vec<(i64, f64)> =
+                (0..50).map(|t| (BASE_MS + (round * 50 + t) * 1000, (t * i) as f64)).collect();
+            let prepared = store.prepare(one(&format!("m{i}"), &samples), BASE_MS + 86_400_000).unwrap();
+            store.apply(prepared, round as u64 + 1);
+        }
+    };
+    let count = |store: &MetricStore| {
+        let context = QueryContext::unlimited();
+        let select = MetricSelect { matchers: &[], start_ms: 0, end_ms: i64::MAX };
+        let mut cursor = store.select(&select, &context).unwrap();
+        let (mut one, mut samples) = (SeriesSamples::default(), 0);
+        while cursor.next(&mut one).unwrap() {
+            samples += one.values.len();
+        }
+        assert!(context.warnings().is_empty(), "{:?}", context.warnings());
+        samples
+    };
+    let mut finished = 0;
+    for cut in 1..60 {
+        let disk = Arc::new(SimulatedDisk::new(cut, SimulatedOptions::default()));
+        let store = store_on(disk.clone(), 64 << 20, limits());
+        let mut next = 0;
+        let mut id = || {
+            next += 1;
+            BlockId(next)
+        };
+        let mut listed: Vec<BlockMeta> = Vec::new();
+        disk.cut_after_ops(cut);
+        let mut survived = true;
+        for round in 0..2 {
+            write(&store, round);
+            store.freeze(round as u64 + 1);
+            match store.write_frozen(&mut id) {
+                Ok(written) => {
+                    store.swap(&written, &[], true).unwrap_or_else(|e| assert_eq!(e, StoreError::Stopped));
+                    listed.extend(written);
+                }
+                Err(error) => {
+                    assert_eq!(error, StoreError::Stopped);
+                    survived = false;
+                }
+            }
+        }
+        let inputs: Vec<BlockId> = listed.iter().map(|b| b.id).collect();
+        if survived && let Ok(merged) = store.merge(&inputs, u64::MAX, &mut id, &|| true) {
+            listed = merged;
+            finished += 1;
+        }
+        disk.reboot();
+        // What the catalog would list is whole, after a restart as well.
+        let again = store_on(disk.clone(), 64 << 20, limits());
+        assert!(again.open_blocks(&listed).is_empty(), "cut {cut}");
+        assert_eq!(count(&again) as u64, listed.iter().map(|b| b.items).sum::<u64>(), "cut {cut}");
+    }
+    assert!(finished > 0 && finished < 59, "cuts were spread over all of it: {finished}");
 }
 
 fn value() -> impl Strategy<Value = f64> {
