@@ -1,6 +1,8 @@
 //! Runs the queries of the shared `promapi` recordings against the engine, when they are there: values, error
 //! texts and annotations must be what Prometheus answered. What belongs to the HTTP door is left to its tests.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
 use bramble_query_promql::{Engine, EngineOptions, QueryError, Value, format_query, format_value};
 use bramble_signal::{Labels, MetricBatch, stale_marker};
 use bramble_storage::QueryContext;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Cases passed when this was last raised.
-const FLOOR: usize = 0;
+const FLOOR: usize = 942;
 
 fn shared() -> Option<PathBuf> {
     let named = std::env::var_os("BRAMBLE_CONFORMANCE").map(PathBuf::from);

@@ -3,6 +3,8 @@
 //!
 //! Every instant evaluation is also run as a one-step range query where the result is a vector, and must agree.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
 mod script;
 
 use bramble_query_promql::{Answer, Engine, EngineOptions, QueryError, Value};

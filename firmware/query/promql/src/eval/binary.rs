@@ -41,6 +41,9 @@ impl Evaluator<'_> {
             return Ok(());
         }
         let right = self.collect(rhs, grid)?;
+        let mut hold = self.hold();
+        let groups = if op == BinaryOp::Or { left.list.len() } else { right.list.len() };
+        self.charge(&mut hold, groups * grid.count, 0)?;
         match op {
             BinaryOp::Or => {
                 let taken = presence(&left.list, matching, grid);

@@ -88,7 +88,8 @@ pub(crate) fn quantile(phi: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
 }
 
 /// The share of observations between `lower` and `upper`. With `from_zero`, a first bucket with a positive bound
-/// begins at 0 (Prometheus after 3.5); else it reaches down without end, and inside it nobody knows: NaN.
+/// begins at 0 and others are not divided (Prometheus after 3.5); else it reaches down without end, and inside it
+/// nobody knows: NaN.
 pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>, from_zero: bool) -> f64 {
     if !prepare(buckets) {
         return f64::NAN;
@@ -112,6 +113,9 @@ fn rank_of(value: f64, buckets: &[Bucket], count: f64, from_zero: bool) -> f64 {
             break;
         }
         if bucket.bound > value {
+            if from_zero && lower.is_infinite() {
+                return bucket.count;
+            }
             rank += (bucket.count - rank) * (value - lower) / (bucket.bound - lower);
             return if rank > count { count } else { rank };
         }

@@ -131,6 +131,13 @@ impl Evaluator<'_> {
             "range" => same(seconds(self.whole.last_ms() - self.whole.start_ms)),
             "step" => same(seconds(self.whole.step_ms)),
             "scalar" => self.single(args, grid),
+            "min_of" | "max_of" => {
+                let [a, b] = args else { return failed("two arguments expected") };
+                let (mut values, others) = (self.scalar(a, grid)?, self.scalar(b, grid)?);
+                let f = if function.name == "min_of" { min_go } else { max_go };
+                values.iter_mut().zip(others).for_each(|(v, other)| *v = f(*v, other));
+                Ok(values)
+            }
             other => failed(format!("function {other:?} is not supported")),
         }
     }

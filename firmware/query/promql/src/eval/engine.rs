@@ -198,6 +198,7 @@ impl Engine {
         let expr = self.check(query)?;
         let grid = Grid::between(start_ms, end_ms, step_ms);
         let evaluator = self.evaluator(query, grid, lookback, context);
+        drop(evaluator.admit(grid)?);
         let rows = match expr.value_type() {
             ValueType::Vector => {
                 let rows = evaluator.collect(&expr, grid)?;

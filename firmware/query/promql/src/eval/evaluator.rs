@@ -3,8 +3,8 @@
 use super::annotations::Annotations;
 use super::engine::{EngineOptions, QueryError, failed};
 use super::invariant::is_step_invariant;
-use super::rows::{Grid, Row, is_absent, without_name};
-use crate::syntax::{AtModifier, DurationExpr, Expr, ExprKind, Span, ValueType};
+use super::rows::{Grid, Row, is_absent, is_name_label, without_name};
+use crate::syntax::{AggregateOp, AtModifier, DurationExpr, Expr, ExprKind, Span, ValueType};
 use bramble_signal::Labels;
 use bramble_storage::{MetricSource, QueryContext, ReadError};
 use std::cell::Cell;
@@ -95,6 +95,16 @@ impl<'a> Evaluator<'a> {
         hold.samples += samples as u64;
         self.samples.set(now);
         if now > self.options.max_samples { Err(QueryError::TooManySamples) } else { Ok(()) }
+    }
+
+    /// Accounts for one row over `grid` before anything of that width is allocated.
+    pub(crate) fn admit(&self, grid: Grid) -> Outcome<Hold<'_>> {
+        let mut hold = self.hold();
+        if grid.count as u64 > self.options.max_samples {
+            return Err(QueryError::TooManySamples);
+        }
+        self.charge(&mut hold, grid.count * size_of::<f64>(), 0)?;
+        Ok(hold)
     }
 
     /// All rows of a vector expression, kept.
@@ -248,8 +258,19 @@ fn has_one_name(expr: &Expr) -> bool {
         }
         ExprKind::Paren(e) | ExprKind::Subquery { expr: e, .. } => has_one_name(e),
         ExprKind::Unary { negative, expr } => *negative || has_one_name(expr),
-        ExprKind::Aggregate { expr, .. } => has_one_name(expr),
-        // Binary operations and calls may rename or mix; asking costs only memory for the rows.
+        ExprKind::Aggregate { op, expr, grouping, without, .. } => {
+            let keeps_rows =
+                matches!(op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio);
+            has_one_name(expr) || !keeps_rows && (*without || !grouping.iter().any(|g| is_name_label(g)))
+        }
+        ExprKind::Binary { op, .. } => !op.is_set() && !op.is_comparison(),
+        ExprKind::Call { function, args } => match function.name {
+            "label_replace" | "label_join" | "info" => false,
+            "last_over_time" | "first_over_time" => args.iter().all(has_one_name),
+            name if name.starts_with("sort") => args.first().is_some_and(has_one_name),
+            // All others drop names.
+            _ => true,
+        },
         _ => expr.value_type() == ValueType::Scalar,
     }
 }

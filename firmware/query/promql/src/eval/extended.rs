@@ -17,8 +17,8 @@ impl Evaluator<'_> {
             let point = |i: usize| Some((*stamps.get(i)?, *values.get(i)?));
             let value = |t: i64| {
                 let next = stamps.partition_point(|s| *s <= t);
-                let a = next.checked_sub(1).and_then(point).filter(|(s, _)| *s > t - before);
-                let b = point(next).filter(|(s, _)| *s <= t + behind);
+                let a = next.checked_sub(1).and_then(point).filter(|(s, _)| *s > t.saturating_sub(before));
+                let b = point(next).filter(|(s, _)| *s <= t.saturating_add(behind));
                 match (a, b) {
                     (Some(a), Some(b)) => interpolate(a, b, t, false),
                     (Some((_, v)), None) => v,
@@ -36,7 +36,7 @@ pub(crate) fn fill_row(name: &str, extension: Extension, series: &RangeSeries<'_
     let mut any = false;
     let mut points = Vec::new();
     for (slot, end) in out.iter_mut().zip(series.ends.times()) {
-        let start = end - series.range_ms;
+        let start = end.saturating_sub(series.range_ms);
         let found = match extension {
             Extension::Anchored => anchored(series, start, end, &mut points),
             Extension::Smoothed => smoothed(series, start, end, is_counter(name), &mut points),
@@ -90,7 +90,7 @@ fn smoothed(series: &RangeSeries<'_>, start: i64, end: i64, counter: bool, point
 /// The value at `edge`, `next` being the first sample after it.
 fn at_edge(series: &RangeSeries<'_>, edge: i64, next: usize, counter: bool) -> f64 {
     let point = |i: usize| Some((*series.timestamps_ms.get(i)?, *series.values.get(i)?));
-    let near = |(t, _): &(i64, f64)| (t - edge).abs() <= series.reach_ms + series.range_ms;
+    let near = |(t, _): &(i64, f64)| t.abs_diff(edge) <= (series.reach_ms + series.range_ms).unsigned_abs();
     match (next.checked_sub(1).and_then(point).filter(near), point(next).filter(near)) {
         (Some(a), Some(b)) => interpolate(a, b, edge, counter),
         (Some((_, v)), None) | (None, Some((_, v))) => v,

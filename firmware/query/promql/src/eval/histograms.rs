@@ -76,7 +76,7 @@ impl Evaluator<'_> {
                 for phis in &lists {
                     let phi = phis.first().copied().unwrap_or(f64::NAN);
                     let mut labels = group.labels.to_builder();
-                    labels.set(&label, &crate::syntax::format_value(phi));
+                    labels.set(&label, &quantile_label(phi));
                     let row = Row {
                         labels: labels.build(),
                         drop_name: group.drop_name,
@@ -155,6 +155,12 @@ impl Group {
             })
             .collect()
     }
+}
+
+/// A quantile as OpenMetrics writes numbers: always with a point.
+fn quantile_label(phi: f64) -> String {
+    let text = crate::syntax::format_value(phi);
+    if phi.is_finite() && !text.contains('.') { text + ".0" } else { text }
 }
 
 fn give(group: &Group, values: Vec<f64>, sink: Sink<'_>) -> Outcome<()> {

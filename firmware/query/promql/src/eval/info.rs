@@ -23,13 +23,16 @@ impl Wanted {
         if names.is_empty() {
             names.push(Matcher::equal(METRIC_NAME, DEFAULT_INFO_METRIC));
         }
+        // Exclusions alone exclude from all that is called an info metric.
+        if !names.iter().any(|m| matches!(m.op, MatchOp::Equal | MatchOp::Regex)) {
+            names.extend(Matcher::new(METRIC_NAME, MatchOp::Regex, ".+_info"));
+        }
         Wanted { names, data }
     }
 
-    /// Whether a series is itself one of the info metrics asked for. Negative matchers alone name none.
+    /// Whether a series is itself one of the info metrics asked for.
     fn is_info_metric(&self, name: &str) -> bool {
-        let positive = |m: &Matcher| matches!(m.op, MatchOp::Equal | MatchOp::Regex);
-        self.names.iter().any(positive) && self.names.iter().all(|m| m.matches(name))
+        self.names.iter().all(|m| m.matches(name))
     }
 
     fn wants(&self, label: &str) -> bool {

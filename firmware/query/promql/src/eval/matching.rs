@@ -30,6 +30,8 @@ struct Join<'m> {
     op: BinaryOp,
     return_bool: bool,
     delayed: bool,
+    /// As Prometheus after 3.5.
+    newer: bool,
     matching: &'m Matching,
     /// `group_right`: the sides were exchanged so that `many` may have several elements per group.
     exchanged: bool,
@@ -75,6 +77,7 @@ impl Evaluator<'_> {
             op: *op,
             return_bool: *return_bool,
             delayed: self.options.delayed_name_removal,
+            newer: self.options.newer_than_3_5,
             matching,
             exchanged,
             last: vec![None; many.rows.len()],
@@ -95,6 +98,7 @@ impl Join<'_> {
         let mut partners = vec![NOBODY; self.keys.len()];
         let mut matched: Vec<bool> = vec![false; self.keys.len()];
         let mut written: HashMap<usize, usize> = HashMap::new();
+        let (mut hold, mut charged) = (evaluator.hold(), 0);
         for step in 0..self.steps {
             if step.is_multiple_of(64) {
                 evaluator.context.check()?;
@@ -117,14 +121,20 @@ impl Join<'_> {
                     one => value_at(&self.one.rows, one as usize, step),
                 };
                 let result = self.compute(value, other);
-                let again = std::mem::replace(&mut matched[group], true);
-                if is_absent(result) {
-                    continue;
+                let filtered = is_absent(result);
+                // Prometheus up to 3.5 only minds several elements that pass the comparison.
+                let mut again = matched.get(group).copied().unwrap_or(false);
+                if let Some(slot) = matched.get_mut(group).filter(|_| !filtered || self.newer || !self.strict()) {
+                    *slot = true;
                 }
-                if again && self.matching.cardinality == Cardinality::OneToOne {
+                again &= !filtered || self.newer;
+                if again && self.strict() {
                     return failed(
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                     );
+                }
+                if filtered {
+                    continue;
                 }
                 let place = self.place(many, partner);
                 if written.insert(place, step) == Some(step) {
@@ -133,6 +143,10 @@ impl Join<'_> {
                 self.write(place, step, result);
             }
             self.fill_many_side(step, &partners, &matched);
+            if self.out.len() > charged {
+                evaluator.charge(&mut hold, (self.out.len() - charged) * self.steps * size_of::<f64>(), 0)?;
+                charged = self.out.len();
+            }
         }
         Ok(())
     }
@@ -150,10 +164,11 @@ impl Join<'_> {
             let first = self.one.rows.get(*slot as usize).map(|r| r.labels.to_string()).unwrap_or_default();
             let side = if self.exchanged { "left" } else { "right" };
             let key = self.keys.get(*group).map(Labels::to_string).unwrap_or_default();
+            let again = row.labels.to_string();
+            let (a, b) = if self.newer { (first, again) } else { (again, first) };
             return failed(format!(
-                "found duplicate series for the match group {key} on the {side} hand-side of the operation: [{}, \
-                 {first}];many-to-many matching not allowed: matching labels must be unique on one side",
-                row.labels
+                "found duplicate series for the match group {key} on the {side} hand-side of the operation: [{a}, \
+                 {b}];many-to-many matching not allowed: matching labels must be unique on one side"
             ));
         }
         Ok(())
@@ -222,6 +237,11 @@ impl Join<'_> {
             out.push(Row { labels: labels.clone(), drop_name, values: vec![ABSENT; steps] });
             out.len() - 1
         })
+    }
+
+    /// Whether an element may have one partner only.
+    fn strict(&self) -> bool {
+        self.matching.cardinality == Cardinality::OneToOne
     }
 
     fn drops_name(&self) -> bool {

@@ -65,6 +65,9 @@ fn variance(values: &[f64]) -> f64 {
 }
 
 fn median_deviation(values: &[f64]) -> f64 {
+    if values.iter().any(|v| v.is_nan()) {
+        return f64::NAN;
+    }
     let mut sorted = values.to_vec();
     let median = quantile(0.5, &mut sorted);
     let mut distances: Vec<f64> = values.iter().map(|v| (v - median).abs()).collect();

@@ -70,7 +70,7 @@ pub(crate) fn regression(w: &Window<'_>, at_ms: i64) -> Option<(f64, f64)> {
     let n = w.values.len() as f64;
     let [mut sum_x, mut sum_y, mut sum_xy, mut sum_xx] = [Compensated::default(); 4];
     for (t, y) in w.timestamps_ms.iter().zip(w.values) {
-        let x = (t - at_ms) as f64 / 1000.0;
+        let x = t.saturating_sub(at_ms) as f64 / 1000.0;
         sum_x.add(x);
         sum_y.add(*y);
         sum_xy.add(x * y);

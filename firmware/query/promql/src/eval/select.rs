@@ -43,7 +43,7 @@ impl RangeSeries<'_> {
     pub(crate) fn windows(&self, mut visit: impl FnMut(usize, Window<'_>)) {
         let (mut first, mut after) = (0, 0);
         for (i, end_ms) in self.ends.times().enumerate() {
-            let start_ms = end_ms - self.range_ms;
+            let start_ms = end_ms.saturating_sub(self.range_ms);
             while self.timestamps_ms.get(after).is_some_and(|t| *t <= end_ms) {
                 after += 1;
             }
@@ -73,7 +73,7 @@ impl Evaluator<'_> {
             self.context.check()?;
             // The series itself is held while it is looked at.
             let mut hold = self.hold();
-            self.charge(&mut hold, 0, series.values.len())?;
+            self.charge(&mut hold, series.values.len() * 16, series.values.len())?;
             visit(&mut series)?;
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Evaluator<'_> {
                 let (Some(stamp), Some(v)) = (series.timestamps_ms.get(newest), series.values.get(newest)) else {
                     continue;
                 };
-                if *stamp > t - self.lookback_ms && !is_stale_marker(*v) {
+                if *stamp > t.saturating_sub(self.lookback_ms) && !is_stale_marker(*v) {
                     *value = if times { *stamp as f64 / 1000.0 } else { *v };
                     any = true;
                 }
@@ -162,6 +162,7 @@ impl Evaluator<'_> {
             first += step_ms;
         }
         let inner = Grid::between(first, ends.last_ms(), step_ms);
+        let _width = self.admit(inner)?;
         let (mut stamps, mut values) = (Vec::new(), Vec::new());
         self.each(expr, inner, &mut |row| {
             stamps.clear();
@@ -171,7 +172,7 @@ impl Evaluator<'_> {
                 values.push(*v);
             }
             let mut hold = self.hold();
-            self.charge(&mut hold, 0, values.len())?;
+            self.charge(&mut hold, values.len() * 16, values.len())?;
             visit(RangeSeries {
                 labels: &row.labels,
                 drop_name: row.drop_name,
@@ -189,9 +190,9 @@ impl Evaluator<'_> {
         let mut found = Vec::new();
         let mut hold = self.hold();
         self.ranges(expr, grid, &mut |series| {
-            let mut out = SeriesSamples::default();
-            out.labels =
+            let labels =
                 if series.drop_name { super::rows::without_name(series.labels) } else { series.labels.clone() };
+            let mut out = SeriesSamples { labels, ..SeriesSamples::default() };
             series.windows(|_, window| {
                 out.timestamps_ms.extend_from_slice(window.timestamps_ms);
                 out.values.extend_from_slice(window.values);

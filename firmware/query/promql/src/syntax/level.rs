@@ -11,7 +11,8 @@ pub(crate) struct Level {
 }
 
 /// Functions that Prometheus 3.5 does not know.
-const NEWER: [&str; 4] = ["first_over_time", "histogram_quantiles", "start_timestamp", "ts_of_first_over_time"];
+const NEWER: [&str; 6] =
+    ["first_over_time", "histogram_quantiles", "max_of", "min_of", "start_timestamp", "ts_of_first_over_time"];
 /// Words that became functions after 3.5; before, they can only be names.
 const NEWER_WORDS: [&str; 4] = ["start", "end", "range", "step"];
 

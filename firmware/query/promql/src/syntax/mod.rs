@@ -3,12 +3,14 @@
 //! Errors carry Prometheus' wording and a byte range of the query; [`ParseError::message`] begins with
 //! `line:column: parse error:` as Prometheus' API shows it.
 
+mod calls;
 mod check;
 mod duration;
 mod error;
 mod functions;
 mod level;
 mod lexer;
+mod literals;
 mod numbers;
 mod parser;
 mod printer;

@@ -2,15 +2,16 @@
 
 use super::duration::PlacedDuration;
 use super::error::{ParseError, Span};
-use super::functions;
 use super::numbers::{parse_duration_ms, parse_number, unquote};
 use super::token::{Kind, Token};
-use super::tree::{AggregateOp, BinaryOp, Cardinality, Expr, ExprKind, Fill, Matching};
+use super::tree::{BinaryOp, Cardinality, Expr, ExprKind, Fill, Matching};
 use super::{check, lexer};
 use bramble_signal::Matcher;
 
-/// Deeper nesting is refused, so that a query cannot exhaust the stack.
-const DEPTH_MAX: usize = 200;
+/// Higher trees are refused, so that a query cannot exhaust the stack of whoever walks its tree.
+const HEIGHT_MAX: usize = 250;
+/// Likewise for nesting, which costs the parser itself more stack.
+const DEPTH_MAX: usize = 100;
 
 /// Parses and type-checks a query.
 ///
@@ -53,13 +54,15 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Height of the expression parsed last.
+    pub(crate) height: usize,
 }
 
 pub(crate) type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
     fn new(query: &'a str) -> Self {
-        Parser { query, tokens: lexer::tokens(query), at: 0, depth: 0 }
+        Parser { query, tokens: lexer::tokens(query), at: 0, depth: 0, height: 0 }
     }
 
     /// The next token; the last (end or error) again and again.
@@ -80,6 +83,11 @@ impl<'a> Parser<'a> {
 
     pub(crate) fn accept(&mut self, kind: Kind) -> Option<Token> {
         (self.peek().kind == kind).then(|| self.take())
+    }
+
+    /// Where the token taken last stands.
+    pub(crate) fn last_span(&self) -> Option<Span> {
+        self.tokens.get(self.at.wrapping_sub(1)).map(|t| t.span)
     }
 
     pub(crate) fn error(&self, span: Span, text: impl AsRef<str>) -> ParseError {
@@ -106,12 +114,27 @@ impl<'a> Parser<'a> {
 
     fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= DEPTH_MAX {
-            return Err(self.error(self.peek().span, "expression is nested too deeply"));
+            return Err(self.too_deep(DEPTH_MAX));
         }
         self.depth += 1;
         let result = work(self);
         self.depth -= 1;
         result
+    }
+
+    fn too_deep(&self, levels: usize) -> ParseError {
+        self.error(self.peek().span, format!("expression is nested more than {levels} levels deep"))
+    }
+
+    /// Notes the height of a node over a child of height `child`.
+    pub(crate) fn rise(&mut self, child: usize) -> Parsed<()> {
+        self.height = child + 1;
+        if self.height > HEIGHT_MAX { Err(self.too_deep(HEIGHT_MAX)) } else { Ok(()) }
+    }
+
+    /// Notes one more node above the expression parsed last.
+    pub(crate) fn rise_above_last(&mut self) -> Parsed<()> {
+        self.rise(self.height)
     }
 
     pub(crate) fn expression(&mut self, weakest: u8) -> Parsed<Expr> {
@@ -128,9 +151,11 @@ impl<'a> Parser<'a> {
             };
             let Some(op) = op.filter(|op| op.precedence() >= weakest) else { return Ok(lhs) };
             self.take();
+            let left_height = self.height;
             let (matching, return_bool) = self.modifiers()?;
             let right = if op == BinaryOp::Pow { op.precedence() } else { op.precedence() + 1 };
             let rhs = self.expression(right)?;
+            self.rise(self.height.max(left_height))?;
             lhs = Expr {
                 span: lhs.span.to(rhs.span),
                 kind: ExprKind::Binary {
@@ -241,6 +266,7 @@ impl<'a> Parser<'a> {
         let sign = self.take();
         let negative = sign.text == "-";
         let expr = self.expression(BinaryOp::Pow.precedence())?;
+        self.rise_above_last()?;
         let span = sign.span.to(expr.span);
         Ok(match expr.kind {
             ExprKind::Number { value, units } => {
@@ -251,6 +277,7 @@ impl<'a> Parser<'a> {
     }
 
     fn primary(&mut self) -> Parsed<Expr> {
+        self.height = 1;
         let called = self.ahead(1).kind == Kind::LeftParen;
         match self.peek().kind {
             Kind::Number | Kind::Duration => {
@@ -265,6 +292,7 @@ impl<'a> Parser<'a> {
             Kind::LeftParen => {
                 let open = self.take();
                 let expr = self.expression(0)?;
+                self.rise_above_last()?;
                 let Some(close) = self.accept(Kind::RightParen) else { return Err(self.unexpected("", "")) };
                 Ok(Expr { kind: ExprKind::Paren(Box::new(expr)), span: open.span.to(close.span) })
             }
@@ -273,115 +301,6 @@ impl<'a> Parser<'a> {
             }
             Kind::Identifier | Kind::Preprocessor if called => self.call(),
             _ => self.vector_selector(),
-        }
-    }
-
-    fn call(&mut self) -> Parsed<Expr> {
-        let name = self.take();
-        let (args, close) = self.arguments()?;
-        let function = functions::find(&name.text)
-            .ok_or_else(|| self.error(name.span, format!("unknown function with name {:?}", name.text)))?;
-        Ok(Expr { kind: ExprKind::Call { function, args }, span: name.span.to(close) })
-    }
-
-    /// `( expression, … )` and the place of its end.
-    fn arguments(&mut self) -> Parsed<(Vec<Expr>, Span)> {
-        if self.accept(Kind::LeftParen).is_none() {
-            return Err(self.unexpected("", ""));
-        }
-        let mut args = Vec::new();
-        if let Some(close) = self.accept(Kind::RightParen) {
-            return Ok((args, close.span));
-        }
-        loop {
-            args.push(self.expression(0)?);
-            if let Some(close) = self.accept(Kind::RightParen) {
-                return Ok((args, close.span));
-            }
-            let Some(comma) = self.accept(Kind::Comma) else { return Err(self.unexpected("", "")) };
-            if self.peek().kind == Kind::RightParen {
-                return Err(self.error(comma.span, "trailing commas not allowed in function call args"));
-            }
-        }
-    }
-
-    fn aggregate(&mut self) -> Parsed<Expr> {
-        let name = self.take();
-        let op = AggregateOp::from_name(&name.text.to_ascii_lowercase());
-        let mut end = name.span;
-        let mut modifier = self.aggregate_modifier(&mut end)?;
-        if self.peek().kind != Kind::LeftParen {
-            return Err(self.unexpected("aggregation", ""));
-        }
-        let (mut args, close) = self.arguments()?;
-        end = close;
-        if modifier.is_none() {
-            modifier = self.aggregate_modifier(&mut end)?;
-        }
-        let (without, grouping) = modifier.unwrap_or_default();
-        let span = name.span.to(end);
-        let Some(op) = op else { return Err(self.error(span, "unknown aggregation")) };
-        if args.is_empty() {
-            return Err(self.error(span, "no arguments for aggregate expression provided"));
-        }
-        let wanted = if op.has_param() { 2 } else { 1 };
-        let (got, last) = (args.len(), args.pop());
-        match (last, got == wanted) {
-            (Some(expr), true) => Ok(Expr {
-                kind: ExprKind::Aggregate {
-                    op,
-                    expr: Box::new(expr),
-                    param: args.pop().map(Box::new),
-                    grouping,
-                    without,
-                },
-                span,
-            }),
-            _ => Err(self.error(
-                span,
-                format!("wrong number of arguments for aggregate expression provided, expected {wanted}, got {got}"),
-            )),
-        }
-    }
-
-    fn aggregate_modifier(&mut self, end: &mut Span) -> Parsed<Option<(bool, Vec<String>)>> {
-        let token = self.peek();
-        if token.kind != Kind::Keyword || !(token.is_word("by") || token.is_word("without")) {
-            return Ok(None);
-        }
-        let without = self.take().is_word("without");
-        let labels = self.grouping_labels()?;
-        *end = self.tokens.get(self.at.wrapping_sub(1)).map_or(*end, |t| t.span);
-        Ok(Some((without, labels)))
-    }
-
-    /// `(a, "b.c", …)`
-    fn grouping_labels(&mut self) -> Parsed<Vec<String>> {
-        if self.accept(Kind::LeftParen).is_none() {
-            return Err(self.unexpected("grouping opts", "\"(\""));
-        }
-        let mut labels = Vec::new();
-        loop {
-            if self.accept(Kind::RightParen).is_some() {
-                return Ok(labels);
-            }
-            let token = self.peek().clone();
-            let word = matches!(token.kind, Kind::Identifier | Kind::Keyword | Kind::Aggregator | Kind::Preprocessor)
-                || token.kind == Kind::Operator && token.text.starts_with(|c: char| c.is_ascii_alphabetic())
-                || token.kind == Kind::Number && token.text.starts_with(|c: char| c.is_ascii_alphabetic());
-            match token.kind {
-                _ if word => labels.push(token.text),
-                Kind::String => labels.push(unquote(&token.text).map_err(|text| self.error(token.span, text))?),
-                _ => return Err(self.unexpected("grouping opts", "label")),
-            }
-            self.take();
-            match self.peek().kind {
-                Kind::Comma => {
-                    self.take();
-                }
-                Kind::RightParen => {}
-                _ => return Err(self.unexpected("grouping opts", "\",\" or \")\"")),
-            }
         }
     }
 
@@ -394,5 +313,78 @@ impl<'a> Parser<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(query: &str) -> String {
+        parse(query).unwrap_err().message
+    }
+
+    #[test]
+    fn errors_name_place_and_token() {
+        for (query, text) in [
+            ("", "unknown position: parse error: no expression found in input"),
+            ("foo bar", "1:5: parse error: unexpected identifier \"bar\""),
+            ("1 +", "1:4: parse error: unexpected end of input"),
+            ("sum(", "1:5: parse error: unclosed left parenthesis"),
+            ("a{b=}", "1:5: parse error: unexpected \"}\" in label matching, expected string"),
+            (
+                "rate(a)",
+                "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector",
+            ),
+            ("a\n+ b c", "2:5: parse error: unexpected identifier \"c\""),
+            ("1 == 2", "1:3: parse error: comparisons between scalars must use BOOL modifier"),
+            ("sum by (a,,b) (x)", "1:11: parse error: unexpected \",\" in grouping opts, expected label"),
+        ] {
+            assert_eq!(message(query), text, "{query}");
+        }
+    }
+
+    #[test]
+    fn precedence_and_associativity() {
+        for (query, same) in [
+            ("1 + 2 * 3 ^ 4 ^ 5", "1 + (2 * (3 ^ (4 ^ 5)))"),
+            ("a or b and c == d", "a or (b and (c == d))"),
+            ("-a ^ b", "-(a ^ b)"),
+            ("a - b - c", "(a - b) - c"),
+        ] {
+            let bare = |q: &str| format!("{:?}", strip(parse(q).unwrap()));
+            assert_eq!(bare(query), bare(same), "{query}");
+        }
+    }
+
+    /// Without parentheses and places.
+    fn strip(expr: Expr) -> String {
+        match expr.kind {
+            ExprKind::Paren(inner) => strip(*inner),
+            ExprKind::Binary { op, lhs, rhs, .. } => format!("({} {op} {})", strip(*lhs), strip(*rhs)),
+            ExprKind::Unary { expr, .. } => format!("(-{})", strip(*expr)),
+            ExprKind::Selector(s) => s.name.unwrap_or_default(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn high_trees_are_refused() {
+        for query in ["(".repeat(10_000), "1+".repeat(10_000) + "1", "-".repeat(10_000) + "1"] {
+            assert!(
+                message(&query).contains("nested more than") || message(&query).contains("unclosed"),
+                "{query:.20}"
+            );
+        }
+        let brackets = "a".to_owned() + &"[1m:1m]".repeat(10_000);
+        assert!(message(&brackets).contains("nested more than"));
+        assert!(parse(&("a or ".repeat(200) + "a")).is_ok());
+    }
+
+    #[test]
+    fn selectors_alone() {
+        let matchers = parse_selector("up{job=~\"a|b\"}").unwrap();
+        assert_eq!(matchers.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["job", "__name__"]);
+        assert_eq!(parse_selector("up[5m]").unwrap_err().message, "1:3: parse error: unexpected \"[\"");
     }
 }

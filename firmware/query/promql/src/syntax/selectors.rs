@@ -1,6 +1,5 @@
 //! Selectors and what may follow an expression: ranges, subqueries, `offset`, `@`.
 
-use super::duration::{DurationExpr, PlacedDuration};
 use super::error::Span;
 use super::numbers::{format_value, unquote};
 use super::parser::{Parsed, Parser};
@@ -35,13 +34,6 @@ fn regex_error(pattern: &str, ours: &str) -> String {
         format!("{}: `{pattern}`", last.trim_start_matches("error: "))
     };
     format!("error parsing regexp: {said}")
-}
-
-fn negated(expr: DurationExpr) -> DurationExpr {
-    match expr {
-        DurationExpr::Literal { seconds, units } => DurationExpr::Literal { seconds: -seconds, units },
-        expr => DurationExpr::Negative(Box::new(expr)),
-    }
 }
 
 impl Parser<'_> {
@@ -130,6 +122,7 @@ impl Parser<'_> {
 
     fn bracket(&mut self, expr: Expr) -> Parsed<Expr> {
         let open = self.take();
+        self.rise_above_last()?;
         if matches!(self.peek().kind, Kind::RightBracket | Kind::Colon | Kind::Eof | Kind::Error) {
             return Err(self.unexpected("subquery selector", "number or duration"));
         }
@@ -249,101 +242,5 @@ impl Parser<'_> {
         *target = Some(extension);
         expr.span = expr.span.to(word.span);
         Ok(())
-    }
-
-    /// A whole duration expression, as inside brackets.
-    pub(crate) fn duration_expr(&mut self, weakest: u8, context: &str) -> Parsed<PlacedDuration> {
-        let mut lhs = self.duration_factor(context)?;
-        loop {
-            let (op, strength) = match self.peek() {
-                t if t.kind != Kind::Operator => return Ok(lhs),
-                t => match t.text.as_str() {
-                    "+" => ('+', 1),
-                    "-" => ('-', 1),
-                    "*" => ('*', 2),
-                    "/" => ('/', 2),
-                    "%" => ('%', 2),
-                    "^" => ('^', 3),
-                    _ => return Ok(lhs),
-                },
-            };
-            if strength < weakest {
-                return Ok(lhs);
-            }
-            self.take();
-            let rhs = self.duration_expr(if op == '^' { strength } else { strength + 1 }, context)?;
-            lhs = PlacedDuration {
-                span: lhs.span.to(rhs.span),
-                expr: DurationExpr::Binary(op, Box::new(lhs.expr), Box::new(rhs.expr)),
-            };
-        }
-    }
-
-    /// Inside brackets a sign binds less than `^`; after `offset` the power is not the duration's.
-    fn duration_factor(&mut self, context: &str) -> Parsed<PlacedDuration> {
-        let sign = self.peek().clone();
-        if !sign.is_operator("-") {
-            return self.duration_operand(context);
-        }
-        self.take();
-        let inner = self.duration_expr(3, context)?;
-        Ok(PlacedDuration { span: sign.span.to(inner.span), expr: negated(inner.expr) })
-    }
-
-    /// An optional sign and a literal, a call of `step`, `range`, `min_of`, `max_of`, or a parenthesis.
-    fn duration_operand(&mut self, context: &str) -> Parsed<PlacedDuration> {
-        let token = self.peek().clone();
-        if token.is_operator("-") || token.is_operator("+") {
-            self.take();
-            let inner = self.duration_operand(context)?;
-            let expr = if token.text == "-" { negated(inner.expr) } else { inner.expr };
-            return Ok(PlacedDuration { expr, span: token.span.to(inner.span) });
-        }
-        let called = self.ahead(1).kind == Kind::LeftParen;
-        let word = token.text.to_ascii_lowercase();
-        match token.kind {
-            Kind::Number | Kind::Duration => {
-                let (seconds, units, span) = self.number()?;
-                Ok(PlacedDuration { expr: DurationExpr::Literal { seconds, units }, span })
-            }
-            Kind::LeftParen => {
-                self.take();
-                let inner = self.duration_expr(0, context)?;
-                let close = self.close_paren(context)?;
-                Ok(PlacedDuration { expr: DurationExpr::Paren(Box::new(inner.expr)), span: token.span.to(close) })
-            }
-            Kind::Preprocessor if called && (word == "step" || word == "range") => {
-                self.take();
-                self.take();
-                let close = self.close_paren(context)?;
-                let expr = if word == "step" { DurationExpr::Step } else { DurationExpr::Range };
-                Ok(PlacedDuration { expr, span: token.span.to(close) })
-            }
-            Kind::Identifier if called && ["min_of", "max_of", "min", "max"].contains(&word.as_str()) => {
-                self.duration_pair(&word, context)
-            }
-            _ => Err(self.unexpected(context, "number or duration")),
-        }
-    }
-
-    fn duration_pair(&mut self, word: &str, context: &str) -> Parsed<PlacedDuration> {
-        let open = self.take();
-        self.take();
-        let a = self.duration_expr(0, context)?;
-        if self.accept(Kind::Comma).is_none() {
-            return Err(self.unexpected(context, "\",\""));
-        }
-        let b = self.duration_expr(0, context)?;
-        let close = self.close_paren(context)?;
-        let (a, b) = (Box::new(a.expr), Box::new(b.expr));
-        let expr = if word.starts_with("min") { DurationExpr::Min(a, b) } else { DurationExpr::Max(a, b) };
-        Ok(PlacedDuration { expr, span: open.span.to(close) })
-    }
-
-    fn close_paren(&mut self, context: &str) -> Parsed<Span> {
-        match self.accept(Kind::RightParen) {
-            Some(close) => Ok(close.span),
-            None => Err(self.unexpected(context, "\")\"")),
-        }
     }
 }
