@@ -1,0 +1,222 @@
+//! What senders send: small batches mostly, some large, repeated, out of order, of several days.
+
+use crate::model::Item;
+use crate::observe::{entry_item, sample_item, span_item};
+use bramble_runtime::Rng;
+use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
+use bramble_signal::{
+    LogBatch, MetricBatch, ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, StatusCode,
+    TraceId, put_event, stale_marker,
+};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A batch of one signal.
+#[derive(Clone)]
+pub(crate) enum Batch {
+    Metrics(MetricBatch),
+    Logs(LogBatch),
+    Spans(SpanBatch),
+}
+
+impl Batch {
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Batch::Metrics(batch) => batch.memory_bytes(),
+            Batch::Logs(batch) => batch.memory_bytes(),
+            Batch::Spans(batch) => batch.memory_bytes(),
+        }
+    }
+
+    pub(crate) fn items(&self) -> Vec<Item> {
+        let mut items = Vec::new();
+        match self {
+            Batch::Metrics(batch) => {
+                for (labels, samples) in batch.iter() {
+                    let labels = labels.to_string();
+                    items.extend(samples.iter().map(|s| sample_item(&labels, s.timestamp_ms, s.value)));
+                }
+            }
+            Batch::Logs(batch) => {
+                for stream in batch.streams() {
+                    let labels = stream.labels().to_string();
+                    let item = |e: bramble_signal::LogEntry<'_>| {
+                        entry_item(&labels, e.timestamp_ns, e.line, &e.metadata.to_string())
+                    };
+                    items.extend(stream.entries().map(item));
+                }
+            }
+            Batch::Spans(batch) => items.extend(batch.spans.iter().map(|span| span_item(batch, span))),
+        }
+        items
+    }
+}
+
+/// The senders of a world.
+#[derive(Default)]
+pub(crate) struct Senders {
+    recent: Vec<Batch>,
+    open_traces: Vec<(TraceId, SpanId)>,
+}
+
+/// How many items a batch has: few, now and then many.
+fn size(rng: &mut Rng) -> u64 {
+    if rng.chance(0.015) { 200 + rng.below(1200) } else { 1 + rng.below(12) }
+}
+
+impl Senders {
+    /// The next batch, at a wall time in milliseconds.
+    pub(crate) fn next(&mut self, rng: &mut Rng, now_ms: i64) -> Batch {
+        if !self.recent.is_empty() && rng.chance(0.15) {
+            // A sender that heard nothing, or an error, sends again.
+            return self.recent[rng.below(self.recent.len() as u64) as usize].clone();
+        }
+        let batch = match rng.below(3) {
+            0 => Batch::Metrics(metrics(rng, now_ms)),
+            1 => Batch::Logs(logs(rng, now_ms)),
+            _ => Batch::Spans(self.spans(rng, now_ms)),
+        };
+        if self.recent.len() == 6 {
+            self.recent.swap_remove(rng.below(6) as usize);
+        }
+        self.recent.push(batch.clone());
+        batch
+    }
+
+    fn spans(&mut self, rng: &mut Rng, now_ms: i64) -> SpanBatch {
+        let mut batch = SpanBatch::new();
+        put_source(&mut batch, rng.below(3));
+        for _ in 0..size(rng) {
+            let known = self.open_traces.len() as u64;
+            let (trace_id, parent_span_id) = match known {
+                1.. if rng.chance(0.6) => self.open_traces[rng.below(known) as usize],
+                _ => (TraceId(id(rng)), SpanId::default()),
+            };
+            let span_id = SpanId(id(rng));
+            put_span(&mut batch, rng, now_ms, SpanEntry { trace_id, span_id, parent_span_id, ..Default::default() });
+            if known < 16 {
+                self.open_traces.push((trace_id, span_id));
+            } else {
+                self.open_traces[rng.below(known) as usize] = (trace_id, span_id);
+            }
+        }
+        batch
+    }
+}
+
+fn id<const N: usize>(rng: &mut Rng) -> [u8; N] {
+    let mut bytes = [1; N];
+    rng.fill(&mut bytes[1..]);
+    bytes
+}
+
+/// Mostly now, some a little late, some of the last days.
+fn timestamp_ms(rng: &mut Rng, now_ms: i64) -> i64 {
+    let late_ms = match rng.below(20) {
+        0 => DAY_MS * (1 + rng.below(3) as i64),
+        1..4 => rng.below(3_600_000) as i64,
+        _ => rng.below(3000) as i64,
+    };
+    now_ms - late_ms
+}
+
+fn value(rng: &mut Rng) -> f64 {
+    match rng.below(12) {
+        0 => f64::from_bits(rng.next_u64()),
+        1 => stale_marker(),
+        2 => -0.0,
+        3 => f64::NAN,
+        4..8 => rng.below(1000) as f64 / 10.0,
+        _ => rng.below(1 << 40) as f64,
+    }
+}
+
+fn metrics(rng: &mut Rng, now_ms: i64) -> MetricBatch {
+    let mut batch = MetricBatch::new();
+    let mut left = size(rng);
+    while left > 0 {
+        let (name, instance) = (format!("metric_{}", rng.below(8)), format!("host-{}", rng.below(6)));
+        let mut labels = vec![("__name__", name.as_str()), ("instance", instance.as_str())];
+        let churn = format!("pod-{:x}", rng.below(1 << 20));
+        if rng.chance(0.1) {
+            labels.push(("pod", &churn));
+        }
+        batch.start_series(&mut labels).unwrap();
+        for _ in 0..left.min(1 + rng.below(4)) {
+            batch.push_sample(timestamp_ms(rng, now_ms), value(rng));
+            left -= 1;
+        }
+    }
+    batch
+}
+
+fn logs(rng: &mut Rng, now_ms: i64) -> LogBatch {
+    let mut batch = LogBatch::new();
+    let mut left = size(rng);
+    while left > 0 {
+        let service = format!("service-{}", rng.below(5));
+        batch.start_stream(&mut [("app", "sim"), ("service", &service)]).unwrap();
+        for _ in 0..left.min(1 + rng.below(6)) {
+            let timestamp_ns = timestamp_ms(rng, now_ms) * 1_000_000 + rng.below(4) as i64;
+            let trace = format!("{:032x}", u128::from(rng.next_u64()));
+            let mut metadata = [("trace_id", trace.as_str())];
+            let metadata = if rng.chance(0.3) { &mut metadata[..] } else { &mut [] };
+            batch.push_entry(timestamp_ns, &line(rng), metadata).unwrap();
+            left -= 1;
+        }
+    }
+    batch
+}
+
+fn line(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(40) {
+        0 => Vec::new(),
+        1 => {
+            let mut bytes = vec![0; rng.below(300) as usize];
+            rng.fill(&mut bytes);
+            bytes
+        }
+        2 => format!("long {} ", rng.below(9)).repeat(rng.below(600) as usize).into_bytes(),
+        3..20 => format!("GET /api/{} took {} ms, status {}", rng.below(50), rng.below(3000), 200 + rng.below(5))
+            .into_bytes(),
+        _ => format!("level=info msg=\"user {:x} did {}\"", rng.below(1 << 30), rng.below(10)).into_bytes(),
+    }
+}
+
+fn put_source(batch: &mut SpanBatch, service: u64) {
+    let mut bytes = Vec::new();
+    put_attribute(&mut bytes, "service.name", AttributeValue::Str(&format!("service-{service}")));
+    put_attribute(&mut bytes, "host.id", AttributeValue::Int(service as i64));
+    let attributes = batch.put(&bytes);
+    batch.resources.push(ResourceEntry { attributes, ..Default::default() });
+    let name = batch.put(b"simulation");
+    batch.scopes.push(ScopeEntry { name, ..Default::default() });
+}
+
+fn put_span(batch: &mut SpanBatch, rng: &mut Rng, now_ms: i64, ids: SpanEntry) {
+    let name = batch.put(format!("operation {}", rng.below(9)).as_bytes());
+    let mut bytes = Vec::new();
+    put_attribute(&mut bytes, "http.status_code", AttributeValue::Int(200 + rng.below(300) as i64));
+    put_attribute(&mut bytes, "http.url", AttributeValue::Str(&format!("/items/{}", rng.below(1000))));
+    if rng.chance(0.2) {
+        put_attribute(&mut bytes, "ratio", AttributeValue::Double(rng.unit()));
+    }
+    let attributes = batch.put(&bytes);
+    let start_ns = timestamp_ms(rng, now_ms) as u64 * 1_000_000 + rng.below(1_000_000);
+    let mut bytes = Vec::new();
+    if rng.chance(0.2) {
+        let attributes = AttributesRef::default();
+        put_event(&mut bytes, &SpanEvent { time_ns: start_ns + 7, name: "retry", attributes, dropped_attributes: 1 });
+    }
+    let events = batch.put(&bytes);
+    batch.spans.push(SpanEntry {
+        start_ns,
+        end_ns: start_ns + rng.below(3_000_000_000),
+        kind: SpanKind::from_code(rng.below(6)),
+        status: StatusCode::from_code(rng.below(3)),
+        name,
+        attributes,
+        events,
+        ..ids
+    });
+}

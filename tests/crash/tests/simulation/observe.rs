@@ -1,0 +1,98 @@
+//! Everything that the stores hold, read as queries read it.
+
+use crate::machine::Machine;
+use crate::model::Item;
+use bramble_signal::{MatchOp, Matcher, SeriesSamples, SpanBatch, SpanEntry};
+use bramble_storage::{
+    Direction, LogRows, LogSelect, LogSource, MetricSelect, MetricSource, QueryContext, ReadError, SpanScan,
+    TraceSource,
+};
+
+pub(crate) fn sample_item(labels: &str, timestamp_ms: i64, value: f64) -> Item {
+    Item { key: format!("sample {labels} @{timestamp_ms}"), content: format!("{:016x}", value.to_bits()) }
+}
+
+pub(crate) fn entry_item(labels: &str, timestamp_ns: i64, line: &[u8], metadata: &str) -> Item {
+    let key = format!("entry {labels} @{timestamp_ns} {metadata} {}", line.escape_ascii());
+    Item { key, content: String::new() }
+}
+
+/// A span with everything that belongs to it.
+pub(crate) fn span_item(batch: &SpanBatch, span: &SpanEntry) -> Item {
+    let (resource, scope) = (&batch.resources[span.resource as usize], &batch.scopes[span.scope as usize]);
+    let numbers = (span.parent_span_id, span.start_ns, span.end_ns, span.kind, span.status, span.flags);
+    let dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links);
+    let of_others = (resource.dropped_attributes, scope.dropped_attributes);
+    let ranges = [
+        span.name,
+        span.status_message,
+        span.trace_state,
+        span.attributes,
+        span.events,
+        span.links,
+        resource.attributes,
+        resource.schema_url,
+        scope.name,
+        scope.version,
+        scope.attributes,
+        scope.schema_url,
+    ];
+    let texts: Vec<String> = ranges.iter().map(|range| batch.bytes(*range).escape_ascii().to_string()).collect();
+    Item {
+        key: format!("span {}/{}", span.trace_id, span.span_id),
+        content: format!("{numbers:?} {dropped:?} {of_others:?} {}", texts.join("|")),
+    }
+}
+
+/// Reads all that is there, and what the stores had to say about it.
+pub(crate) fn everything(machine: &Machine) -> Result<(Vec<Item>, Vec<String>), ReadError> {
+    let context = QueryContext::unlimited();
+    let mut found = Vec::new();
+    samples(machine, &context, &mut found)?;
+    entries(machine, &context, &mut found)?;
+    spans(machine, &context, &mut found)?;
+    Ok((found, context.warnings()))
+}
+
+fn samples(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
+    let named = [Matcher::new("__name__", MatchOp::NotEqual, "").unwrap()];
+    let select = MetricSelect { matchers: &named, start_ms: i64::MIN / 4, end_ms: i64::MAX / 4 };
+    let mut cursor = machine.metrics.select(&select, context)?;
+    let mut series = SeriesSamples::default();
+    while cursor.next(&mut series)? {
+        let labels = series.labels.to_string();
+        let pairs = series.timestamps_ms.iter().zip(&series.values);
+        found.extend(pairs.map(|(timestamp_ms, value)| sample_item(&labels, *timestamp_ms, *value)));
+    }
+    Ok(())
+}
+
+fn entries(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
+    let of_sim = [Matcher::equal("app", "sim")];
+    let direction = Direction::Forward;
+    let select = LogSelect { matchers: &of_sim, start_ns: i64::MIN / 4, end_ns: i64::MAX / 4, lines: &[], direction };
+    let mut cursor = machine.logs.select(&select, context)?;
+    let mut rows = LogRows::default();
+    while cursor.next(&mut rows)? {
+        assert_eq!(rows.order.len(), rows.batch.entry_count(), "rows and their order");
+        for stream in rows.batch.streams() {
+            let labels = stream.labels().to_string();
+            found.extend(
+                stream
+                    .entries()
+                    .map(|entry| entry_item(&labels, entry.timestamp_ns, entry.line, &entry.metadata.to_string())),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn spans(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
+    let scan = SpanScan { start_ns: 0, end_ns: u64::MAX / 4, predicates: &[] };
+    let mut cursor = machine.traces.scan(&scan, context)?;
+    let mut batch = SpanBatch::new();
+    while cursor.next(&mut batch)? {
+        found.extend(batch.spans.iter().map(|span| span_item(&batch, span)));
+    }
+    Ok(())
+}
