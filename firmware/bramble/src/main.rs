@@ -1,1 +1,84 @@
-fn main() {}
+//! The binary: command line, configuration, wiring. The only place that names everything.
+
+mod clock_trust;
+mod commands;
+mod config;
+mod doors;
+mod machine;
+mod operations;
+mod process_metrics;
+mod serving;
+mod watchdog;
+
+use clap::{Parser, Subcommand};
+use config::Loaded;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Counts what is allocated, so that `/metrics` shows live heap bytes beside resident memory. The allocator under it is
+/// the C library's, with two arenas and early trimming (`machine::tune_allocator`): measured against jemalloc and
+/// mimalloc it keeps the lowest resident set under this program's churn (docs/architecture.md, "Memory").
+#[global_allocator]
+static ALLOCATOR: bramble_runtime::allocator::Counting<std::alloc::System> =
+    bramble_runtime::allocator::Counting(std::alloc::System);
+
+/// Bramble: metrics, logs and traces of a small cluster, in the memory and on the flash card of one Raspberry Pi.
+#[derive(Parser)]
+#[command(name = "bramble", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Collect, store and serve.
+    Serve(ConfigArguments),
+    /// Read the configuration and say what is wrong with it.
+    CheckConfig(ConfigArguments),
+    /// Print the effective configuration with explanations.
+    PrintConfig(ConfigArguments),
+    /// Look at this machine, the data directory and the ports, and say what to do about what is wrong.
+    Doctor(ConfigArguments),
+    /// Print version and build.
+    Version,
+}
+
+/// Where settings come from.
+#[derive(clap::Args, Clone)]
+pub(crate) struct ConfigArguments {
+    /// Configuration file; every setting has a default.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data directory; overrides the configuration.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
+        let mut loaded = config::load(self.config.as_deref(), std::env::vars())?;
+        if let Some(directory) = &self.data_dir {
+            loaded.config.storage.data_dir = config::Optional(Some(directory.display().to_string()));
+        }
+        Ok(loaded)
+    }
+}
+
+fn main() -> ExitCode {
+    machine::tune_allocator();
+    let outcome = match Arguments::parse().command {
+        Command::Serve(arguments) => commands::serve(&arguments),
+        Command::CheckConfig(arguments) => commands::check_config(&arguments),
+        Command::PrintConfig(arguments) => commands::print_config(&arguments),
+        Command::Doctor(arguments) => commands::doctor(&arguments),
+        Command::Version => commands::version(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bramble: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -189,8 +189,9 @@ impl Maintenance {
         }
         let now_ns = shared.clock.monotonic_ns();
         let since_ns = *since.get_or_insert(now_ns);
-        let room = head.limit_bytes.saturating_sub(head.total_bytes - head.flushable_bytes.min(head.total_bytes));
-        head.flushable_bytes as f64 >= room as f64 * shared.options.flush_fill
+        // A head that is full of what a flush cannot free is not helped by flushing all the time.
+        let full = head.total_bytes as f64 >= head.limit_bytes as f64 * shared.options.flush_fill;
+        (full && head.flushable_bytes >= head.limit_bytes / 10)
             || now_ns - since_ns >= shared.options.head_age_ns
             || (self.journal_is_pressed() && self.holds_oldest(signal, &head))
     }

@@ -47,7 +47,7 @@ pub struct IngestOptions {
     pub commit_bytes: usize,
     /// Own telemetry waiting for a ride, in bytes; beyond it, it is dropped and counted.
     pub own_telemetry_bytes: usize,
-    /// Part of a head's flushable room that starts a flush.
+    /// Part of a head's budget that starts a flush; the rest is room for what arrives while it is written.
     pub flush_fill: f64,
     /// Part of the journal that starts a flush of whoever holds the oldest record.
     pub journal_fill: f64,
@@ -70,7 +70,7 @@ impl Default for IngestOptions {
             background_wait_ns: 10_000_000_000,
             commit_bytes: 256 << 10,
             own_telemetry_bytes: 256 << 10,
-            flush_fill: 0.55,
+            flush_fill: 0.6,
             journal_fill: 0.5,
             head_age_ns: 2 * 3_600_000_000_000,
             merge_quiet_ns: 15 * 60_000_000_000,

@@ -73,6 +73,8 @@ impl WritePath {
         let mut rebuilt =
             Rebuilt { catalog_lost: !matches!(report, OpenReport::Opened | OpenReport::Fresh), ..Rebuilt::default() };
         let rows = catalog.blocks()?;
+        // Numbers that a lost catalog handed out must not be handed out again.
+        catalog.skip_block_ids(highest_block(&*disk)?);
         let listed = reconcile(&disk, &catalog, rows, report != OpenReport::Opened, &mut rebuilt)?;
         let time = TrustedTime::new(clock.clone(), trust);
         for signal in Signal::ALL {
@@ -183,6 +185,12 @@ impl Replay<'_> {
             }
         }
     }
+}
+
+/// The highest block number of any segment file.
+fn highest_block(disk: &dyn Disk) -> Result<u64, OpenError> {
+    let number = |name: &str| u64::from_str_radix(name.rsplit('/').next()?.strip_suffix(".seg")?, 16).ok();
+    Ok(disk.list("blocks")?.iter().filter_map(|e| number(&e.name)).max().unwrap_or(0))
 }
 
 /// Brings catalog and files together: design §4, "Catalog".

@@ -13,4 +13,4 @@ pub mod ui;
 
 pub use params::{Params, TimeError, parse_duration_ms, parse_time_ms};
 pub use run::{RunError, run};
-pub use state::{ApiState, BuildInfo, Door, Operations, Status};
+pub use state::{ApiState, BuildInfo, DiskStatus, Door, MemoryStatus, Operations, Status};

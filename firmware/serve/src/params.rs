@@ -113,8 +113,15 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, TimeError> {
 }
 
 fn words_ms(text: &str) -> Option<i64> {
-    const UNITS: [(&str, i64); 7] =
-        [("ms", 1), ("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    const UNITS: [(&str, i64); 7] = [
+        ("ms", 1),
+        ("y", 31_536_000_000),
+        ("w", 604_800_000),
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1000),
+    ];
     let (mut rest, mut sum) = (text, 0i64);
     if rest.is_empty() {
         return None;

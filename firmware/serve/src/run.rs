@@ -45,7 +45,8 @@ where
     let Ok(Ok(slot)) = slot else { return Err(RunError::Busy) };
     let cancel = Cancel::new();
     let guard = CancelOnDrop(cancel.clone());
-    let context = QueryContext::new(&state.query_budget, Some(deadline), cancel).map_err(|e| RunError::Read(e.into()))?;
+    let context =
+        QueryContext::new(&state.query_budget, Some(deadline), cancel).map_err(|e| RunError::Read(e.into()))?;
     if !state.operations.is_ready() {
         context.warn("partial: the journal is still being replayed after a restart");
     }

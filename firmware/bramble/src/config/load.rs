@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// File and line, or the variable.
     pub place: String,
     /// What.
@@ -29,7 +29,7 @@ impl std::error::Error for ConfigError {}
 
 /// A configuration and where it came from.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The settings.
     pub config: Config,
     /// The file, if there was one.
@@ -48,7 +48,10 @@ const PREFIX: &str = "BRAMBLE_";
 ///
 /// # Errors
 /// [`ConfigError`]: the first thing that is wrong.
-pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
     let mut config = Config::default();
     let usual = Path::new(USUAL_FILE);
     let file = file.map(Path::to_owned).or_else(|| usual.exists().then(|| usual.to_owned()));
@@ -87,7 +90,9 @@ fn read_text(text: &str, file: &str, config: &mut Config) -> Result<(), ConfigEr
             let name = format!("{section}.{key}");
             match config.set(section, key, &raw_of(value)) {
                 None => return Err(unknown(at, &name)),
-                Some(Err(message)) => return Err(ConfigError { place: at, message: format!("{name}: {message}"), hint: None }),
+                Some(Err(message)) => {
+                    return Err(ConfigError { place: at, message: format!("{name}: {message}"), hint: None });
+                }
                 Some(Ok(())) => {}
             }
         }
@@ -105,7 +110,10 @@ fn raw_of(item: &toml_edit::Item) -> Raw {
     }
 }
 
-fn read_environment(environment: impl IntoIterator<Item = (String, String)>, config: &mut Config) -> Result<Vec<String>, ConfigError> {
+fn read_environment(
+    environment: impl IntoIterator<Item = (String, String)>,
+    config: &mut Config,
+) -> Result<Vec<String>, ConfigError> {
     let mut used = Vec::new();
     for (variable, value) in environment {
         let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
@@ -181,7 +189,10 @@ mod tests {
         let mut config = read("[memory]\ncap = \"96MiB\"\n").unwrap();
         let variables = |v: &[(&str, &str)]| v.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Vec<_>>();
         let used = read_environment(variables(&[("HOME", "/"), ("BRAMBLE_MEMORY_CAP", "64MiB")]), &mut config).unwrap();
-        assert_eq!((used, config.memory.cap.clone()), (vec!["BRAMBLE_MEMORY_CAP".to_owned()], Optional(Some(Size::mib(64)))));
+        assert_eq!(
+            (used, config.memory.cap.clone()),
+            (vec!["BRAMBLE_MEMORY_CAP".to_owned()], Optional(Some(Size::mib(64))))
+        );
         let error = read_environment(variables(&[("BRAMBLE_MEMORY_CAPP", "1")]), &mut config).unwrap_err();
         assert!(error.hint.is_some_and(|h| h.contains("memory.cap")));
     }
@@ -190,10 +201,14 @@ mod tests {
     fn what_is_printed_reads_back() {
         let mut config = Config::default();
         config.memory.cap = Optional(Some(Size::mib(33)));
-        let text: String = config.entries().iter().map(|e| {
-            let (section, key) = e.name.split_once('.').unwrap();
-            format!("{section}.{key} = {}\n", e.value)
-        }).collect();
+        let text: String = config
+            .entries()
+            .iter()
+            .map(|e| {
+                let (section, key) = e.name.split_once('.').unwrap();
+                format!("{section}.{key} = {}\n", e.value)
+            })
+            .collect();
         assert_eq!(read(&text).unwrap(), config);
     }
 }

@@ -6,11 +6,11 @@
 mod load;
 mod value;
 
-pub use load::{ConfigError, Loaded, load};
-pub use value::{Door, Interval, LogLevel, Optional, Raw, SettingValue, Size, TimeTrustSetting, Words};
+pub(crate) use load::{Loaded, load};
+pub(crate) use value::{Door, Interval, LogLevel, Optional, Raw, SettingValue, Size, TimeTrustSetting, Words};
 
 /// One setting, for printing.
-pub struct Entry {
+pub(crate) struct Entry {
     /// `section.key`.
     pub name: String,
     /// What it means.

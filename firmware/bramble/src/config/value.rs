@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A value before its type is known.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Raw {
+pub(crate) enum Raw {
     /// A string, or a variable of the environment.
     Text(String),
     /// An integer.
@@ -27,7 +27,7 @@ impl Raw {
 }
 
 /// A type that settings may have.
-pub trait SettingValue: Sized {
+pub(crate) trait SettingValue: Sized {
     /// What form the value takes, for people.
     const KIND: &'static str;
     /// Reads a value; the error says what was found and what is wanted.
@@ -89,7 +89,7 @@ impl SettingValue for String {
 
 /// A value that "auto" or "off" leaves out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Optional<T>(pub Option<T>);
+pub(crate) struct Optional<T>(pub Option<T>);
 
 impl<T: SettingValue> SettingValue for Optional<T> {
     const KIND: &'static str = T::KIND;
@@ -108,16 +108,16 @@ impl<T: SettingValue> SettingValue for Optional<T> {
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 impl Size {
     /// So many KiB.
-    pub const fn kib(n: u64) -> Self {
+    pub(crate) const fn kib(n: u64) -> Self {
         Size(n << 10)
     }
 
     /// So many MiB.
-    pub const fn mib(n: u64) -> Self {
+    pub(crate) const fn mib(n: u64) -> Self {
         Size(n << 20)
     }
 }
@@ -154,7 +154,13 @@ impl SettingValue for Size {
                     "K" => 1 << 10,
                     "M" => 1 << 20,
                     "G" => 1 << 30,
-                    _ => SIZE_UNITS.iter().find(|(word, _)| word.eq_ignore_ascii_case(unit)).ok_or_else(|| wanted::<Self>(raw))?.1,
+                    _ => {
+                        SIZE_UNITS
+                            .iter()
+                            .find(|(word, _)| word.eq_ignore_ascii_case(unit))
+                            .ok_or_else(|| wanted::<Self>(raw))?
+                            .1
+                    }
                 };
                 Ok(Size((number * factor as f64) as u64))
             }
@@ -172,31 +178,32 @@ impl SettingValue for Size {
 
 /// A length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval(pub Duration);
+pub(crate) struct Interval(pub Duration);
 
 impl Interval {
     /// So many seconds.
-    pub const fn seconds(n: u64) -> Self {
+    pub(crate) const fn seconds(n: u64) -> Self {
         Interval(Duration::from_secs(n))
     }
 
     /// So many days.
-    pub const fn days(n: u64) -> Self {
+    pub(crate) const fn days(n: u64) -> Self {
         Interval(Duration::from_secs(n * 86_400))
     }
 
     /// In nanoseconds.
-    pub fn ns(self) -> u64 {
+    pub(crate) fn ns(self) -> u64 {
         self.0.as_nanos() as u64
     }
 
     /// In milliseconds.
-    pub fn ms(self) -> i64 {
+    pub(crate) fn ms(self) -> i64 {
         self.0.as_millis() as i64
     }
 }
 
-const TIME_UNITS: [(&str, f64); 6] = [("d", 86_400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)];
+const TIME_UNITS: [(&str, f64); 6] =
+    [("d", 86_400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)];
 
 impl SettingValue for Interval {
     const KIND: &'static str = "a length of time such as \"15s\", \"5m\", \"30d\"";
@@ -220,7 +227,7 @@ impl SettingValue for Interval {
 
 /// Where a door listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Door {
+pub(crate) enum Door {
     /// Nowhere.
     Off,
     /// On this port of the common address.
@@ -231,13 +238,15 @@ pub enum Door {
 
 impl Door {
     /// A port of the common address.
-    pub const fn port(port: u16) -> Self {
+    pub(crate) const fn port(port: u16) -> Self {
         Door::Port(port)
     }
 
     /// Address and port, given the common address; `None` when off.
-    pub fn address(&self, listen: &str) -> Option<String> {
-        let joined = |host: &str, port: u16| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    pub(crate) fn address(&self, listen: &str) -> Option<String> {
+        let joined = |host: &str, port: u16| {
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        };
         match self {
             Door::Off => None,
             Door::Port(port) => Some(joined(listen, *port)),
@@ -278,7 +287,7 @@ impl SettingValue for Door {
 
 /// One of a few words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
+pub(crate) struct Words {
     /// The word chosen.
     pub word: &'static str,
 }
@@ -287,7 +296,7 @@ impl Words {
     const DISK: [&'static str; 3] = ["auto", "io_uring", "threads"];
 
     /// The word `default` of `all`.
-    pub fn of(default: &'static str, all: &[&'static str]) -> Self {
+    pub(crate) fn of(default: &'static str, all: &[&'static str]) -> Self {
         debug_assert_eq!(all, Self::DISK);
         Words { word: default }
     }
@@ -313,7 +322,7 @@ impl SettingValue for Words {
 
 /// When wall time is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeTrustSetting {
+pub(crate) enum TimeTrustSetting {
     /// When the kernel says that the clock is synchronised, or the machine has a battery-backed clock.
     Auto,
     /// Always.
@@ -341,11 +350,11 @@ impl SettingValue for TimeTrustSetting {
 
 /// A level of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogLevel(pub tracing::Level);
+pub(crate) struct LogLevel(pub tracing::Level);
 
 impl LogLevel {
     /// What an operator wants to see.
-    pub fn info() -> Self {
+    pub(crate) fn info() -> Self {
         LogLevel(tracing::Level::INFO)
     }
 }

@@ -32,9 +32,14 @@ async fn health(State(state): State<Arc<ApiState>>) -> Response {
 }
 
 async fn ready(State(state): State<Arc<ApiState>>) -> Response {
-    if state.operations.is_ready() { text(StatusCode::OK, "ready\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "replaying the journal\n") }
+    if state.operations.is_ready() {
+        text(StatusCode::OK, "ready\n")
+    } else {
+        text(StatusCode::SERVICE_UNAVAILABLE, "replaying the journal\n")
+    }
 }
 
 async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.operations.metrics_text()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.operations.metrics_text())
+        .into_response()
 }

@@ -86,11 +86,8 @@ struct Envelope<T> {
 
 /// The envelope; warnings of the query become errors without a code, as Jaeger does with partial results.
 pub(super) fn envelope<T: Serialize>(data: T, total: usize, warnings: &[String]) -> Response {
-    let errors = if warnings.is_empty() {
-        Value::Null
-    } else {
-        warnings.iter().map(|w| json!({"code": 0, "msg": w})).collect()
-    };
+    let errors =
+        if warnings.is_empty() { Value::Null } else { warnings.iter().map(|w| json!({"code": 0, "msg": w})).collect() };
     json(StatusCode::OK, &Envelope { data, total, limit: 0, offset: 0, errors })
 }
 
@@ -100,13 +97,18 @@ async fn not_found() -> Response {
 
 /// Services of the last 15 days, the hot tier.
 async fn services(State(state): Shared) -> Result<Response, ApiError> {
-    let work = |state: &Arc<ApiState>, context: &QueryContext| state.traces.services(0, u64::MAX, context).map(|s| (s, context.warnings()));
+    let work = |state: &Arc<ApiState>, context: &QueryContext| {
+        state.traces.services(0, u64::MAX, context).map(|s| (s, context.warnings()))
+    };
     let (services, warnings) = run(&state, None, work).await??;
     let total = services.len();
     Ok(envelope(services, total, &warnings))
 }
 
-async fn operations_for(state: &Arc<ApiState>, service: String) -> Result<(Vec<(String, SpanKind)>, Vec<String>), ApiError> {
+async fn operations_for(
+    state: &Arc<ApiState>,
+    service: String,
+) -> Result<(Vec<(String, SpanKind)>, Vec<String>), ApiError> {
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
         state.traces.operations(&service, 0, u64::MAX, context).map(|o| (o, context.warnings()))
     };
@@ -141,7 +143,9 @@ async fn operations(State(state): Shared, params: Params) -> Result<Response, Ap
 async fn trace(State(state): Shared, Path(id): Path<String>, params: Params) -> Result<Response, ApiError> {
     let id = TraceId::parse(&id).ok_or_else(|| ApiError::bad(format!("trace id {id:?} is not 1 to 32 hex digits")))?;
     search::check_times(&params)?;
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| state.traces.trace(id, context).map(|t| (t, context.warnings()));
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        state.traces.trace(id, context).map(|t| (t, context.warnings()))
+    };
     let (trace, warnings) = run(&state, None, work).await??;
     if trace.is_empty() {
         return Err(ApiError(StatusCode::NOT_FOUND, "trace not found".to_owned()));
@@ -152,7 +156,9 @@ async fn trace(State(state): Shared, Path(id): Path<String>, params: Params) -> 
 fn number(params: &Params, name: &str, default: u64) -> Result<u64, ApiError> {
     match params.get(name) {
         None => Ok(default),
-        Some(text) => text.parse().map_err(|_| ApiError::bad(format!("unable to parse param '{name}': {text:?} is not a number"))),
+        Some(text) => {
+            text.parse().map_err(|_| ApiError::bad(format!("unable to parse param '{name}': {text:?} is not a number")))
+        }
     }
 }
 
@@ -172,7 +178,10 @@ async fn dependencies(State(state): Shared, params: Params) -> Result<Response, 
         Ok::<_, ReadError>((calls, context.warnings()))
     };
     let (calls, warnings) = run(&state, None, work).await??;
-    let list: Vec<Value> = calls.into_iter().map(|((parent, child), n)| json!({"parent": parent, "child": child, "callCount": n})).collect();
+    let list: Vec<Value> = calls
+        .into_iter()
+        .map(|((parent, child), n)| json!({"parent": parent, "child": child, "callCount": n}))
+        .collect();
     let total = list.len();
     Ok(envelope(list, total, &warnings))
 }

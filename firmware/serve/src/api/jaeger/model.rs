@@ -25,7 +25,9 @@ fn json_of(value: AttributeValue<'_>) -> Value {
         AttributeValue::Str(s) => json!(s),
         AttributeValue::Bytes(b) => json!(base64(b)),
         AttributeValue::Array(a) => a.iter().map(json_of).collect(),
-        AttributeValue::List(l) => Value::Object(l.iter().map(|(k, v)| (k.to_owned(), json_of(v))).collect::<Map<_, _>>()),
+        AttributeValue::List(l) => {
+            Value::Object(l.iter().map(|(k, v)| (k.to_owned(), json_of(v))).collect::<Map<_, _>>())
+        }
     }
 }
 
@@ -129,7 +131,13 @@ pub(super) fn traces(batch: &SpanBatch) -> Vec<Value> {
     let mut order = Vec::new();
     let mut by_trace: HashMap<_, Vec<&SpanEntry>> = HashMap::new();
     for span in &batch.spans {
-        by_trace.entry(span.trace_id).or_insert_with(|| { order.push(span.trace_id); Vec::new() }).push(span);
+        by_trace
+            .entry(span.trace_id)
+            .or_insert_with(|| {
+                order.push(span.trace_id);
+                Vec::new()
+            })
+            .push(span);
     }
     order.into_iter().map(|id| trace_json(batch, &id.to_string(), &by_trace[&id])).collect()
 }
@@ -143,7 +151,8 @@ fn trace_json(batch: &SpanBatch, id: &str, spans: &[&SpanEntry]) -> Value {
         let process = names.entry(span.resource).or_insert(next).clone();
         if !processes.contains_key(&process) {
             let attributes = batch.resource_attributes(span);
-            let tags: Vec<Value> = attributes.iter().filter(|(k, _)| *k != "service.name").map(|(k, v)| tag(k, v)).collect();
+            let tags: Vec<Value> =
+                attributes.iter().filter(|(k, _)| *k != "service.name").map(|(k, v)| tag(k, v)).collect();
             processes.insert(process.clone(), json!({"serviceName": batch.service(span), "tags": tags}));
         }
         list.push(span_json(batch, span, &process));
@@ -157,7 +166,10 @@ mod tests {
 
     #[test]
     fn base64_pads() {
-        assert_eq!((base64(b"").as_str(), base64(b"f").as_str(), base64(b"fo").as_str(), base64(b"foo").as_str()), ("", "Zg==", "Zm8=", "Zm9v"));
+        assert_eq!(
+            (base64(b"").as_str(), base64(b"f").as_str(), base64(b"fo").as_str(), base64(b"foo").as_str()),
+            ("", "Zg==", "Zm8=", "Zm9v")
+        );
         assert_eq!(base64(&[0, 0, 48, 57]), "AAAwOQ==");
     }
 }

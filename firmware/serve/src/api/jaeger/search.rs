@@ -23,7 +23,11 @@ struct Search {
 }
 
 fn micros(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
-    let parse = |text: &str| text.parse::<u64>().map_err(|_| ApiError::bad(format!("unable to parse param '{name}': {text:?} is not a number of microseconds")));
+    let parse = |text: &str| {
+        text.parse::<u64>().map_err(|_| {
+            ApiError::bad(format!("unable to parse param '{name}': {text:?} is not a number of microseconds"))
+        })
+    };
     params.get(name).map(parse).transpose()
 }
 
@@ -34,7 +38,8 @@ pub(super) fn check_times(params: &Params) -> Result<(), ApiError> {
 
 /// Nanoseconds of Go's duration form: `1.5s`, `300ms`, `2h45m`.
 fn go_duration_ns(text: &str) -> Option<u64> {
-    const UNITS: [(&str, f64); 7] = [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
     let (mut rest, mut sum) = (text, 0.0);
     if text == "0" {
         return Some(0);
@@ -53,7 +58,9 @@ fn go_duration_ns(text: &str) -> Option<u64> {
 
 fn duration(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
     let parse = |text: &str| {
-        go_duration_ns(text).ok_or_else(|| ApiError::bad(format!("unable to parse param '{name}': time: missing unit in duration {text:?}")))
+        go_duration_ns(text).ok_or_else(|| {
+            ApiError::bad(format!("unable to parse param '{name}': time: missing unit in duration {text:?}"))
+        })
     };
     params.get(name).map(parse).transpose()
 }
@@ -61,12 +68,14 @@ fn duration(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
 fn tags_of(params: &Params) -> Result<Vec<(String, String)>, ApiError> {
     let mut tags = Vec::new();
     for tag in params.all(&["tag"]) {
-        let (key, value) = tag.split_once(':').ok_or_else(|| ApiError::bad(format!("malformed 'tag' parameter, expecting key:value, received: {tag}")))?;
+        let (key, value) = tag
+            .split_once(':')
+            .ok_or_else(|| ApiError::bad(format!("malformed 'tag' parameter, expecting key:value, received: {tag}")))?;
         tags.push((key.to_owned(), value.to_owned()));
     }
     for text in params.all(&["tags"]).filter(|t| !t.is_empty()) {
-        let map: std::collections::BTreeMap<String, String> =
-            serde_json::from_str(text).map_err(|e| ApiError::bad(format!("malformed 'tags' parameter, cannot unmarshal JSON: {e}")))?;
+        let map: std::collections::BTreeMap<String, String> = serde_json::from_str(text)
+            .map_err(|e| ApiError::bad(format!("malformed 'tags' parameter, cannot unmarshal JSON: {e}")))?;
         tags.extend(map);
     }
     Ok(tags)
@@ -75,7 +84,10 @@ fn tags_of(params: &Params) -> Result<Vec<(String, String)>, ApiError> {
 fn search_of(params: &Params, now_us: u64) -> Result<Search, ApiError> {
     let mut ids = Vec::new();
     for text in params.all(&["traceID"]) {
-        ids.push(TraceId::parse(text).ok_or_else(|| ApiError::bad(format!("trace id {text:?} is not 1 to 32 hex digits")))?);
+        ids.push(
+            TraceId::parse(text)
+                .ok_or_else(|| ApiError::bad(format!("trace id {text:?} is not 1 to 32 hex digits")))?,
+        );
     }
     let mut predicates = Vec::new();
     match params.get("service") {
@@ -94,7 +106,9 @@ fn search_of(params: &Params, now_us: u64) -> Result<Search, ApiError> {
     predicates.extend(max_ns.map(SpanPredicate::DurationAtMost));
     let limit = match params.get("limit") {
         None => LIMIT_DEFAULT,
-        Some(text) => text.parse().map_err(|_| ApiError::bad(format!("unable to parse param 'limit': {text:?} is not a number")))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::bad(format!("unable to parse param 'limit': {text:?} is not a number")))?,
     };
     let end_us = micros(params, "end")?.unwrap_or(now_us);
     let start_us = micros(params, "start")?.unwrap_or(end_us.saturating_sub(LOOKBACK_DEFAULT_US));
@@ -107,7 +121,9 @@ impl Search {
     fn accepts_tags(&self, batch: &SpanBatch, span: &SpanEntry) -> bool {
         let scope = batch.attributes(batch.scopes[span.scope as usize].attributes);
         self.tags.iter().all(|(key, text)| {
-            let within = |attributes: bramble_signal::attributes::AttributesRef<'_>| attributes.iter().any(|(k, v)| k == key && model::text_of(v) == *text);
+            let within = |attributes: bramble_signal::attributes::AttributesRef<'_>| {
+                attributes.iter().any(|(k, v)| k == key && model::text_of(v) == *text)
+            };
             within(batch.attributes(span.attributes))
                 || within(batch.resource_attributes(span))
                 || within(scope)
@@ -151,7 +167,9 @@ impl Search {
 
 pub(super) async fn traces(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
     let search = search_of(&params, (state.clock.wall_ns() / 1000) as u64)?;
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| search.find(state, context).map(|t| (t, context.warnings()));
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        search.find(state, context).map(|t| (t, context.warnings()))
+    };
     let (found, warnings) = run(&state, None, work).await??;
     let list = model::traces(&found);
     let total = list.len();
@@ -172,7 +190,15 @@ mod tests {
 
     #[test]
     fn bad_parameters_are_named() {
-        for (query, word) in [("", "service"), ("service=s&start=x", "start"), ("service=s&limit=x", "limit"), ("service=s&minDuration=20", "minDuration"), ("service=s&tag=k", "tag"), ("service=s&tags=%7B%22x%22:123%7D", "tags"), ("service=s&minDuration=25s&maxDuration=1s", "maxDuration")] {
+        for (query, word) in [
+            ("", "service"),
+            ("service=s&start=x", "start"),
+            ("service=s&limit=x", "limit"),
+            ("service=s&minDuration=20", "minDuration"),
+            ("service=s&tag=k", "tag"),
+            ("service=s&tags=%7B%22x%22:123%7D", "tags"),
+            ("service=s&minDuration=25s&maxDuration=1s", "maxDuration"),
+        ] {
             let error = search_of(&Params::parse(query), 0).err().unwrap();
             assert!(error.1.contains(word), "{query}: {}", error.1);
         }

@@ -38,7 +38,9 @@ impl From<ReadError> for ApiError {
         match &error {
             ReadError::Cancelled => Self::of(StatusCode::SERVICE_UNAVAILABLE, "canceled", error),
             ReadError::Timeout => Self::of(StatusCode::SERVICE_UNAVAILABLE, "timeout", error),
-            ReadError::OverBudget(_) | ReadError::Limit(_) => Self::of(StatusCode::UNPROCESSABLE_ENTITY, "execution", error),
+            ReadError::OverBudget(_) | ReadError::Limit(_) => {
+                Self::of(StatusCode::UNPROCESSABLE_ENTITY, "execution", error)
+            }
             ReadError::Storage(_) => Self::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", error),
         }
     }
@@ -57,7 +59,8 @@ impl From<RunError> for ApiError {
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match &error {
-            QueryError::Parse(_) => Self::parameter("query", error),
+            QueryError::Parse(_) | QueryError::Type(..) => Self::parameter("query", error),
+            QueryError::Storage(_) => Self::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", error),
             QueryError::Timeout => Self::of(StatusCode::SERVICE_UNAVAILABLE, "timeout", error),
             QueryError::Cancelled => Self::of(StatusCode::SERVICE_UNAVAILABLE, "canceled", error),
             _ => Self::of(StatusCode::UNPROCESSABLE_ENTITY, "execution", error),
@@ -123,7 +126,11 @@ struct Seconds(i64);
 
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 % 1000 == 0 { serializer.serialize_i64(self.0 / 1000) } else { serializer.serialize_f64(self.0 as f64 / 1000.0) }
+        if self.0 % 1000 == 0 {
+            serializer.serialize_i64(self.0 / 1000)
+        } else {
+            serializer.serialize_f64(self.0 as f64 / 1000.0)
+        }
     }
 }
 

@@ -24,11 +24,15 @@ struct Find {
 fn find_of(params: &Params) -> Result<Find, ApiError> {
     let time = |name: &str, default: i64| match params.get(name) {
         None => Ok(default),
-        Some(text) => parse_time_ms(text).map_err(|e| ApiError::parameter(name, format!("invalid time value for '{name}': {e}"))),
+        Some(text) => {
+            parse_time_ms(text).map_err(|e| ApiError::parameter(name, format!("invalid time value for '{name}': {e}")))
+        }
     };
     let limit = match params.get("limit") {
         None => 0,
-        Some(text) => text.parse().map_err(|_| ApiError::parameter("limit", format!("cannot parse \"{text}\" to a valid limit")))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::parameter("limit", format!("cannot parse \"{text}\" to a valid limit")))?,
     };
     let (start_ms, end_ms) = (time("start", i64::MIN / 2)?, time("end", i64::MAX / 2)?);
     let mut selectors = Vec::new();
@@ -48,7 +52,10 @@ impl Find {
     }
 
     /// The union over all selectors, or over everything when there are none.
-    fn union<T: Ord>(&self, mut ask: impl FnMut(&MetricSelect<'_>) -> Result<Vec<T>, ReadError>) -> Result<BTreeSet<T>, ReadError> {
+    fn union<T: Ord>(
+        &self,
+        mut ask: impl FnMut(&MetricSelect<'_>) -> Result<Vec<T>, ReadError>,
+    ) -> Result<BTreeSet<T>, ReadError> {
         if self.selectors.is_empty() {
             return Ok(ask(&self.select(&[]))?.into_iter().collect());
         }

@@ -22,12 +22,17 @@ fn required_time(params: &Params, name: &str) -> Result<i64, ApiError> {
 }
 
 fn timeout_of(params: &Params) -> Result<Option<Duration>, ApiError> {
-    let parsed = params.get("timeout").map(parse_duration_ms).transpose().map_err(|e| ApiError::parameter("timeout", e))?;
+    let parsed =
+        params.get("timeout").map(parse_duration_ms).transpose().map_err(|e| ApiError::parameter("timeout", e))?;
     Ok(parsed.map(|ms| Duration::from_millis(ms.max(0) as u64)))
 }
 
 fn lookback_of(params: &Params) -> Result<Option<i64>, ApiError> {
-    params.get("lookback_delta").map(parse_duration_ms).transpose().map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))
+    params
+        .get("lookback_delta")
+        .map(parse_duration_ms)
+        .transpose()
+        .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))
 }
 
 fn limit_of(params: &Params) -> Result<usize, ApiError> {
@@ -87,7 +92,10 @@ pub(super) async fn range(State(state): State<Arc<ApiState>>, params: Params) ->
     }
     let step_ms = parse_duration_ms(params.raw("step").unwrap_or("")).map_err(|e| ApiError::parameter("step", e))?;
     if step_ms <= 0 {
-        return Err(ApiError::parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer"));
+        return Err(ApiError::parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
     }
     if (end_ms - start_ms) / step_ms > POINTS_MAX {
         return Err(ApiError::bad_data(

@@ -22,7 +22,10 @@ pub(super) async fn ready(State(state): Shared) -> Response {
     if state.operations.is_ready() {
         text(StatusCode::OK, "Bramble is Ready.\n")
     } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "The journal is being replayed; writes are accepted, answers are partial.\n")
+        text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The journal is being replayed; writes are accepted, answers are partial.\n",
+        )
     }
 }
 
@@ -125,7 +128,9 @@ pub(super) async fn tsdb(State(state): Shared, params: Params) -> Result<Respons
     };
     let now_ms = state.clock.wall_ms();
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        state.metrics.series(&MetricSelect { matchers: &[], start_ms: now_ms - 3_600_000, end_ms: now_ms + 3_600_000 }, context)
+        state
+            .metrics
+            .series(&MetricSelect { matchers: &[], start_ms: now_ms - 3_600_000, end_ms: now_ms + 3_600_000 }, context)
     };
     let series = crate::run::run(&state, None, work).await??;
     let (mut by_name, mut by_pair, mut bytes) = (HashMap::new(), HashMap::new(), HashMap::new());

@@ -1,0 +1,120 @@
+//! `bramble doctor`: what is wrong here, and what to do about it.
+
+use super::say;
+use crate::ConfigArguments;
+use crate::clock_trust::KernelTrust;
+use crate::config::Config;
+use crate::machine;
+use crate::serving::{data_dir, disk_choice, door_addresses};
+use bramble_ingest::TimeTrust;
+use std::net::TcpListener;
+use std::path::Path;
+
+/// Collects what was found, so that the end can say how it went.
+#[derive(Default)]
+struct Report {
+    problems: usize,
+}
+
+impl Report {
+    fn good(&self, what: &str) {
+        say(&format!("  ok    {what}"));
+    }
+
+    fn note(&self, what: &str) {
+        say(&format!("  note  {what}"));
+    }
+
+    fn bad(&mut self, what: &str, hint: &str) {
+        self.problems += 1;
+        say(&format!("  BAD   {what}\n        hint: {hint}"));
+    }
+}
+
+/// Checks everything and says it; fails when something needs a hand.
+pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    say("configuration");
+    let loaded = arguments.load()?;
+    match &loaded.file {
+        Some(file) => report.good(&file.display().to_string()),
+        None => report.good("defaults, no file"),
+    }
+    say("machine");
+    machine_section(&loaded.config, &mut report);
+    say("data directory");
+    match data_dir(&loaded.config) {
+        Ok(directory) => storage_section(&loaded.config, &directory, &mut report),
+        Err(error) => report.bad(&error.to_string(), "set storage.data_dir"),
+    }
+    say("ports");
+    ports_section(&loaded.config, &mut report);
+    match report.problems {
+        0 => Ok(()),
+        n => anyhow::bail!("{n} thing(s) need a hand"),
+    }
+}
+
+fn machine_section(config: &Config, report: &mut Report) {
+    let memory = machine::memory_bytes() >> 20;
+    let cap = config.memory.cap.0.map_or_else(machine::default_cap_bytes, |s| s.0) >> 20;
+    if cap < 32 {
+        report.bad(&format!("memory cap of {cap} MiB"), "set memory.cap to at least 32MiB");
+    } else {
+        report.good(&format!("{memory} MiB of memory, cap {cap} MiB"));
+    }
+    match bramble_disk::uring::probe() {
+        Ok(()) => report.good("io_uring works"),
+        Err(why) => report.note(&format!("io_uring does not work ({why}); plain threads are used")),
+    }
+    if KernelTrust::new(config.storage.time_trust).is_synchronised() {
+        report.good("clock is synchronised or has a battery");
+    } else {
+        report.note(
+            "clock is not synchronised: nothing expires or is merged until it is (or storage.time_trust = \"always\")",
+        );
+    }
+}
+
+fn storage_section(config: &Config, directory: &Path, report: &mut Report) {
+    report.good(&directory.display().to_string());
+    match bramble_disk::open_disk(directory, disk_choice(config)) {
+        Ok((disk, why)) => {
+            report.good(&format!("can be written with {} ({why})", disk.kind().as_str()));
+            match disk.space() {
+                Ok(space) if space.available_bytes < 256 << 20 => {
+                    let hint = "free some space, or move storage.data_dir to a larger card";
+                    report.bad(&format!("only {} MiB free", space.available_bytes >> 20), hint);
+                }
+                Ok(space) => {
+                    report.good(&format!("{} of {} MiB free", space.available_bytes >> 20, space.total_bytes >> 20))
+                }
+                Err(error) => report.bad(&error.to_string(), "is the card sound?"),
+            }
+            let damaged = disk.list("damaged").map_or(0, |d| d.len());
+            if damaged > 0 {
+                report.note(&format!("{damaged} damaged block(s) were set aside under damaged/; they may be deleted"));
+            }
+        }
+        Err(bramble_disk::DiskError::InUse { .. }) => {
+            report.note("in use: Bramble runs (ports below will be taken by it)")
+        }
+        Err(error) => report.bad(&error.to_string(), "see the message"),
+    }
+}
+
+fn ports_section(config: &Config, report: &mut Report) {
+    for (name, address) in door_addresses(config) {
+        let Some(address) = address else {
+            report.note(&format!("{name}: off"));
+            continue;
+        };
+        match TcpListener::bind(&address) {
+            Ok(_) => report.good(&format!("{name}: {address} is free")),
+            Err(error) if name == "main" => {
+                report.bad(&format!("{name}: {address}: {error}"), "stop what has the port, or set doors.main")
+            }
+            Err(error) => report.note(&format!("{name}: {address}: {error}; this door will stay closed")),
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! `bramble serve`: everything, wired together.
+
+use super::{config_text, revision};
+use crate::ConfigArguments;
+use crate::clock_trust::KernelTrust;
+use crate::config::{Config, Loaded};
+use crate::doors::{self, Door};
+use crate::operations::Process;
+use crate::process_metrics::ProcessMetrics;
+use crate::serving::{data_dir, disk_choice, door_addresses, ingest_options};
+use crate::{machine, watchdog};
+use anyhow::Context;
+use axum::Router;
+use bramble_catalog::Place;
+use bramble_collect::receivers::{self, LokiOptions, ReceiveCounters, ReceiveLimits, ReceiverState};
+use bramble_collect::sources::{Outlet, host, own};
+use bramble_disk::{Disk, DiskMetrics, PageCache};
+use bramble_ingest::{Maintenance, Progress, Stores, WritePath};
+use bramble_query_promql::{Engine, EngineOptions};
+use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
+use bramble_serve::{ApiState, BuildInfo, api, ui};
+use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
+use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
+use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
+use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
+use prometheus::Registry;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// Time that running requests get after SIGTERM; with the last commit it stays below 5 s.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Share of own spans that are kept.
+const OWN_SPANS_KEPT: f64 = 0.05;
+
+/// Pause of maintenance when nothing is due.
+const MAINTENANCE_TICK: Duration = Duration::from_secs(1);
+
+/// Steps of maintenance between two trims of the stores' indexes.
+const TRIM_EVERY: u32 = 300;
+
+/// The stores and what surrounds them.
+struct Core {
+    clock: Arc<dyn Clock>,
+    budgets: Budgets,
+    registry: Registry,
+    disk: Arc<dyn Disk>,
+    disk_why: String,
+    metrics: Arc<MetricStore>,
+    logs: Arc<LogStore>,
+    traces: Arc<TraceStore>,
+    path: WritePath,
+    started_ms: i64,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let loaded = arguments.load()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (log_layer, own_logs) = own::own_logs(clock.clone());
+    let (span_layer, own_spans) = own::own_spans(clock.clone(), OWN_SPANS_KEPT, clock.wall_ns() as u64);
+    let level = loaded.config.log.level.0.as_str().to_lowercase();
+    let filter = || EnvFilter::new(format!("{level},hyper=warn,h2=warn,tower=warn"));
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr).with_filter(filter()))
+        .with(log_layer.with_filter(filter()))
+        .with(span_layer.with_filter(filter()))
+        .init();
+    let core = open(&loaded.config, clock)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(loaded.config.query.concurrency as usize + 6)
+        .thread_stack_size(1 << 20)
+        .thread_keep_alive(Duration::from_secs(5))
+        .thread_name("bramble-async")
+        .enable_all()
+        .build()
+        .context("async runtime")?;
+    let outcome = runtime.block_on(run(&loaded, core, own_logs, own_spans, began));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome
+}
+
+/// Opens disk, stores, catalog and blocks; the journal is replayed later, while doors are open already.
+fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
+    let cap_bytes = config.memory.cap.0.map_or_else(machine::default_cap_bytes, |s| s.0);
+    anyhow::ensure!(cap_bytes >= 16 << 20, "memory.cap is {cap_bytes} bytes; at least 16MiB are needed");
+    let budgets = Budgets::new(cap_bytes as usize);
+    let registry = Registry::new();
+    let directory = data_dir(config)?;
+    let (disk, disk_why) = bramble_disk::open_disk(&directory, disk_choice(config))?;
+    disk.metrics().register(&registry)?;
+    DiskMetrics::register_kind(&registry, disk.kind(), &disk_why)?;
+    tracing::info!(directory = %directory.display(), disk = disk.kind().as_str(), why = %disk_why, cap_bytes, "data directory opened");
+    let cache = Arc::new(PageCache::new(budgets.get(BudgetName::PageCache)));
+    let (merge, index) = (budgets.get(BudgetName::Merge), budgets.get(BudgetName::BlockIndex));
+    let ingest = &config.ingest;
+    let (max_age_ms, future_ms) = (ingest.max_age.0.map(|i| i.ms()), ingest.max_ahead.0.map(|i| i.ms()));
+    let metric_budgets =
+        MetricBudgets { head: budgets.get(BudgetName::MetricHead), merge: merge.clone(), index: index.clone() };
+    let metric_limits = MetricLimits {
+        series_max: ingest.series_max as usize,
+        too_old_ms: max_age_ms,
+        future_ms: future_ms.unwrap_or(i64::MAX / 4),
+        ..MetricLimits::default()
+    };
+    let metrics =
+        MetricStore::new(disk.clone(), cache.clone(), clock.clone(), metric_budgets, metric_limits, &registry);
+    let log_budgets = LogBudgets { head: budgets.get(BudgetName::LogHead), merge: merge.clone(), index: index.clone() };
+    let log_limits = LogLimits {
+        streams_max: ingest.streams_max as usize,
+        line_bytes_max: ingest.line_max.0 as usize,
+        max_age_ms,
+        future_ms,
+        ..LogLimits::default()
+    };
+    let logs = LogStore::new(disk.clone(), cache.clone(), clock.clone(), log_budgets, log_limits, &registry)?;
+    let trace_budgets = TraceBudgets { head: budgets.get(BudgetName::TraceHead), merge, index };
+    let trace_limits =
+        TraceLimits { max_age_ms, future_ms: future_ms.unwrap_or(i64::MAX / 4), ..TraceLimits::default() };
+    let traces = TraceStore::new(disk.clone(), cache.clone(), clock.clone(), trace_budgets, trace_limits, &registry);
+    let (metrics, logs, traces) = (Arc::new(metrics), Arc::new(logs), Arc::new(traces));
+    let stores = Stores::new(metrics.clone(), logs.clone(), traces.clone());
+    let trust = Arc::new(KernelTrust::new(config.storage.time_trust));
+    let place = Place::Directory(directory);
+    let opened = WritePath::open(
+        &place,
+        disk.clone(),
+        stores,
+        clock.clone(),
+        trust,
+        &budgets,
+        ingest_options(config),
+        &registry,
+    );
+    let (path, rebuilt) = opened?;
+    tracing::info!(?rebuilt, "blocks opened");
+    let started_ms = clock.wall_ms();
+    let (process, build) = ProcessMetrics::new(budgets.clone(), cache, started_ms, env!("CARGO_PKG_VERSION"));
+    registry.register(Box::new(process))?;
+    registry.register(Box::new(build))?;
+    Ok(Core { clock, budgets, registry, disk, disk_why, metrics, logs, traces, path, started_ms })
+}
+
+async fn run(
+    loaded: &Loaded,
+    core: Core,
+    own_logs: own::OwnLogs,
+    own_spans: own::OwnSpans,
+    began: Instant,
+) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    let maintenance = Arc::new(Maintenance::new(core.path.clone()));
+    let process = Arc::new(Process {
+        path: core.path.clone(),
+        maintenance: maintenance.clone(),
+        registry: core.registry.clone(),
+        budgets: core.budgets.clone(),
+        disk: core.disk.clone(),
+        disk_why: core.disk_why.clone(),
+        clock: core.clock.clone(),
+        started_ms: core.started_ms,
+        config_text: config_text(config),
+        doors: Default::default(),
+    });
+    let state = api_state(config, &core, process.clone());
+    let receivers = receiver_state(config, &core)?;
+    let bound = doors::bind_all(routed_doors(config, state, receivers)).await?;
+    let shown = |b: &doors::Bound| bramble_serve::Door {
+        name: b.name.to_owned(),
+        address: b.address.clone(),
+        state: b.state.clone(),
+    };
+    *process.doors.lock() = bound.iter().map(shown).collect();
+    for door in &bound {
+        tracing::info!(door = door.name, address = %door.address, state = %door.state, "door");
+    }
+    let (stop, stopping) = watch::channel(false);
+    let committer = spawn_committer(core.path.clone(), began)?;
+    let maintainer = spawn_maintainer(core.path.clone(), maintenance)?;
+    let cancel = Cancel::new();
+    start_sources(config, &core, own_logs, own_spans, &cancel)?;
+    tokio::spawn(notify_systemd(
+        core.path.clone(),
+        Arc::new(core.path.clone()),
+        core.metrics.clone(),
+        core.budgets.clone(),
+        core.clock.clone(),
+    ));
+    let serving = tokio::spawn(doors::serve_all(bound, stopping, GRACE));
+    tokio::select! {
+        signal = wait_for_signal() => tracing::info!(signal, "stopping"),
+        failed = committer.failed => anyhow::bail!("{}", failed.unwrap_or_else(|_| "the commit thread ended unexpectedly".to_owned())),
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    cancel.cancel();
+    // Doors first, so that what was being received is still answered; then the last commit.
+    let _ = stop.send(true);
+    let _ = serving.await;
+    core.path.stop();
+    let _ = tokio::task::spawn_blocking(move || committer.thread.join()).await;
+    // Maintenance stops between pages; what it was writing is swept away at the next start.
+    drop(maintainer);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn api_state(config: &Config, core: &Core, process: Arc<Process>) -> Arc<ApiState> {
+    let metrics: Arc<dyn MetricSource> = core.metrics.clone();
+    let options = EngineOptions {
+        lookback_ms: config.query.lookback.ms(),
+        max_samples: config.query.max_samples,
+        ..EngineOptions::default()
+    };
+    Arc::new(ApiState {
+        promql: Engine::new(metrics.clone(), options),
+        metrics,
+        logs: core.logs.clone() as Arc<dyn LogSource>,
+        traces: core.traces.clone() as Arc<dyn TraceSource>,
+        clock: core.clock.clone(),
+        query_budget: core.budgets.get(BudgetName::Query),
+        query_slots: Arc::new(Semaphore::new(config.query.concurrency.clamp(1, 1024) as usize)),
+        query_timeout: config.query.timeout.0,
+        operations: process,
+        build: BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: revision() },
+        started_ms: core.started_ms,
+    })
+}
+
+fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
+    let limits = ReceiveLimits {
+        body_bytes_max: config.ingest.body_max.0 as usize,
+        decompressed_bytes_max: config.ingest.decompressed_max.0 as usize,
+        ..ReceiveLimits::default()
+    };
+    let loki =
+        LokiOptions { service_name: config.ingest.loki_service_name, level_detection: config.ingest.loki_detect_level };
+    let counters = ReceiveCounters::register(&core.registry)?;
+    let receive = core.budgets.get(BudgetName::Receive);
+    Ok(ReceiverState::new(Arc::new(core.path.clone()), receive, core.clock.clone(), limits, loki, counters))
+}
+
+/// What each door serves.
+fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState) -> Vec<Door> {
+    let prometheus = || api::prometheus::router(state.clone()).merge(receivers::remote_write(receivers.clone()));
+    let loki = || api::loki::router(state.clone()).merge(receivers::loki_push(receivers.clone()));
+    let tempo = || api::tempo::router(state.clone());
+    let jaeger = || api::jaeger::router(state.clone());
+    let otlp_http = || receivers::otlp_http(receivers.clone());
+    let otlp_grpc = || receivers::otlp_grpc(receivers.clone());
+    let main = || {
+        Router::new()
+            .nest("/prometheus", prometheus())
+            .nest("/loki", loki())
+            .nest("/tempo", tempo())
+            .nest("/jaeger", jaeger())
+            .merge(api::bramble::router(state.clone()))
+            .merge(otlp_http())
+            .merge(ui::router())
+    };
+    let router = |name: &str| match name {
+        "main" => main(),
+        "prometheus" | "victoria_metrics" => prometheus(),
+        "loki" => loki(),
+        "tempo" => tempo(),
+        "jaeger" => jaeger(),
+        "otlp_grpc" | "otlp_grpc_old" => otlp_grpc(),
+        _ => otlp_http(),
+    };
+    let compressed = |router: Router| router.layer(api::compression());
+    door_addresses(config)
+        .into_iter()
+        .map(|(name, address)| Door { name, address, router: compressed(router(name)), required: name == "main" })
+        .collect()
+}
+
+/// The commit thread, and how to hear that it could not go on.
+struct Committer {
+    thread: std::thread::JoinHandle<()>,
+    failed: tokio::sync::oneshot::Receiver<String>,
+}
+
+fn spawn_committer(path: WritePath, began: Instant) -> anyhow::Result<Committer> {
+    let (report, failed) = tokio::sync::oneshot::channel();
+    let work = move || {
+        match path.recover() {
+            Ok(summary) => tracing::info!(?summary, ready_ms = began.elapsed().as_millis() as u64, "recovered; ready"),
+            Err(error) => {
+                let _ = report.send(format!("recovery failed: {error}"));
+                return;
+            }
+        }
+        // Kept until the end, so that its drop means that the thread is gone.
+        let _report = report;
+        while !path.is_stopping() {
+            path.wait_for_work(Duration::from_secs(1));
+            path.commit_step();
+        }
+        path.commit_all();
+    };
+    let thread = std::thread::Builder::new().name("bramble-commit".into()).spawn(work)?;
+    Ok(Committer { thread, failed })
+}
+
+fn spawn_maintainer(path: WritePath, maintenance: Arc<Maintenance>) -> anyhow::Result<std::thread::JoinHandle<()>> {
+    let work = move || {
+        let mut steps = 0u32;
+        while !path.is_stopping() {
+            if maintenance.step() == Progress::Worked {
+                machine::return_free_memory();
+                continue;
+            }
+            steps += 1;
+            if steps % TRIM_EVERY == 0 {
+                maintenance.trim();
+                machine::return_free_memory();
+            }
+            for _ in 0..10 {
+                if path.is_stopping() || maintenance.is_pressed() {
+                    break;
+                }
+                std::thread::sleep(MAINTENANCE_TICK / 10);
+            }
+        }
+    };
+    Ok(std::thread::Builder::new().name("bramble-maintain".into()).spawn(work)?)
+}
+
+fn start_sources(
+    config: &Config,
+    core: &Core,
+    own_logs: own::OwnLogs,
+    own_spans: own::OwnSpans,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let writer: Arc<dyn Writer> = Arc::new(core.path.clone());
+    let outlet = Outlet::new(writer, core.budgets.get(BudgetName::Receive), &core.registry)?;
+    let hostname = machine::hostname();
+    if config.host.enabled {
+        let options = host::HostOptions {
+            interval: config.host.interval.0,
+            instance: hostname.clone(),
+            ..host::HostOptions::default()
+        };
+        tokio::spawn(host::run(options, outlet.clone(), core.clock.clone(), cancel.clone()));
+    }
+    if config.own.enabled {
+        let metrics = own::run_metrics(
+            core.registry.clone(),
+            hostname.clone(),
+            config.own.interval.0,
+            outlet.clone(),
+            core.clock.clone(),
+            cancel.clone(),
+        );
+        tokio::spawn(metrics);
+        tokio::spawn(own::run_logs(own_logs, hostname.clone(), outlet.clone(), cancel.clone()));
+        tokio::spawn(own::run_spans(own_spans, hostname, outlet, cancel.clone()));
+    }
+    Ok(())
+}
+
+/// Tells systemd that we are ready, and feeds its watchdog after each round trip.
+async fn notify_systemd(
+    path: WritePath,
+    writer: Arc<dyn Writer>,
+    source: Arc<MetricStore>,
+    budgets: Budgets,
+    clock: Arc<dyn Clock>,
+) {
+    while !path.is_ready() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    let source: Arc<dyn MetricSource> = source;
+    let receive = budgets.get(BudgetName::Receive);
+    loop {
+        match watchdog::round_trip(&writer, &source, &receive, clock.wall_ms()).await {
+            Ok(()) => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
+            Err(why) => tracing::error!(why, "watchdog round trip failed; systemd is not told that we live"),
+        }
+        tokio::time::sleep(interval / 3).await;
+    }
+}
+
+async fn wait_for_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}

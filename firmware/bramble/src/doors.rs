@@ -1,0 +1,136 @@
+//! Ports: binding, accepting, serving.
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+/// Connections over all doors; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 512;
+
+/// How long a client may take for its request's head, and an idle connection may stay.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// HTTP/2 windows, per stream and per connection: bounded so that all connections together stay small; request bodies
+/// are accounted where they are read.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+const STREAMS_MAX: u32 = 64;
+
+/// A port and what is served on it.
+pub(crate) struct Door {
+    /// The setting's name.
+    pub(crate) name: &'static str,
+    /// Address and port; `None` when off.
+    pub(crate) address: Option<String>,
+    /// What is served.
+    pub(crate) router: Router,
+    /// Whether the process is useless without it.
+    pub(crate) required: bool,
+}
+
+/// A door that was bound, or not.
+pub(crate) struct Bound {
+    pub(crate) name: &'static str,
+    pub(crate) address: String,
+    /// "open", "off", or why it is closed.
+    pub(crate) state: String,
+    listener: Option<TcpListener>,
+    router: Router,
+}
+
+/// Binds all doors. A compatibility port that is taken is skipped, with the reason.
+///
+/// # Errors
+/// When a required door cannot be bound.
+pub(crate) async fn bind_all(doors: Vec<Door>) -> anyhow::Result<Vec<Bound>> {
+    let mut bound = Vec::new();
+    for Door { name, address, router, required } in doors {
+        let Some(address) = address else {
+            bound.push(Bound { name, address: String::new(), state: "off".to_owned(), listener: None, router });
+            continue;
+        };
+        match TcpListener::bind(&address).await {
+            Ok(listener) => {
+                bound.push(Bound { name, address, state: "open".to_owned(), listener: Some(listener), router })
+            }
+            Err(error) if required => {
+                anyhow::bail!(
+                    "cannot listen on {address} (doors.{name}): {error}\nhint: another program has the port; set doors.{name} to another or stop it"
+                )
+            }
+            Err(error) => {
+                tracing::warn!(door = name, %address, %error, "port is taken; this door stays closed");
+                bound.push(Bound { name, address, state: error.to_string(), listener: None, router });
+            }
+        }
+    }
+    Ok(bound)
+}
+
+/// Serves every bound door until `stop` says so, then gives running requests `grace`.
+pub(crate) async fn serve_all(bound: Vec<Bound>, stop: watch::Receiver<bool>, grace: Duration) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut acceptors = tokio::task::JoinSet::new();
+    for door in bound {
+        if let Some(listener) = door.listener {
+            acceptors.spawn(accept(listener, door.router, slots.clone(), stop.clone()));
+        }
+    }
+    let mut stopped = stop;
+    let _ = stopped.wait_for(|s| *s).await;
+    acceptors.abort_all();
+    // Running connections hold slots; when all are free, everything was answered.
+    let _ = tokio::time::timeout(grace, slots.acquire_many(CONNECTIONS_MAX as u32)).await;
+}
+
+async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, stop: watch::Receiver<bool>) {
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or the peer is gone already: not a reason to stop accepting.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (router, stop) = (router.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _slot = slot;
+            connection(stream, router, stop).await;
+        });
+    }
+}
+
+async fn connection(stream: tokio::net::TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 << 10);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(64 << 10)
+        .keep_alive_interval(Some(Duration::from_secs(60)));
+    let service = TowerToHyperService::new(router);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        outcome = serving.as_mut() => {
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "connection ended");
+            }
+            return;
+        }
+        _ = stop.wait_for(|s| *s) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}

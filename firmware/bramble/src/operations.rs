@@ -1,0 +1,64 @@
+//! What API handlers may ask of the process.
+
+use crate::machine;
+use bramble_disk::Disk;
+use bramble_ingest::{Maintenance, WritePath};
+use bramble_runtime::{Budgets, Clock};
+use bramble_serve::{DiskStatus, Door, MemoryStatus, Operations, Status};
+use parking_lot::Mutex;
+use prometheus::{Registry, TextEncoder};
+use std::sync::Arc;
+
+/// Answers for the whole process.
+pub(crate) struct Process {
+    pub(crate) path: WritePath,
+    pub(crate) maintenance: Arc<Maintenance>,
+    pub(crate) registry: Registry,
+    pub(crate) budgets: Budgets,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) disk_why: String,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started_ms: i64,
+    pub(crate) config_text: String,
+    pub(crate) doors: Mutex<Vec<Door>>,
+}
+
+impl Operations for Process {
+    fn status(&self) -> Status {
+        Status {
+            hostname: machine::hostname(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: ((self.clock.wall_ms() - self.started_ms) / 1000).max(0) as u64,
+            ready: self.path.is_ready(),
+            partial: !self.path.is_ready(),
+            role: "hub",
+            disk: DiskStatus { kind: self.disk.kind().as_str().to_owned(), why: self.disk_why.clone() },
+            memory: MemoryStatus { cap_bytes: self.budgets.cap_bytes(), rss_bytes: machine::resident_bytes() as usize },
+            doors: self.doors.lock().clone(),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.path.is_ready()
+    }
+
+    fn metrics_text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    fn config_text(&self) -> String {
+        self.config_text.clone()
+    }
+
+    fn force_flush(&self) -> Result<(), String> {
+        self.maintenance.force_flush().map_err(|e| e.to_string())?;
+        machine::return_free_memory();
+        Ok(())
+    }
+
+    fn force_merge(&self) -> Result<(), String> {
+        self.maintenance.force_merge().map_err(|e| e.to_string())?;
+        machine::return_free_memory();
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! From settings to the parts they describe.
+
+use crate::config::{Config, Door};
+use crate::machine;
+use bramble_disk::DiskChoice;
+use bramble_disk::journal::JournalOptions;
+use bramble_ingest::{IngestOptions, Retained, RetentionOptions};
+use bramble_signal::Signal;
+use bramble_storage::RetentionClass;
+use std::path::PathBuf;
+
+/// Size of a journal extent. Definitions of series restart with each extent; with 300,000 series they take about 2 MiB.
+const EXTENT_BYTES: u64 = 8 << 20;
+
+/// Where data goes.
+pub(crate) fn data_dir(config: &Config) -> anyhow::Result<PathBuf> {
+    match &config.storage.data_dir.0 {
+        Some(directory) => Ok(PathBuf::from(directory)),
+        None => machine::default_data_dir().ok_or_else(|| {
+            anyhow::anyhow!("no usual data directory can be written; set storage.data_dir or pass --data-dir")
+        }),
+    }
+}
+
+/// How files are written.
+pub(crate) fn disk_choice(config: &Config) -> DiskChoice {
+    match config.storage.disk.word {
+        "io_uring" => DiskChoice::IoUring,
+        "threads" => DiskChoice::Threads,
+        _ => DiskChoice::Auto,
+    }
+}
+
+/// Every door's name and address; `None` when off.
+pub(crate) fn door_addresses(config: &Config) -> Vec<(&'static str, Option<String>)> {
+    let doors = &config.doors;
+    let address = |door: &Door| door.address(&doors.listen);
+    vec![
+        ("main", address(&doors.main)),
+        ("prometheus", address(&doors.prometheus)),
+        ("victoria_metrics", address(&doors.victoria_metrics)),
+        ("loki", address(&doors.loki)),
+        ("tempo", address(&doors.tempo)),
+        ("jaeger", address(&doors.jaeger)),
+        ("otlp_grpc", address(&doors.otlp_grpc)),
+        ("otlp_grpc_old", address(&doors.otlp_grpc_old)),
+        ("otlp_http", address(&doors.otlp_http)),
+        ("otlp_http_old", address(&doors.otlp_http_old)),
+    ]
+}
+
+/// Settings of the write path.
+pub(crate) fn ingest_options(config: &Config) -> IngestOptions {
+    let storage = &config.storage;
+    let limit = |signal, class, size: &crate::config::Optional<crate::config::Size>| {
+        size.0.map(|s| Retained { signal, class, bytes: s.0 })
+    };
+    let limits = [
+        limit(Signal::Metrics, RetentionClass::Hot, &storage.metrics_hot),
+        limit(Signal::Logs, RetentionClass::Warm, &storage.logs_warm),
+        limit(Signal::Traces, RetentionClass::Hot, &storage.traces_hot),
+        limit(Signal::Traces, RetentionClass::Warm, &storage.traces_warm),
+    ];
+    let days = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let mut retention = RetentionOptions {
+        days: [days(storage.hot_days), days(storage.warm_days), days(storage.cold_days)],
+        limits: limits.into_iter().flatten().collect(),
+        total_bytes: storage.total.0.map(|s| s.0),
+        ..RetentionOptions::default()
+    };
+    if let Some(reserve) = storage.reserve.0 {
+        retention.reserve_bytes = reserve.0;
+    }
+    let extents = (config.journal.max_size.0 / EXTENT_BYTES).clamp(2, 1024) as u32;
+    IngestOptions {
+        journal: JournalOptions { extent_bytes: EXTENT_BYTES as u32, extents_min: 2, extents_max: extents },
+        sender_wait_ns: config.journal.sender_wait.ns(),
+        background_wait_ns: config.journal.background_wait.ns(),
+        retention,
+        ..IngestOptions::default()
+    }
+}
