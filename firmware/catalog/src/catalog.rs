@@ -39,8 +39,9 @@ pub struct Change<'a> {
     pub add: &'a [BlockRow],
     /// Blocks that are gone; unknown ids are ignored.
     pub remove: &'a [u64],
-    /// Signal code and the journal sequence through which it is in blocks. Never goes back: a lower one is ignored.
-    pub flushed: Option<(u8, u64)>,
+    /// Signal codes, each with the journal sequence through which it is in blocks. Never goes back: a lower one is
+    /// ignored.
+    pub flushed: &'a [(u8, u64)],
 }
 
 /// The list of blocks, durable. Callable from any thread; one transaction at a time.
@@ -168,7 +169,7 @@ fn apply(t: &Transaction<'_>, change: &Change<'_>, next_block_id: u64) -> rusqli
         let replaced = insert(t, row)?;
         digest = digest.wrapping_add(u64::from(row.crc())).wrapping_sub(replaced);
     }
-    if let Some((signal, sequence)) = change.flushed {
+    for &(signal, sequence) in change.flushed {
         let name = format!("{FLUSHED}{signal}");
         let old = number(t, &name)?;
         if old.is_none_or(|old| old < sequence) {

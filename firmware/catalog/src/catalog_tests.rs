@@ -33,9 +33,9 @@ fn what_is_committed_is_there_after_reopening() {
     assert_eq!(report, OpenReport::Fresh);
     let ids: Vec<u64> = (0..3).map(|_| catalog.next_block_id()).collect();
     assert_eq!(ids, [1, 2, 3]);
-    catalog.commit(&Change { add: &[row(1), row(2)], flushed: Some((1, 70)), ..Change::default() }).unwrap();
-    catalog.commit(&Change { add: &[row(3)], remove: &[1, 2, 99], flushed: Some((1, 60)) }).unwrap();
-    catalog.commit(&Change { flushed: Some((0, u64::MAX)), ..Change::default() }).unwrap_or_default();
+    catalog.commit(&Change { add: &[row(1), row(2)], flushed: &[(1, 70)], ..Change::default() }).unwrap();
+    catalog.commit(&Change { add: &[row(3)], remove: &[1, 2, 99], flushed: &[(1, 60)] }).unwrap();
+    catalog.commit(&Change { flushed: &[(0, u64::MAX)], ..Change::default() }).unwrap_or_default();
     assert!(catalog.file_stats().written_bytes > 0);
     drop(catalog);
     let (catalog, report) = Catalog::open(&place).unwrap();
@@ -81,7 +81,7 @@ fn a_commit_costs_two_or_three_pages_and_one_sync() {
     let commits = 500;
     for sequence in 0..commits {
         let id = catalog.next_block_id();
-        catalog.commit(&Change { add: &[row(id)], remove: &[], flushed: Some((1, sequence)) }).unwrap();
+        catalog.commit(&Change { add: &[row(id)], remove: &[], flushed: &[(1, sequence)] }).unwrap();
     }
     let after = files.stats();
     let bytes = (after.written_bytes - before.written_bytes) / commits;
@@ -143,7 +143,7 @@ fn sound() -> BTreeMap<String, Vec<u8>> {
     let (files, place) = memory();
     let (catalog, _) = Catalog::open(&place).unwrap();
     let rows: Vec<BlockRow> = (1..=40).map(row).collect();
-    catalog.commit(&Change { add: &rows, flushed: Some((2, 9)), ..Change::default() }).unwrap();
+    catalog.commit(&Change { add: &rows, flushed: &[(2, 9)], ..Change::default() }).unwrap();
     drop(catalog);
     files.contents()
 }
@@ -176,7 +176,7 @@ fn every_operation_may_fail_once() {
             files.fail_after(at, kind);
             let mut model = BTreeMap::new();
             for id in 1..40 {
-                match catalog.commit(&Change { add: &[row(id)], remove: &[id / 2], flushed: None }) {
+                match catalog.commit(&Change { add: &[row(id)], remove: &[id / 2], flushed: &[] }) {
                     Ok(()) => {
                         model.remove(&(id / 2));
                         model.insert(id, row(id));
@@ -216,7 +216,7 @@ fn run_until_cut(files: &Arc<MemoryFiles>, from: &Rows, commits: &[(Vec<u64>, Ve
     for (add, remove) in commits {
         let rows: Vec<BlockRow> = add.iter().map(|&id| row(id)).collect();
         let next = change(&acknowledged, add, remove);
-        if catalog.commit(&Change { add: &rows, remove, flushed: Some((1, 1)) }).is_err() {
+        if catalog.commit(&Change { add: &rows, remove, flushed: &[(1, 1)] }).is_err() {
             return (acknowledged, Some(next));
         }
         acknowledged = next;

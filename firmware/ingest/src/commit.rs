@@ -77,6 +77,26 @@ pub enum OpenError {
     Store(#[from] bramble_storage::StoreError),
 }
 
+/// A journal sequence per signal.
+pub(crate) type Positions = [Sequence; 3];
+
+/// How far the first waiting batch is in the journal, if it takes several commits.
+#[derive(Default)]
+struct Partly {
+    /// Its next item.
+    from: usize,
+    /// The sequence of its first record.
+    began: Option<Sequence>,
+}
+
+/// What a group commit made durable.
+struct Committed {
+    /// Of each batch that is wholly in the journal now, the sequence of its first record.
+    began: Vec<Sequence>,
+    /// The last sequence below which no batch is in pieces: what is flushed may be recorded up to here.
+    through: Sequence,
+}
+
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) time: TrustedTime,
@@ -95,6 +115,9 @@ pub(crate) struct Shared {
     /// Sequence of the last applied record; held while a commit is applied, so that whoever holds it sees heads
     /// that contain exactly the records up to it.
     pub(crate) applied: Mutex<Sequence>,
+    /// What the catalog says: through which sequence each signal is in blocks. The journal keeps everything above the
+    /// lowest.
+    pub(crate) recorded: Mutex<Positions>,
     phase: AtomicU8,
     pub(crate) storage_full: AtomicBool,
     /// Set when a head or the journal was full: maintenance should not wait for its next tick.
@@ -152,6 +175,7 @@ impl WritePath {
             wake: Condvar::new(),
             journal: Mutex::new(None),
             applied: Mutex::new(0),
+            recorded: Mutex::default(),
             phase: AtomicU8::new(RECOVERING),
             storage_full: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
@@ -405,10 +429,10 @@ impl Shared {
             return refuse_all(batches, &WriteError::Journal("recovery has not ended".into()), self);
         };
         let mut waiting = std::collections::VecDeque::from(batches);
-        let mut from = 0;
+        let mut partly = Partly::default();
         while !waiting.is_empty() {
-            match self.commit_some(side, &waiting, &mut from) {
-                Ok((finished, sequence)) => self.apply(waiting.drain(..finished), sequence),
+            match self.commit_some(side, &waiting, &mut partly) {
+                Ok(committed) => self.apply(waiting.drain(..committed.began.len()), &committed),
                 Err(error) => {
                     side.encoder.invalidate();
                     self.metrics.commit_failures.inc();
@@ -425,36 +449,42 @@ impl Shared {
         self.metrics.commit_seconds.observe((self.clock.monotonic_ns() - began_ns) as f64 / 1e9);
     }
 
-    /// One group commit of the first batches; `from` is where the first one continues, and is moved on.
-    /// Returns how many batches are wholly in the journal now, and the last sequence.
+    /// One group commit of the first batches; `partly` is where the first one continues, and is moved on.
     fn commit_some(
         &self,
         side: &mut JournalSide,
         waiting: &std::collections::VecDeque<Pending>,
-        from: &mut usize,
-    ) -> Result<(usize, Sequence), JournalError> {
+        partly: &mut Partly,
+    ) -> Result<Committed, JournalError> {
         side.encoder.enter(side.journal.prepare_commit(self.sizes.room_bytes)?);
         side.records.clear();
-        let mut ends = Vec::new();
-        let mut finished = 0;
-        while finished < waiting.len() && side.records.len() < self.sizes.soft_max_bytes {
-            let left = side.encoder.encode(&waiting[finished].body, *from, &mut side.records);
+        let next_sequence = side.journal.next_sequence();
+        let (mut ends, mut began) = (Vec::new(), Vec::new());
+        while began.len() < waiting.len() && side.records.len() < self.sizes.soft_max_bytes {
+            let first = *partly.began.get_or_insert(next_sequence + ends.len() as Sequence);
+            let left = side.encoder.encode(&waiting[began.len()].body, partly.from, &mut side.records);
             ends.push(side.records.len());
-            *from = left.unwrap_or(0);
-            finished += usize::from(left.is_none());
+            match left {
+                Some(from) => partly.from = from,
+                None => {
+                    began.push(first);
+                    *partly = Partly::default();
+                }
+            }
         }
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let records: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &side.records[start..end]).collect();
         let sequence = side.journal.append(&records)?;
         self.metrics.commits.inc();
         self.metrics.commit_records.inc_by(ends.len() as u64);
-        Ok((finished, sequence))
+        Ok(Committed { began, through: partly.began.map_or(sequence, |first| first - 1) })
     }
 
-    fn apply(&self, batches: impl Iterator<Item = Pending>, sequence: Sequence) {
+    /// Heads hear the first sequence of a batch: from there on the journal must keep it until it is in a block.
+    fn apply(&self, batches: impl Iterator<Item = Pending>, committed: &Committed) {
         let mut answers = Vec::new();
         let mut applied = self.applied.lock();
-        for pending in batches {
+        for (pending, &sequence) in batches.zip(&committed.began) {
             let signal = match pending.body {
                 Body::Metrics(prepared) => {
                     self.stores.metrics.apply(prepared, sequence);
@@ -472,7 +502,7 @@ impl Shared {
             self.metrics.items.with_label_values(&[signal.as_str()]).inc_by(pending.written.accepted);
             answers.push((pending.done, pending.written, pending.held));
         }
-        *applied = sequence;
+        *applied = committed.through.max(*applied);
         drop(applied);
         for (done, written, held) in answers {
             drop(held);

@@ -1,11 +1,11 @@
 //! The slow work, in steps: flush what must be flushed, merge what is over, remove what is too old or too much.
 
 use crate::catalog_rows::{meta_of_row, row_of};
-use crate::commit::WritePath;
+use crate::commit::{Positions, Shared, WritePath};
 use crate::retention::{self, StorageReport};
 use bramble_catalog::Change;
 use bramble_signal::Signal;
-use bramble_storage::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, Sequence, StoreError, day_of_ns};
+use bramble_storage::{BlockId, BlockMeta, HeadStats, RetentionClass, Sequence, StoreError, day_of_ns};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -53,10 +53,10 @@ impl WritePath {
     pub(crate) fn flush_signal(&self, signal: Signal) -> Result<bool, StoreError> {
         let shared = &self.shared;
         let keeper = shared.stores.keeper(signal);
-        let frozen_at = {
+        let (frozen_at, mut positions) = {
             let applied = shared.applied.lock();
             let cut = keeper.freeze(*applied);
-            cut.then_some(*applied)
+            (cut.then_some(*applied), shared.positions(*applied))
         };
         if frozen_at.is_none() && !keeper.head().frozen {
             return Ok(false);
@@ -64,7 +64,7 @@ impl WritePath {
         let began_ns = shared.clock.monotonic_ns();
         #[cfg(feature = "sabotage")]
         if let Some(through) = frozen_at.filter(|_| crate::sabotage::advances_early()) {
-            let change = Change { add: &[], remove: &[], flushed: Some((signal.code(), through)) };
+            let change = Change { add: &[], remove: &[], flushed: &[(signal.code(), through)] };
             shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
         }
         let blocks = keeper.write_frozen(&mut || BlockId(shared.catalog.next_block_id()))?;
@@ -72,8 +72,8 @@ impl WritePath {
         // items were duplicates) what is applied now is as good, since the frozen generation held everything before.
         let through = frozen_at.or_else(|| blocks.iter().map(|b| b.journal_to).max());
         let rows: Vec<_> = blocks.iter().map(row_of).collect();
-        let change = Change { add: &rows, remove: &[], flushed: through.map(|s| (signal.code(), s)) };
-        shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
+        positions[signal as usize] = through.unwrap_or(0).max(positions[signal as usize]);
+        shared.commit_positions(&rows, positions)?;
         keeper.swap(&blocks, &[], true)?;
         shared.metrics.flushes.with_label_values(&[signal.as_str()]).inc();
         shared.metrics.flush_seconds.observe((shared.clock.monotonic_ns() - began_ns) as f64 / 1e9);
@@ -246,14 +246,23 @@ impl Maintenance {
         }
     }
 
-    /// Moves the journal's tail to the oldest record that a head still needs.
+    /// Moves the journal's tail to the oldest record that the catalog does not know to be in blocks.
     fn release_journal(&self) {
         let shared = &self.path.shared;
-        let through = {
-            let applied = shared.applied.lock();
-            let needed = |keeper: &std::sync::Arc<dyn BlockStore>| needed_after(&keeper.head(), *applied);
-            shared.stores.blocks.iter().map(needed).min().unwrap_or(0)
-        };
+        if self.journal_is_pressed() {
+            // Flushes record positions too; this is for a journal full of what leaves nothing to flush.
+            let positions = {
+                let applied = shared.applied.lock();
+                shared.positions(*applied)
+            };
+            let recorded = lowest(&shared.recorded.lock());
+            if lowest(&positions) > recorded
+                && let Err(error) = shared.commit_positions(&[], positions)
+            {
+                tracing::warn!(%error, "positions could not be recorded; the journal keeps its records");
+            }
+        }
+        let through = lowest(&shared.recorded.lock());
         if let Some(side) = shared.journal.lock().as_mut() {
             side.journal.release(through);
             shared.metrics.journal_used_ratio.set(side.journal.used_fraction());
@@ -287,7 +296,7 @@ impl Maintenance {
     fn remove(&self, victims: &[BlockMeta], reason: &'static str) -> Result<(), StoreError> {
         let shared = &self.path.shared;
         let ids: Vec<u64> = victims.iter().map(|b| b.id.0).collect();
-        let change = Change { add: &[], remove: &ids, flushed: None };
+        let change = Change { add: &[], remove: &ids, flushed: &[] };
         shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
         for signal in Signal::ALL {
             let gone: Vec<BlockId> = victims.iter().filter(|b| b.signal == signal).map(|b| b.id).collect();
@@ -347,7 +356,7 @@ impl Maintenance {
             keeper.merge(&ids, shared.options.merge_target_bytes, &mut next_id, &keep_going).and_then(|outputs| {
                 let rows: Vec<_> = outputs.iter().map(row_of).collect();
                 let removed: Vec<u64> = ids.iter().map(|id| id.0).collect();
-                let change = Change { add: &rows, remove: &removed, flushed: None };
+                let change = Change { add: &rows, remove: &removed, flushed: &[] };
                 shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
                 keeper.swap(&outputs, &ids, false)?;
                 Ok(outputs)
@@ -375,9 +384,43 @@ impl Maintenance {
     }
 }
 
-/// The last sequence that a head does not need.
-fn needed_after(head: &HeadStats, applied: Sequence) -> Sequence {
-    if head.frozen || head.items > 0 { head.first_sequence.saturating_sub(1).min(applied) } else { applied }
+fn lowest(positions: &Positions) -> Sequence {
+    positions.iter().copied().min().unwrap_or(0)
+}
+
+/// The last sequence that a head does not need, given the one that is recorded already.
+fn needed_after(head: &HeadStats, applied: Sequence, recorded: Sequence) -> Sequence {
+    let needed_after = match head {
+        // What waits frozen is older than the active generation, and its first sequence is not known here.
+        HeadStats { frozen: true, .. } => 0,
+        HeadStats { items: 0, .. } => applied,
+        _ => head.first_sequence.saturating_sub(1).min(applied),
+    };
+    needed_after.max(recorded)
+}
+
+impl Shared {
+    /// What may be recorded now, by signal: all of it is in blocks up to there, or there was nothing of it. The caller
+    /// holds the lock that `applied` is behind.
+    ///
+    /// Positions of signals that are quiet move with the others: what the journal's tail has left behind is otherwise
+    /// missing at the next start, and looks like damage.
+    fn positions(&self, applied: Sequence) -> Positions {
+        let recorded = *self.recorded.lock();
+        Signal::ALL.map(|s| needed_after(&self.stores.keeper(s).head(), applied, recorded[s as usize]))
+    }
+
+    /// One catalog transaction: new blocks and how far each signal is in blocks.
+    fn commit_positions(&self, rows: &[bramble_catalog::BlockRow], positions: Positions) -> Result<(), StoreError> {
+        let flushed = Signal::ALL.map(|s| (s.code(), positions[s as usize]));
+        let change = Change { add: rows, remove: &[], flushed: &flushed };
+        self.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
+        let mut recorded = self.recorded.lock();
+        for (old, new) in recorded.iter_mut().zip(positions) {
+            *old = new.max(*old);
+        }
+        Ok(())
+    }
 }
 
 /// Blocks by partition, oldest day first.
@@ -387,4 +430,21 @@ fn partitions(blocks: &[BlockMeta]) -> Vec<(Partition, Vec<BlockMeta>)> {
         by.entry((block.day, block.signal, block.class)).or_default().push(block.clone());
     }
     by.into_iter().map(|((day, signal, class), blocks)| ((signal, day, class), blocks)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_keeps_what_waits_frozen() {
+        let head = HeadStats { items: 3, first_sequence: 50, frozen: true, ..HeadStats::default() };
+        assert_eq!(
+            needed_after(&head, 60, 19),
+            19,
+            "the active generation's first sequence says nothing of older items"
+        );
+        assert_eq!(needed_after(&HeadStats { frozen: false, ..head }, 60, 19), 49);
+        assert_eq!(needed_after(&HeadStats { items: 0, ..HeadStats::default() }, 60, 19), 60, "nothing to keep");
+    }
 }

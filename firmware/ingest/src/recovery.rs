@@ -107,6 +107,7 @@ impl WritePath {
                 flushed[signal as usize] = sequence;
             }
         }
+        *shared.recorded.lock() = flushed;
         let after = flushed.iter().copied().min().unwrap_or(0);
         let mut replay =
             Replay { path: self, decoder: Decoder::default(), flushed, items: 0, damaged: 0, failed: None };
@@ -228,7 +229,7 @@ fn reconcile(
     rebuilt.adopted = adopted.len();
     if !gone.is_empty() || !adopted.is_empty() {
         let add: Vec<BlockRow> = adopted.iter().map(row_of).collect();
-        catalog.commit(&Change { add: &add, remove: &gone, flushed: None })?;
+        catalog.commit(&Change { add: &add, remove: &gone, flushed: &[] })?;
     }
     blocks.extend(adopted);
     Ok(blocks)
@@ -242,7 +243,7 @@ fn set_aside(
     id: BlockId,
     error: &bramble_storage::StoreError,
 ) -> Result<(), OpenError> {
-    catalog.commit(&Change { add: &[], remove: &[id.0], flushed: None })?;
+    catalog.commit(&Change { add: &[], remove: &[id.0], flushed: &[] })?;
     if let Some(meta) = blocks.iter().find(|b| b.id == id) {
         let aside = format!("damaged/{}-{:016x}.seg", meta.signal.as_str(), id.0);
         tracing::error!(block = %meta.file_name(), moved_to = %aside, %error, "block is damaged and was set aside; the rest is served");

@@ -54,6 +54,8 @@ pub(crate) fn survive(test: &str, first_seed: u64, trouble: &Trouble) {
     };
     let mut sum = Tally::default();
     if let Some(seed) = from_environment("BRAMBLE_SIM_SEED") {
+        // A replay is for looking at it: what the code says goes to stderr.
+        _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init();
         sum.add(&run(seed));
     } else {
         let cuts = from_environment("BRAMBLE_SIM_CUTS").unwrap_or(CUTS);

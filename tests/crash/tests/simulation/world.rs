@@ -113,6 +113,7 @@ impl World {
     pub(crate) fn run(&mut self, lives: u32) -> Result<(), String> {
         for life in 0..lives {
             let told = |e| format!("life {life}: {e}");
+            tracing::info!(life, operations = self.hardware.disk.operations(), "the process starts");
             let machine = self.start(life > 0).map_err(told)?;
             self.live(&machine).map_err(told)?;
             drop(machine);
