@@ -9,8 +9,8 @@ use bramble_signal::Signal;
 use bramble_storage::RetentionClass;
 use std::path::PathBuf;
 
-/// Size of a journal extent. Definitions of series restart with each extent; with 300,000 series they take about 2 MiB.
-const EXTENT_BYTES: u64 = 8 << 20;
+/// Size of a journal extent: an allocation unit of common cards.
+const EXTENT_BYTES: u64 = 4 << 20;
 
 /// Where data goes.
 pub(crate) fn data_dir(config: &Config) -> anyhow::Result<PathBuf> {

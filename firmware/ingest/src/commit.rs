@@ -208,7 +208,7 @@ impl WritePath {
     pub fn commit_step(&self) -> bool {
         let batches = {
             let mut queue = self.shared.queue.lock();
-            let due = match queue.due(&self.shared.receive, &self.shared.options) {
+            let due = match queue.due(self.shared.clock.monotonic_ns(), &self.shared.receive, &self.shared.options) {
                 Due::Now => true,
                 Due::At(at) => self.shared.clock.monotonic_ns() >= at,
                 Due::Idle => false,
@@ -226,7 +226,7 @@ impl WritePath {
     /// Blocks the commit thread until a commit may be due, something was said, or `at_most` has passed.
     pub fn wait_for_work(&self, at_most: Duration) {
         let mut queue = self.shared.queue.lock();
-        let wait = match queue.due(&self.shared.receive, &self.shared.options) {
+        let wait = match queue.due(self.shared.clock.monotonic_ns(), &self.shared.receive, &self.shared.options) {
             Due::Now => return,
             Due::At(at) => Duration::from_nanos(at.saturating_sub(self.shared.clock.monotonic_ns())).min(at_most),
             Due::Idle => at_most,

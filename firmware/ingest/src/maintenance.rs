@@ -136,6 +136,7 @@ impl Maintenance {
         }
         drop(state);
         self.release_journal();
+        self.shrink_journal();
         Ok(())
     }
 
@@ -163,6 +164,10 @@ impl Maintenance {
         let before_ms = self.path.shared.clock.wall_ms() - 3_600_000;
         for keeper in &self.path.shared.stores.blocks {
             keeper.trim(before_ms);
+        }
+        let idle = |side: &crate::commit::JournalSide| side.journal.used_fraction() < 0.1;
+        if self.path.shared.journal.lock().as_ref().is_some_and(idle) {
+            self.shrink_journal();
         }
     }
 
@@ -243,6 +248,15 @@ impl Maintenance {
                 }
             }
             Err(error) => tracing::warn!(%error, "the journal cannot grow"),
+        }
+    }
+
+    /// Gives back extents that a burst needed.
+    fn shrink_journal(&self) {
+        if let Some(side) = self.path.shared.journal.lock().as_mut()
+            && let Err(error) = side.journal.shrink(self.path.shared.options.journal.extents_min)
+        {
+            tracing::warn!(%error, "an extent's file stays until the next start");
         }
     }
 

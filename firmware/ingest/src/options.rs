@@ -41,6 +41,8 @@ pub struct IngestOptions {
     pub journal: JournalOptions,
     /// Longest wait for a commit where a sender waits, nanoseconds.
     pub sender_wait_ns: u64,
+    /// How long a commit gathers when every open request already waits, nanoseconds.
+    pub gather_ns: u64,
     /// Longest wait for a commit where nobody waits, nanoseconds: the loss window for such data.
     pub background_wait_ns: u64,
     /// Batch memory in the queue that starts a commit at once.
@@ -64,9 +66,9 @@ pub struct IngestOptions {
 impl Default for IngestOptions {
     fn default() -> Self {
         IngestOptions {
-            // 8 MiB extents: definitions restart with each extent, and with 300,000 series they take about 2 MiB.
-            journal: JournalOptions { extent_bytes: 8 << 20, extents_min: 2, extents_max: 16 },
+            journal: JournalOptions { extent_bytes: 4 << 20, extents_min: 2, extents_max: 16 },
             sender_wait_ns: 1_000_000_000,
+            gather_ns: 5_000_000,
             background_wait_ns: 10_000_000_000,
             commit_bytes: 256 << 10,
             own_telemetry_bytes: 256 << 10,

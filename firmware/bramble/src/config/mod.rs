@@ -116,7 +116,7 @@ settings! {
         /// Longest wait before a commit while nobody waits (host metrics, scrapes): what a power cut may cost of such data, against card life.
         background_wait: Interval = Interval::seconds(10);
         /// Largest size of the journal's ring.
-        max_size: Size = Size::mib(128);
+        max_size: Size = Size::mib(64);
     }
     /// Doors: addresses we listen on. A port alone listens on `listen`; "address:port" on that address; "off" closes the door.
     doors: DoorSettings {

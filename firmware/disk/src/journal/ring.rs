@@ -284,6 +284,28 @@ impl Journal {
         Ok(true)
     }
 
+    /// Takes free extents out of the ring and removes their files, until `keep` extents (at least the minimum) are left
+    /// or none is free. Returns how many went. A removed file may come back after a power cut; its frames are old and
+    /// are told apart by their sequences.
+    ///
+    /// # Errors
+    /// When a file cannot be removed; it is out of the ring all the same.
+    pub fn shrink(&mut self, keep: u32) -> Result<u32, DiskError> {
+        let keep = keep.max(self.options.extents_min).max(2) as usize;
+        let mut gone = 0;
+        while self.extents.len() > keep {
+            let Some((index, _)) = self.free().max_by_key(|(_, extent)| extent.number) else { break };
+            let extent = self.extents.remove(index);
+            if let Some(current) = self.current.as_mut().filter(|current| current.extent > index) {
+                current.extent -= 1;
+            }
+            self.disk.close(extent.file);
+            self.disk.remove(&super::extent::name(extent.number))?;
+            gone += 1;
+        }
+        Ok(gone)
+    }
+
     fn extent_bytes(&self) -> u64 {
         u64::from(self.options.extent_bytes).next_multiple_of(ALIGNMENT as u64).max(EXTENT_BYTES_MIN)
     }
