@@ -1,0 +1,47 @@
+# Thin: each target is one script, so that it can be run and read without make.
+# `make run` and `make test` install what they need (scripts/setup.sh); nothing is asked.
+
+.PHONY: run build ui test lint fuzz conformance clients browser bench soak docs clean
+
+# Data directory and settings of `make run`: ARGS="--data-dir DIR --config FILE".
+run: build
+	scripts/run.sh $(ARGS)
+
+build:
+	scripts/build.sh
+
+ui:
+	scripts/build.sh ui
+
+test:
+	scripts/test.sh
+
+lint:
+	scripts/test.sh lint
+
+fuzz:
+	scripts/setup.sh rust
+	tests/fuzz/run.sh $(or $(SECONDS_EACH),60)
+
+conformance: build
+	tests/conformance/run --floors
+
+clients: build
+	tests/clients/run
+
+browser: build
+	scripts/test.sh browser
+
+bench: build
+	tests/bench/run
+
+# The 30-minute forms and a longer simulation; their log goes to docs/soak.log.
+soak: build
+	scripts/soak.sh
+
+# Generated parts of docs/: settings table, crate graph.
+docs:
+	scripts/docs.sh
+
+clean:
+	rm -rf target ui/dist ui/node_modules

@@ -1,0 +1,131 @@
+#!/bin/sh
+# Installs what is missing on a bare Debian 12 or 13, asking nothing:
+#
+#     scripts/setup.sh [rust] [lint] [node] [browser] [python] [prometheus]...
+#
+# Everything that is already there, from wherever, is used as it is; the package lists are only updated when
+# something must be installed. Works as root or with sudo. Prints what it installs and nothing else.
+set -eu
+. "$(dirname "$0")/env.sh"
+
+RUST_MINOR=95 # as rust-version in Cargo.toml
+NODE_MAJOR=18
+
+updated=
+apt_install() {
+    if [ "$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi
+    if [ -n "$as_root" ] && ! command -v sudo >/dev/null 2>&1; then
+        echo "setup: $* must be installed: run as root, or install sudo" >&2
+        exit 1
+    fi
+    echo "setup: installing $*" >&2
+    if [ -z "$updated" ]; then
+        $as_root apt-get update -qq >&2
+        updated=1
+    fi
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Whether the newest package that apt knows is at least this version.
+apt_has() {
+    [ -n "$updated" ] || { if [ "$(id -u)" = 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi; updated=1; } >&2
+    candidate=$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p')
+    [ -n "$candidate" ] && [ "$candidate" != "(none)" ] && dpkg --compare-versions "$candidate" ge "$2"
+}
+
+base() {
+    missing=
+    command -v cc >/dev/null 2>&1 && command -v make >/dev/null 2>&1 || missing="$missing build-essential"
+    for tool in pkg-config curl python3; do
+        command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+    done
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || apt_install $missing
+}
+
+rust_minor() { rustc --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\)\..*/\1/p'; }
+
+rust() {
+    base
+    minor=$(rust_minor)
+    if [ "${minor:-0}" -ge $RUST_MINOR ] && command -v cargo >/dev/null 2>&1; then return; fi
+    # An installed rustup is asked first; then Debian's own compiler where it is new enough (rustc-web, in the
+    # security archive, follows the browsers' needs and so stays recent); then Debian's rustup.
+    if command -v rustup >/dev/null 2>&1; then
+        rustup toolchain install stable --profile minimal --component clippy --component rustfmt >&2
+        rustup default stable >&2
+    elif apt_has cargo 1.$RUST_MINOR; then
+        apt_install rustc cargo
+    elif apt_has rustc-web 1.$RUST_MINOR; then
+        apt_install rustc-web cargo-web
+    elif apt_has rustup 0; then
+        apt_install rustup
+        rustup default stable >&2
+    fi
+    minor=$(rust_minor)
+    [ "${minor:-0}" -ge $RUST_MINOR ] || {
+        echo "setup: Rust 1.$RUST_MINOR or newer is needed; found: $(rustc --version 2>/dev/null || echo none)" >&2
+        exit 1
+    }
+}
+
+lint() {
+    rust
+    cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
+    if command -v rustup >/dev/null 2>&1; then
+        rustup component add clippy rustfmt >&2
+    elif dpkg -s rustc-web >/dev/null 2>&1; then
+        apt_install rustfmt-web rust-web-clippy
+    else
+        apt_install rustfmt rust-clippy
+    fi
+}
+
+node_major() { node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p'; }
+
+node_() {
+    base
+    major=$(node_major)
+    if [ "${major:-0}" -ge $NODE_MAJOR ] && command -v npm >/dev/null 2>&1; then return; fi
+    apt_install nodejs npm
+    major=$(node_major)
+    [ "${major:-0}" -ge $NODE_MAJOR ] && return
+    # The npm package `node` carries the runtime itself; it stays below target/ (see env.sh).
+    echo "setup: Debian's Node is too old ($(node --version)); taking npm's" >&2
+    npm install --silent --no-save --prefix "$HOUSE_TOOLS/node" node@22 >&2
+}
+
+browser() { command -v chromium >/dev/null 2>&1 || [ -n "${CHROMIUM:-}" ] || apt_install chromium; }
+
+python() {
+    base
+    python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || apt_install python3-venv
+}
+
+# Debian's Prometheus, unpacked privately: installing it would start a service and take port 9090.
+prometheus() {
+    [ -x "$HOUSE_TOOLS/prometheus/usr/bin/prometheus" ] && return
+    command -v apt-get >/dev/null 2>&1 || return
+    apt_has prometheus 2 || { echo "setup: no prometheus package" >&2; exit 1; }
+    mkdir -p "$HOUSE_TOOLS/prometheus"
+    (
+        cd "$HOUSE_TOOLS/prometheus"
+        apt-get download -qq prometheus >/dev/null 2>&1
+        dpkg -x prometheus_*.deb .
+        rm prometheus_*.deb
+    )
+}
+
+[ $# -gt 0 ] || set -- rust node
+for what in "$@"; do
+    case $what in
+    rust) rust ;;
+    lint) lint ;;
+    node) node_ ;;
+    browser) browser ;;
+    python) python ;;
+    prometheus) prometheus ;;
+    *) echo "setup: no such part: $what" >&2; exit 2 ;;
+    esac
+done

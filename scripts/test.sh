@@ -1,0 +1,97 @@
+#!/bin/bash
+# All tests: scripts/test.sh [STAGE]...
+#
+# Without arguments every stage runs, in the order below, each timed; a failing stage does not keep the others from
+# running, unless they need what it makes. The last line is "N passed, N failed", summed over stages: tests where a
+# stage counts them, otherwise 1 for the stage.
+set -uo pipefail
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+export CARGO_TERM_COLOR=never
+# Line tables of our crates only: halves the link time and the size of a cold build.
+export CARGO_INCREMENTAL=0
+
+LOGS=$TARGET/test-logs
+mkdir -p "$LOGS"
+passed=0 failed=0 summary=()
+
+# Adds what a log counts: lines "test result: … N passed; N failed" (cargo test), "Summary … N passed, N failed"
+# (nextest), or a last "N passed, N failed". A log without counts is one test.
+count() { # name status log
+    local p=0 f=0 line counted=
+    while read -r line; do
+        if [[ $line =~ ([0-9]+)\ passed(\;|,)?\ ?([0-9]+)?\ ?(failed)? ]]; then
+            p=$((p + BASH_REMATCH[1]))
+            [ -n "${BASH_REMATCH[4]}" ] && f=$((f + BASH_REMATCH[3]))
+            counted=1
+        fi
+    done < <(grep -E '^test result:|^ *Summary \[|^[0-9]+ passed, [0-9]+ failed' "$3")
+    if [ -z "$counted" ]; then [ "$2" = 0 ] && p=1 || f=1; fi
+    if [ "$2" != 0 ] && [ "$f" = 0 ]; then f=1; fi
+    # A stage that accepts some failures (conformance has floors) is judged by its status.
+    if [ "$2" = 0 ]; then f=0; fi
+    passed=$((passed + p)) failed=$((failed + f))
+}
+
+stage() { # name function
+    local began=$SECONDS status log=$LOGS/$1.log
+    echo "=== $1"
+    "$2" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    count "$1" "$status" "$log"
+    local took=$((SECONDS - began))
+    summary+=("$(printf '%-12s %-6s %5d s' "$1" "$([ "$status" = 0 ] && echo ok || echo FAILED)" "$took")")
+    echo "=== $1: $([ "$status" = 0 ] && echo ok || echo "FAILED ($status)") in $took s"
+    return "$status"
+}
+
+setup() { scripts/setup.sh lint node browser python prometheus; }
+lint() { cargo fmt --all --check && cargo clippy --workspace --all-targets --locked --quiet -- -D warnings; }
+ui() { scripts/build.sh ui && (cd ui && npm run --silent check && npm test --silent); }
+# --nocapture would interleave; what a test says past the capture (simulation) or with --show-output is enough.
+unit() { cargo test --workspace --locked --no-fail-fast -- --show-output; }
+release() { scripts/build.sh bramble; }
+fuzz() { tests/fuzz/run.sh 5; }
+conformance() { tests/conformance/run --floors; }
+clients() { tests/clients/run; }
+browser() { tests/browser/serve-and-run; }
+
+# Which disk implementations the disk crate's tests really ran over. Where the kernel allows io_uring, it must be one.
+disks() {
+    local log=$LOGS/unit.log ran="threads, simulated"
+    if grep -q 'RAN io_uring' "$log"; then
+        if grep -q 'SKIPPED io_uring' "$log"; then
+            echo "disk implementations: io_uring's probe works, but a test skipped it"
+            return 1
+        fi
+        ran="io_uring, $ran"
+    elif ! grep -q 'SKIPPED io_uring' "$log"; then
+        echo "disk implementations: the log of the unit tests does not say whether io_uring ran"
+        return 1
+    fi
+    echo "disk implementations that ran: $ran$(grep -m1 -o 'SKIPPED io_uring.*' "$log" | sed 's/^/; /')"
+    grep -h '^simulation: ' "$log" | tail -n 1
+}
+
+if [ $# -gt 0 ]; then
+    for name in "$@"; do stage "$name" "$name"; done
+else
+    stage setup setup || { echo "0 passed, 1 failed"; exit 1; }
+    stage ui ui
+    stage lint lint
+    stage unit unit
+    stage disks disks
+    if stage release release; then
+        stage conformance conformance
+        stage clients clients
+        stage browser browser
+    fi
+    stage fuzz fuzz
+fi
+
+echo
+echo "what ran:"
+printf '  %s\n' "${summary[@]}"
+[ -f "$LOGS/disks.log" ] && sed 's/^/  /' "$LOGS/disks.log"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
