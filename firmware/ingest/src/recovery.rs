@@ -112,9 +112,7 @@ impl WritePath {
         let mut replay =
             Replay { path: self, decoder: Decoder::default(), flushed, items: 0, damaged: 0, failed: None };
         let (journal, report) =
-            Journal::open(shared.disk.clone(), shared.options.journal.clone(), after, &mut |record| {
-                replay.record(record)
-            })?;
+            Journal::open(shared.disk.clone(), shared.options.journal, after, &mut |record| replay.record(record))?;
         if let Some(error) = replay.failed.take() {
             return Err(error.into());
         }

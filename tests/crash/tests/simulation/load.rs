@@ -53,28 +53,33 @@ impl Batch {
 }
 
 /// The senders of a world.
-#[derive(Default)]
 pub(crate) struct Senders {
+    large_chance: f64,
     recent: Vec<Batch>,
     open_traces: Vec<(TraceId, SpanId)>,
 }
 
 /// How many items a batch has: few, now and then many.
-fn size(rng: &mut Rng) -> u64 {
-    if rng.chance(0.015) { 200 + rng.below(1200) } else { 1 + rng.below(12) }
+fn size(rng: &mut Rng, large_chance: f64) -> u64 {
+    if rng.chance(large_chance) { 200 + rng.below(1200) } else { 1 + rng.below(12) }
 }
 
 impl Senders {
+    pub(crate) fn new(large_chance: f64) -> Self {
+        Senders { large_chance, recent: Vec::new(), open_traces: Vec::new() }
+    }
+
     /// The next batch, at a wall time in milliseconds.
     pub(crate) fn next(&mut self, rng: &mut Rng, now_ms: i64) -> Batch {
         if !self.recent.is_empty() && rng.chance(0.15) {
             // A sender that heard nothing, or an error, sends again.
             return self.recent[rng.below(self.recent.len() as u64) as usize].clone();
         }
+        let size = size(rng, self.large_chance);
         let batch = match rng.below(3) {
-            0 => Batch::Metrics(metrics(rng, now_ms)),
-            1 => Batch::Logs(logs(rng, now_ms)),
-            _ => Batch::Spans(self.spans(rng, now_ms)),
+            0 => Batch::Metrics(metrics(rng, now_ms, size)),
+            1 => Batch::Logs(logs(rng, now_ms, size)),
+            _ => Batch::Spans(self.spans(rng, now_ms, size)),
         };
         if self.recent.len() == 6 {
             self.recent.swap_remove(rng.below(6) as usize);
@@ -83,10 +88,10 @@ impl Senders {
         batch
     }
 
-    fn spans(&mut self, rng: &mut Rng, now_ms: i64) -> SpanBatch {
+    fn spans(&mut self, rng: &mut Rng, now_ms: i64, size: u64) -> SpanBatch {
         let mut batch = SpanBatch::new();
         put_source(&mut batch, rng.below(3));
-        for _ in 0..size(rng) {
+        for _ in 0..size {
             let known = self.open_traces.len() as u64;
             let (trace_id, parent_span_id) = match known {
                 1.. if rng.chance(0.6) => self.open_traces[rng.below(known) as usize],
@@ -131,9 +136,8 @@ fn value(rng: &mut Rng) -> f64 {
     }
 }
 
-fn metrics(rng: &mut Rng, now_ms: i64) -> MetricBatch {
+fn metrics(rng: &mut Rng, now_ms: i64, mut left: u64) -> MetricBatch {
     let mut batch = MetricBatch::new();
-    let mut left = size(rng);
     while left > 0 {
         let (name, instance) = (format!("metric_{}", rng.below(8)), format!("host-{}", rng.below(6)));
         let mut labels = vec![("__name__", name.as_str()), ("instance", instance.as_str())];
@@ -150,9 +154,8 @@ fn metrics(rng: &mut Rng, now_ms: i64) -> MetricBatch {
     batch
 }
 
-fn logs(rng: &mut Rng, now_ms: i64) -> LogBatch {
+fn logs(rng: &mut Rng, now_ms: i64, mut left: u64) -> LogBatch {
     let mut batch = LogBatch::new();
-    let mut left = size(rng);
     while left > 0 {
         let service = format!("service-{}", rng.below(5));
         batch.start_stream(&mut [("app", "sim"), ("service", &service)]).unwrap();

@@ -43,6 +43,20 @@ fn power_cuts_during_recovery() {
 }
 
 #[test]
+fn power_cuts_in_long_lives() {
+    // Laps of the ring, batches that take several commits, a journal that fills up.
+    let trouble = Trouble { steps: 400, large_chance: 0.05, maintenance_percent: 10, ..Trouble::default() };
+    survive("power_cuts_in_long_lives", 5_500_000, &trouble);
+}
+
+#[test]
+fn power_cuts_in_long_lives_on_a_failing_card() {
+    let faults = SimulatedOptions { write_error_chance: 0.03, sync_error_chance: 0.03, ..SimulatedOptions::default() };
+    let trouble = Trouble { faults, steps: 300, large_chance: 0.05, ..Trouble::default() };
+    survive("power_cuts_in_long_lives_on_a_failing_card", 7_500_000, &trouble);
+}
+
+#[test]
 fn power_cuts_on_a_full_card() {
     let faults = SimulatedOptions { capacity_bytes: 700 << 10, ..SimulatedOptions::default() };
     survive("power_cuts_on_a_full_card", 6_000_000, &Trouble { faults, ..Trouble::default() });

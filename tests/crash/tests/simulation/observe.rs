@@ -45,11 +45,11 @@ pub(crate) fn span_item(batch: &SpanBatch, span: &SpanEntry) -> Item {
 }
 
 /// Reads all that is there, and what the stores had to say about it.
-pub(crate) fn everything(machine: &Machine) -> Result<(Vec<Item>, Vec<String>), ReadError> {
+pub(crate) fn everything(machine: &Machine, backward: bool) -> Result<(Vec<Item>, Vec<String>), ReadError> {
     let context = QueryContext::unlimited();
     let mut found = Vec::new();
     samples(machine, &context, &mut found)?;
-    entries(machine, &context, &mut found)?;
+    entries(machine, backward, &context, &mut found)?;
     spans(machine, &context, &mut found)?;
     Ok((found, context.warnings()))
 }
@@ -67,9 +67,9 @@ fn samples(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> 
     Ok(())
 }
 
-fn entries(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
+fn entries(machine: &Machine, backward: bool, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
     let of_sim = [Matcher::equal("app", "sim")];
-    let direction = Direction::Forward;
+    let direction = if backward { Direction::Backward } else { Direction::Forward };
     let select = LogSelect { matchers: &of_sim, start_ns: i64::MIN / 4, end_ns: i64::MAX / 4, lines: &[], direction };
     let mut cursor = machine.logs.select(&select, context)?;
     let mut rows = LogRows::default();
@@ -93,6 +93,15 @@ fn spans(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> Re
     let mut batch = SpanBatch::new();
     while cursor.next(&mut batch)? {
         found.extend(batch.spans.iter().map(|span| span_item(&batch, span)));
+        // The other way to a span must lead to the same.
+        if let Some(first) = batch.spans.first() {
+            let trace = machine.traces.trace(first.trace_id, context)?;
+            let scanned = batch.spans.iter().filter(|span| span.trace_id == first.trace_id).count();
+            if trace.spans.len() != scanned {
+                let (id, by_id) = (first.trace_id, trace.spans.len());
+                return Err(ReadError::Storage(format!("trace {id}: {by_id} spans by id, {scanned} by scan")));
+            }
+        }
     }
     Ok(())
 }

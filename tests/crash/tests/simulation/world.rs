@@ -27,6 +27,10 @@ pub(crate) struct Trouble {
     pub(crate) cut_recovery_chance: f64,
     /// Flushes and merges per hundred steps; the rest is ingest.
     pub(crate) maintenance_percent: u64,
+    /// Steps of a life, if the power does not go before.
+    pub(crate) steps: u32,
+    /// Chance that a batch is large.
+    pub(crate) large_chance: f64,
 }
 
 impl Default for Trouble {
@@ -36,6 +40,8 @@ impl Default for Trouble {
             rot_chance: 0.0,
             cut_recovery_chance: 0.3,
             maintenance_percent: 20,
+            steps: 60,
+            large_chance: 0.015,
         }
     }
 }
@@ -87,6 +93,8 @@ pub(crate) struct World {
     model: Model,
     senders: Senders,
     answers: Answers,
+    /// Batches that were not answered yet.
+    waiting: u64,
     rotten: bool,
     pub(crate) tally: Tally,
 }
@@ -102,8 +110,9 @@ impl World {
             rng,
             trouble: trouble.clone(),
             model: Model::default(),
-            senders: Senders::default(),
+            senders: Senders::new(trouble.large_chance),
             answers: Answers::default(),
+            waiting: 0,
             rotten: false,
             tally: Tally::default(),
         }
@@ -121,8 +130,12 @@ impl World {
             self.rot();
         }
         let told = |e| format!("last life: {e}");
+        if self.trouble.is_faulty() {
+            // A new card with the old one's content.
+            self.hardware.disk.configure(|options| *options = SimulatedOptions::default());
+        }
         let machine = self.start(false).map_err(told)?;
-        if !self.trouble.is_faulty() && !self.rotten {
+        if !self.rotten {
             machine.maintenance.force_flush().map_err(|e| told(format!("flush: {e}")))?;
             self.collect_answers()?;
             self.verify(&machine, "after a flush").map_err(told)?;
@@ -136,6 +149,8 @@ impl World {
 
     fn cut(&mut self) {
         self.tally.cuts += 1;
+        // Whoever waited for an answer never hears one.
+        self.waiting = 0;
         // Cuts the power if it is still on.
         self.hardware.disk.reboot();
     }
@@ -216,7 +231,8 @@ impl World {
     fn verify(&mut self, machine: &Machine, when: &str) -> Result<(), String> {
         let mut faults = SimulatedOptions::default();
         self.hardware.disk.configure(|options| std::mem::swap(options, &mut faults));
-        let outcome = everything(machine);
+        let backward = self.rng.chance(0.5);
+        let outcome = everything(machine, backward);
         self.hardware.disk.configure(|options| *options = faults);
         match outcome {
             Ok((_, warnings)) if !warnings.is_empty() && !self.rotten => Err(format!("{when}: warnings {warnings:?}")),
@@ -235,8 +251,8 @@ impl World {
     /// Random steps until the power goes.
     fn live(&mut self, machine: &Machine) -> Result<(), String> {
         let reach = 2u64 << self.rng.below(8);
-        self.hardware.disk.cut_after_ops(1 + self.rng.below(reach));
-        for _ in 0..60 {
+        self.hardware.disk.cut_after_ops(1 + self.rng.below(reach * u64::from(self.trouble.steps) / 60));
+        for _ in 0..self.trouble.steps {
             self.step(machine)?;
             self.collect_answers()?;
             if !self.hardware.disk.is_powered() {
@@ -257,7 +273,13 @@ impl World {
                 self.send(machine, batch);
             }
             11..18 => _ = machine.path.commit_step(),
-            18 => machine.path.commit_all(),
+            18 => {
+                machine.path.commit_all();
+                self.collect_answers()?;
+                if self.waiting > 0 {
+                    return Err(format!("{} batches were never answered", self.waiting));
+                }
+            }
             _ => self.pass_time(),
         }
         Ok(())
@@ -315,6 +337,7 @@ impl World {
         let Ok(held) = machine.receive.reserve(batch.memory_bytes()) else { return };
         let items = batch.items();
         self.model.sent(&items);
+        self.waiting += 1;
         let answers = self.answers.clone();
         let done: Done = Box::new(move |outcome| {
             let outcome = match outcome {
@@ -333,6 +356,7 @@ impl World {
 
     fn collect_answers(&mut self) -> Result<(), String> {
         for (items, outcome) in std::mem::take(&mut *self.answers.lock()) {
+            self.waiting = self.waiting.checked_sub(1).ok_or("a batch was answered twice")?;
             match outcome {
                 Ok(accepted) if accepted == items.len() as u64 => self.model.acknowledged(&items),
                 Ok(accepted) => return Err(format!("{accepted} of {} items accepted, none rejected", items.len())),
