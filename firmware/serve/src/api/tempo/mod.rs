@@ -1,6 +1,7 @@
 //! Tempo's HTTP API: what Grafana's Tempo source and its scripts call.
 
 mod answer;
+mod search;
 mod trace;
 
 use crate::api::text;
@@ -18,6 +19,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/api/echo", get(|| async { text(StatusCode::OK, "echo") }))
         .route("/api/traces/{id}", get(trace::v1))
         .route("/api/v2/traces/{id}", get(trace::v2))
+        .route("/api/search", get(search::traces))
         .route("/ready", get(ready))
         .route("/", get(|| async { text(StatusCode::OK, "Bramble: Tempo API\n") }))
         .route("/api/status/buildinfo", get(build))

@@ -1,0 +1,101 @@
+//! Values computed for a span.
+
+use super::field::value_of;
+use super::value::Value;
+use super::view::{At, TraceView};
+use crate::syntax::ast::{BinaryOp, Expr};
+use std::cmp::Ordering;
+
+/// Whether a filter holds for a span.
+pub fn accepts(view: &TraceView<'_>, at: At, filter: Option<&Expr>) -> bool {
+    filter.is_none_or(|filter| matches!(evaluate(view, at, filter), Value::Bool(true)))
+}
+
+/// A value for a span; nil where it has none.
+pub fn evaluate<'a>(view: &TraceView<'a>, at: At, e: &'a Expr) -> Value<'a> {
+    match e {
+        Expr::Literal(literal) => Value::of_literal(literal),
+        Expr::Field(field) => value_of(view, at, field),
+        Expr::Not(inner) => match evaluate(view, at, inner) {
+            Value::Bool(b) => Value::Bool(!b),
+            _ => Value::Nil,
+        },
+        Expr::Negate(inner) => match evaluate(view, at, inner) {
+            Value::Int(i) => Value::Int(i.wrapping_neg()),
+            Value::Duration(ns) => Value::Duration(ns.wrapping_neg()),
+            Value::Float(d) => Value::Float(-d),
+            _ => Value::Nil,
+        },
+        Expr::Match { value, regex, negative, .. } => {
+            let value = evaluate(view, at, value);
+            let matches = |v: &Value<'_>| matches!(v, Value::Text(text) if regex.is_match(text));
+            Value::Bool(match (&value, negative) {
+                (Value::Nil, _) => false,
+                (v, false) => v.singles().iter().any(matches),
+                (v, true) => !v.singles().iter().any(matches),
+            })
+        }
+        Expr::Binary(BinaryOp::And, a, b) => Value::Bool(accepts(view, at, Some(a)) && accepts(view, at, Some(b))),
+        Expr::Binary(BinaryOp::Or, a, b) => Value::Bool(accepts(view, at, Some(a)) || accepts(view, at, Some(b))),
+        Expr::Binary(op, a, b) if op.is_comparison() => {
+            Value::Bool(compare(*op, &evaluate(view, at, a), &evaluate(view, at, b)))
+        }
+        Expr::Binary(op, a, b) => calculate(*op, &evaluate(view, at, a), &evaluate(view, at, b)),
+    }
+}
+
+/// Whether two values compare so. Nothing equals only nothing; of many values one must pass, for `!=` all.
+pub fn compare(op: BinaryOp, a: &Value<'_>, b: &Value<'_>) -> bool {
+    let both_nil = matches!((a, b), (Value::Nil, Value::Nil));
+    let one_nil = !both_nil && (*a == Value::Nil || *b == Value::Nil);
+    match op {
+        BinaryOp::Eq if both_nil || one_nil => both_nil,
+        BinaryOp::Neq if both_nil || one_nil => one_nil,
+        _ if both_nil || one_nil => false,
+        BinaryOp::Neq => a.singles().iter().all(|a| b.singles().iter().all(|b| passes(op, a, b))),
+        _ => a.singles().iter().any(|a| b.singles().iter().any(|b| passes(op, a, b))),
+    }
+}
+
+fn passes(op: BinaryOp, a: &Value<'_>, b: &Value<'_>) -> bool {
+    let order = a.order(b);
+    match op {
+        BinaryOp::Eq => order == Some(Ordering::Equal),
+        BinaryOp::Neq => order.is_some_and(|o| o != Ordering::Equal),
+        BinaryOp::Less => order == Some(Ordering::Less),
+        BinaryOp::LessEq => order.is_some_and(|o| o != Ordering::Greater),
+        BinaryOp::Greater => order == Some(Ordering::Greater),
+        BinaryOp::GreaterEq => order.is_some_and(|o| o != Ordering::Less),
+        _ => false,
+    }
+}
+
+/// Arithmetic: whole numbers stay whole, a duration makes a duration, anything else nothing.
+pub(super) fn calculate<'a>(op: BinaryOp, a: &Value<'_>, b: &Value<'_>) -> Value<'a> {
+    let (Some(x), Some(y)) = (a.number(), b.number()) else { return Value::Nil };
+    if let (Value::Int(x), Value::Int(y)) = (a, b) {
+        let whole = match op {
+            BinaryOp::Add => x.checked_add(*y),
+            BinaryOp::Sub => x.checked_sub(*y),
+            BinaryOp::Mul => x.checked_mul(*y),
+            BinaryOp::Mod => x.checked_rem(*y),
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            return Value::Int(whole);
+        }
+    }
+    let number = match op {
+        BinaryOp::Add => x + y,
+        BinaryOp::Sub => x - y,
+        BinaryOp::Mul => x * y,
+        BinaryOp::Div => x / y,
+        BinaryOp::Mod => x % y,
+        BinaryOp::Pow => x.powf(y),
+        _ => return Value::Nil,
+    };
+    match (a, b) {
+        (Value::Duration(_), _) | (_, Value::Duration(_)) if number.is_finite() => Value::Duration(number as i64),
+        _ => Value::Float(number),
+    }
+}
