@@ -3,6 +3,7 @@
 //! The code under test is production's, whole: write path, journal, three stores, catalog on SQLite; only the disk, the
 //! clock and the scheduler are simulated. After each cut the process starts again and must have everything that it
 //! acknowledged, bit for bit, and nothing that was never sent. The sabotages prove that this would be noticed.
+#![allow(clippy::unwrap_used, reason = "test code: what is unwrapped is made a few lines before")]
 
 mod files;
 mod load;
@@ -51,7 +52,12 @@ fn power_cuts_in_long_lives() {
 
 #[test]
 fn power_cuts_in_long_lives_on_a_failing_card() {
-    let faults = SimulatedOptions { write_error_chance: 0.03, sync_error_chance: 0.03, ..SimulatedOptions::default() };
+    let faults = SimulatedOptions {
+        write_error_chance: 0.03,
+        sync_error_chance: 0.03,
+        read_error_chance: 0.01,
+        ..SimulatedOptions::default()
+    };
     let trouble = Trouble { faults, steps: 300, large_chance: 0.05, ..Trouble::default() };
     survive("power_cuts_in_long_lives_on_a_failing_card", 7_500_000, &trouble);
 }
