@@ -1,5 +1,6 @@
 //! Taking batches, committing and applying them.
 
+use crate::maintenance::Unswapped;
 use crate::metrics::IngestMetrics;
 use crate::options::IngestOptions;
 use crate::queue::{Due, Pending, Queue};
@@ -118,6 +119,8 @@ pub(crate) struct Shared {
     /// What the catalog says: through which sequence each signal is in blocks. The journal keeps everything above the
     /// lowest.
     pub(crate) recorded: Mutex<Positions>,
+    /// In the order of their commits.
+    pub(crate) unswapped: Mutex<Vec<Unswapped>>,
     phase: AtomicU8,
     pub(crate) storage_full: AtomicBool,
     /// Set when a head or the journal was full: maintenance should not wait for its next tick.
@@ -176,6 +179,7 @@ impl WritePath {
             journal: Mutex::new(None),
             applied: Mutex::new(0),
             recorded: Mutex::default(),
+            unswapped: Mutex::default(),
             phase: AtomicU8::new(RECOVERING),
             storage_full: AtomicBool::new(false),
             pressed: AtomicBool::new(false),

@@ -52,6 +52,7 @@ impl WritePath {
     /// [`StoreError`]: the frozen generation stays readable in the head and is tried again by the next call.
     pub(crate) fn flush_signal(&self, signal: Signal) -> Result<bool, StoreError> {
         let shared = &self.shared;
+        shared.settle(signal)?;
         let keeper = shared.stores.keeper(signal);
         let (frozen_at, mut positions) = {
             let applied = shared.applied.lock();
@@ -74,7 +75,7 @@ impl WritePath {
         let rows: Vec<_> = blocks.iter().map(row_of).collect();
         positions[signal as usize] = through.unwrap_or(0).max(positions[signal as usize]);
         shared.commit_positions(&rows, positions)?;
-        keeper.swap(&blocks, &[], true)?;
+        shared.swap(signal, &blocks, &[], true)?;
         shared.metrics.flushes.with_label_values(&[signal.as_str()]).inc();
         shared.metrics.flush_seconds.observe((shared.clock.monotonic_ns() - began_ns) as f64 / 1e9);
         let (items, bytes) =
@@ -309,13 +310,14 @@ impl Maintenance {
     /// Catalog, readers, files: in this order, so that a cut at any point leaves nothing half removed.
     fn remove(&self, victims: &[BlockMeta], reason: &'static str) -> Result<(), StoreError> {
         let shared = &self.path.shared;
+        Signal::ALL.into_iter().try_for_each(|signal| shared.settle(signal))?;
         let ids: Vec<u64> = victims.iter().map(|b| b.id.0).collect();
         let change = Change { add: &[], remove: &ids, flushed: &[] };
         shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
         for signal in Signal::ALL {
             let gone: Vec<BlockId> = victims.iter().filter(|b| b.signal == signal).map(|b| b.id).collect();
             if !gone.is_empty() {
-                shared.stores.keeper(signal).swap(&[], &gone, false)?;
+                shared.swap(signal, &[], &gone, false)?;
             }
         }
         for block in victims {
@@ -361,6 +363,7 @@ impl Maintenance {
 
     fn merge(&self, (signal, day, class): Partition, inputs: &[BlockMeta]) -> Result<(), StoreError> {
         let shared = &self.path.shared;
+        shared.settle(signal)?;
         let keeper = shared.stores.keeper(signal);
         let began_ns = shared.clock.monotonic_ns();
         let ids: Vec<BlockId> = inputs.iter().map(|b| b.id).collect();
@@ -372,7 +375,7 @@ impl Maintenance {
                 let removed: Vec<u64> = ids.iter().map(|id| id.0).collect();
                 let change = Change { add: &rows, remove: &removed, flushed: &[] };
                 shared.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
-                keeper.swap(&outputs, &ids, false)?;
+                shared.swap(signal, &outputs, &ids, false)?;
                 Ok(outputs)
             });
         match outcome {
@@ -413,7 +416,44 @@ fn needed_after(head: &HeadStats, applied: Sequence, recorded: Sequence) -> Sequ
     needed_after.max(recorded)
 }
 
+/// A change of what a store serves that the catalog has and the store could not follow.
+pub(crate) struct Unswapped {
+    signal: Signal,
+    added: Vec<BlockMeta>,
+    removed: Vec<BlockId>,
+    frozen_done: bool,
+}
+
 impl Shared {
+    /// Makes a store serve what the catalog lists since just now. If it cannot (a block does not open), the change waits
+    /// for [`settle`](Self::settle).
+    fn swap(
+        &self,
+        signal: Signal,
+        added: &[BlockMeta],
+        removed: &[BlockId],
+        frozen_done: bool,
+    ) -> Result<(), StoreError> {
+        let swapped = self.stores.keeper(signal).swap(added, removed, frozen_done);
+        if swapped.is_err() {
+            let (added, removed) = (added.to_vec(), removed.to_vec());
+            self.unswapped.lock().push(Unswapped { signal, added, removed, frozen_done });
+        }
+        swapped
+    }
+
+    /// Lets the store catch up with the catalog. Until it has, nothing else may change: a merge of blocks that the
+    /// catalog lists and the store does not serve would lose them.
+    fn settle(&self, signal: Signal) -> Result<(), StoreError> {
+        let mut waiting = self.unswapped.lock();
+        while let Some(at) = waiting.iter().position(|change| change.signal == signal) {
+            let Unswapped { added, removed, frozen_done, .. } = &waiting[at];
+            self.stores.keeper(signal).swap(added, removed, *frozen_done)?;
+            waiting.remove(at);
+        }
+        Ok(())
+    }
+
     /// What may be recorded now, by signal: all of it is in blocks up to there, or there was nothing of it. The caller
     /// holds the lock that `applied` is behind.
     ///
