@@ -1,0 +1,218 @@
+//! What the lists of fields and volumes need: streams, sizes, fields of a sample of lines.
+
+use super::fields::{Fields, Origin, sanitize};
+use super::pipeline::{Pipeline, Row};
+use super::rows::walk;
+use super::{LabelSet, QueryError, json, logfmt};
+use crate::syntax::{LogExpr, parse_bytes, parse_duration};
+use bramble_signal::Matcher;
+use bramble_storage::{Direction, LogSelect, LogSource, QueryContext};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+/// Entries and bytes of one stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamVolume {
+    /// The stream's labels.
+    pub labels: LabelSet,
+    /// Lines in range.
+    pub entries: u64,
+    /// Bytes of these lines and of their structured metadata.
+    pub bytes: u64,
+}
+
+/// Entries and bytes of the streams that match, ascending by labels. Reads the lines in range.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn volumes(
+    source: &dyn LogSource,
+    matchers: &[Matcher],
+    start_ns: i64,
+    end_ns: i64,
+    context: &QueryContext,
+) -> Result<Vec<StreamVolume>, QueryError> {
+    let select = LogSelect { matchers, start_ns, end_ns, lines: &[], direction: Direction::Forward };
+    let mut found: BTreeMap<LabelSet, (u64, u64)> = BTreeMap::new();
+    let mut pending: Vec<(LabelSet, u64, u64)> = Vec::new();
+    let mut merge = |pending: &mut Vec<(LabelSet, u64, u64)>| -> Result<(), QueryError> {
+        for (labels, entries, bytes) in pending.drain(..) {
+            if !found.contains_key(&labels) {
+                context.reserve(labels.memory_bytes() + 64)?;
+            }
+            let sum = found.entry(labels).or_default();
+            sum.0 += entries;
+            sum.1 += bytes;
+        }
+        Ok(())
+    };
+    let mut fields = Fields::default();
+    let mut cursor = source.select(&select, context)?;
+    walk(&mut *cursor, context, |fresh, stream, base, entry| {
+        if let Some(streams) = fresh {
+            merge(&mut pending)?;
+            pending.resize(streams, (LabelSet::default(), 0, 0));
+        }
+        if let Some(place) = pending.get_mut(stream) {
+            if place.1 == 0 {
+                fields.start(base, bramble_signal::LabelsRef::EMPTY);
+                place.0 = fields.to_set(None);
+            }
+            let metadata: usize = entry.metadata.iter().map(|(n, v)| n.len() + v.len()).sum();
+            place.1 += 1;
+            place.2 += (entry.line.len() + metadata) as u64;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    merge(&mut pending)?;
+    Ok(found.into_iter().map(|(labels, (entries, bytes))| StreamVolume { labels, entries, bytes }).collect())
+}
+
+/// Which parser finds a field.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Parser {
+    /// `| json`
+    Json,
+    /// `| logfmt`
+    Logfmt,
+}
+
+/// A field that lines have.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The label it would become.
+    pub label: String,
+    /// `string`, `int`, `float`, `boolean`, `duration` or `bytes`.
+    pub kind: &'static str,
+    /// Values seen, ascending.
+    pub values: BTreeSet<String>,
+    /// The parser that finds it; `None` for structured metadata and for what the query's own stages made.
+    pub parser: Option<Parser>,
+    /// Keys on the way to it in a JSON object.
+    pub json_path: Vec<String>,
+}
+
+/// Distinct values kept per field.
+const VALUES_MAX: usize = 1000;
+
+/// The kind that a value looks like.
+fn kind_of(value: &str) -> &'static str {
+    if value.parse::<i64>().is_ok() {
+        "int"
+    } else if value.parse::<f64>().is_ok() {
+        "float"
+    } else if matches!(value, "true" | "false") {
+        "boolean"
+    } else if parse_duration(value, false).is_ok() {
+        "duration"
+    } else if parse_bytes(value).is_ok() {
+        "bytes"
+    } else {
+        "string"
+    }
+}
+
+struct Found<'a> {
+    fields: HashMap<String, Field>,
+    limit: usize,
+    context: &'a QueryContext,
+}
+
+impl Found<'_> {
+    fn add(&mut self, label: &str, value: &str, parser: Option<Parser>, path: &[String]) -> Result<(), QueryError> {
+        if !self.fields.contains_key(label) {
+            if self.fields.len() >= self.limit {
+                return Ok(());
+            }
+            self.context.reserve(label.len() * 2 + size_of::<Field>())?;
+            let field = Field {
+                label: label.to_owned(),
+                kind: kind_of(value),
+                values: BTreeSet::new(),
+                parser,
+                json_path: path.to_vec(),
+            };
+            self.fields.insert(label.to_owned(), field);
+        }
+        if let Some(field) = self.fields.get_mut(label)
+            && field.values.len() < VALUES_MAX
+            && !field.values.contains(value)
+        {
+            self.context.reserve(value.len() + 64)?;
+            field.values.insert(value.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Fields of the newest `line_limit` lines that the query gives: structured metadata, labels of the query's own parsers, and
+/// what `json` or `logfmt` would find. At most `limit` of them, ascending by label.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn fields(
+    source: &dyn LogSource,
+    expr: &LogExpr,
+    (start_ns, end_ns): (i64, i64),
+    line_limit: usize,
+    limit: usize,
+    context: &QueryContext,
+) -> Result<Vec<Field>, QueryError> {
+    let pipeline = Pipeline::new(expr)?;
+    let lines = &pipeline.predicates;
+    let select = LogSelect { matchers: &expr.matchers, start_ns, end_ns, lines, direction: Direction::Backward };
+    let mut found = Found { fields: HashMap::new(), limit, context };
+    let (mut row_fields, mut seen) = (Fields::default(), 0);
+    let mut cursor = source.select(&select, context)?;
+    walk(&mut *cursor, context, |_, _, base, entry| {
+        row_fields.start(base, entry.metadata);
+        let mut row = Row { timestamp_ns: entry.timestamp_ns, line: Cow::Borrowed(entry.line) };
+        if pipeline.run(&mut row, &mut row_fields) {
+            seen += 1;
+            for (name, value, origin) in row_fields.iter() {
+                if origin != Origin::Stream && !name.starts_with("__") {
+                    found.add(name, value, None, &[])?;
+                }
+            }
+            line_fields(&row.text(), &row_fields, &mut found)?;
+        }
+        Ok(if seen >= line_limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    let mut all: Vec<Field> = found.fields.into_values().collect();
+    all.sort_by(|a, b| a.label.cmp(&b.label));
+    Ok(all)
+}
+
+fn line_fields(line: &str, row: &Fields, found: &mut Found<'_>) -> Result<(), QueryError> {
+    let labelled = |keys: &[String]| {
+        let mut name = String::new();
+        for key in keys {
+            if !name.is_empty() {
+                name.push('_');
+            }
+            sanitize(key, &mut name);
+        }
+        match row.origin(&name) {
+            Some(Origin::Stream | Origin::Metadata) => name + "_extracted",
+            _ => name,
+        }
+    };
+    let mut outcome = Ok(());
+    if line.trim_start().starts_with('{') {
+        json::leaves(line, &mut |keys, value| {
+            let label = labelled(keys);
+            if outcome.is_ok() && row.get(&label).is_none() {
+                outcome = found.add(&label, value, Some(Parser::Json), keys);
+            }
+        });
+    } else {
+        logfmt::leaves(line, &mut |key, value| {
+            let label = labelled(&[key.to_owned()]);
+            if outcome.is_ok() && row.get(&label).is_none() {
+                outcome = found.add(&label, value, Some(Parser::Logfmt), &[]);
+            }
+        });
+    }
+    outcome
+}

@@ -1,0 +1,123 @@
+//! Log queries.
+
+use super::fields::{Fields, Origin};
+use super::pipeline::{Pipeline, Row};
+use super::rows::walk;
+use super::{Answer, Entry, LabelSet, QueryError, Stream};
+use crate::syntax::LogExpr;
+use bramble_storage::{Direction, LogSelect, LogSource, QueryContext};
+use foldhash::fast::RandomState;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+/// What a log query asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct LogParams {
+    /// First timestamp wanted, inclusive.
+    pub start_ns: i64,
+    /// End of the range, exclusive.
+    pub end_ns: i64,
+    /// At most so many lines.
+    pub limit: usize,
+    /// Which end to begin at.
+    pub direction: Direction,
+    /// Least distance between two lines; 0 for none.
+    pub interval_ns: i64,
+    /// Whether to keep labels apart by origin.
+    pub categorize: bool,
+}
+
+/// Memory of an entry besides its line.
+const ENTRY_BYTES: usize = size_of::<Entry>();
+
+struct Gather<'a> {
+    params: &'a LogParams,
+    context: &'a QueryContext,
+    index: HashMap<Box<[u8]>, usize, RandomState>,
+    streams: Vec<Stream>,
+    key: Vec<u8>,
+    count: usize,
+}
+
+impl Gather<'_> {
+    fn add(&mut self, row: Row<'_>, fields: &mut Fields) -> Result<(), QueryError> {
+        let only = self.params.categorize.then_some(Origin::Stream);
+        if self.params.categorize {
+            // The key of all labels would split what belongs to one stream.
+            self.key.clear();
+            self.key.extend(fields.to_set(only).to_string().bytes());
+        } else {
+            fields.full_key(&mut self.key);
+        }
+        let stream = match self.index.get(self.key.as_slice()) {
+            Some(at) => *at,
+            None => {
+                let labels = fields.to_set(only);
+                self.context.reserve(labels.memory_bytes() + 2 * self.key.len() + size_of::<Stream>())?;
+                self.index.insert(self.key.as_slice().into(), self.streams.len());
+                self.streams.push(Stream { labels, entries: Vec::new() });
+                self.streams.len() - 1
+            }
+        };
+        let of = |origin| if self.params.categorize { fields.to_set(Some(origin)) } else { LabelSet::default() };
+        let (metadata, parsed) = (of(Origin::Metadata), of(Origin::Parsed));
+        let line = row.line.into_owned();
+        self.context.reserve(line.len() + metadata.memory_bytes() + parsed.memory_bytes() + ENTRY_BYTES)?;
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.entries.push(Entry { timestamp_ns: row.timestamp_ns, line, metadata, parsed });
+        }
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// Lines that pass the pipeline, up to the limit; reading stops there.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn log(
+    source: &dyn LogSource,
+    expr: &LogExpr,
+    params: &LogParams,
+    context: &QueryContext,
+) -> Result<Answer, QueryError> {
+    let pipeline = Pipeline::new(expr)?;
+    let select = LogSelect {
+        matchers: &expr.matchers,
+        start_ns: params.start_ns,
+        end_ns: params.end_ns,
+        lines: &pipeline.predicates,
+        direction: params.direction,
+    };
+    let mut gather = Gather {
+        params,
+        context,
+        index: HashMap::default(),
+        streams: Vec::new(),
+        key: Vec::new(),
+        count: 0,
+    };
+    if params.limit == 0 {
+        return Ok(Answer::Streams(Vec::new()));
+    }
+    let mut fields = Fields::default();
+    let mut last: Option<i64> = None;
+    let mut cursor = source.select(&select, context)?;
+    walk(&mut *cursor, context, |_, _, base, entry| {
+        let due = last.is_none_or(|l| (entry.timestamp_ns - l).abs() >= params.interval_ns);
+        if params.interval_ns > 0 && !due {
+            return Ok(ControlFlow::Continue(()));
+        }
+        fields.start(base, entry.metadata);
+        let mut row = Row { timestamp_ns: entry.timestamp_ns, line: Cow::Borrowed(entry.line) };
+        if pipeline.run(&mut row, &mut fields) {
+            last = Some(row.timestamp_ns);
+            gather.add(row, &mut fields)?;
+        }
+        Ok(if gather.count >= params.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    let mut streams = gather.streams;
+    streams.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(Answer::Streams(streams))
+}

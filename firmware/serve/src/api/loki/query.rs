@@ -1,0 +1,129 @@
+//! `/query`, `/query_range`, `/format_query`.
+
+use super::answer::{ApiError, Cost, answered, success};
+use super::times::{duration_of, limit, range as range_of, step, time};
+use crate::api::json;
+use crate::params::Params;
+use crate::run::run;
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::response::Response;
+use bramble_query_logql::syntax::Sample;
+use bramble_query_logql::{Expr, LogParams, QueryError, RangeParams, eval, parse};
+use bramble_storage::{Direction, QueryContext};
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Lines when no limit is given, and at most.
+const LINES: usize = 100;
+const LINES_MAX: usize = 5000;
+
+/// Points per series that a range query may give, as Loki.
+const POINTS_MAX: i64 = 11_000;
+
+fn direction(params: &Params) -> Result<Direction, ApiError> {
+    match params.get("direction") {
+        None => Ok(Direction::Backward),
+        Some(text) if text.eq_ignore_ascii_case("backward") => Ok(Direction::Backward),
+        Some(text) if text.eq_ignore_ascii_case("forward") => Ok(Direction::Forward),
+        Some(text) => Err(ApiError::bad(format!("invalid direction '{text}'"))),
+    }
+}
+
+fn categorize(headers: &HeaderMap) -> bool {
+    let mut flags = headers.get_all("X-Loki-Response-Encoding-Flags").iter().filter_map(|v| v.to_str().ok());
+    flags.any(|v| v.split(',').any(|flag| flag.trim() == "categorize-labels"))
+}
+
+fn query_of(params: &Params) -> Result<Expr, ApiError> {
+    Ok(parse(params.raw("query").unwrap_or(""))?)
+}
+
+fn now_ns(state: &ApiState) -> i64 {
+    state.clock.wall_ms().saturating_mul(1_000_000)
+}
+
+pub(super) async fn instant(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
+    let time_ns = time(&params, "time", now_ns(&state))?;
+    limit(&params, "limit", LINES, LINES_MAX)?;
+    direction(&params)?;
+    let Expr::Sample(sample) = query_of(&params)? else {
+        return Err(ApiError::bad(
+            "log queries are not supported as an instant query type, please change your query to a range query type",
+        ));
+    };
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        let since = Instant::now();
+        let answer = eval::instant(&*state.logs, &sample, time_ns, context)?;
+        Ok::<_, QueryError>((answer, Cost::of(context, since)))
+    };
+    let (answer, cost) = run(&state, None, work).await??;
+    Ok(answered(&answer, false, &cost))
+}
+
+/// Whether the query reads lines; what is only numbers stays on the times asked for.
+fn reads_lines(sample: &Sample) -> bool {
+    match sample {
+        Sample::Literal(_) | Sample::Vector(_) => false,
+        Sample::Range(_) => true,
+        Sample::Aggregate { inner, .. } | Sample::LabelReplace { inner, .. } => reads_lines(inner),
+        Sample::Binary { left, right, .. } => reads_lines(left) || reads_lines(right),
+    }
+}
+
+/// The grid of a metric query: multiples of the step, from the one before the start to the one after the end, as
+/// Loki's front end aligns them so that its cache can serve the next refresh.
+fn grid(sample: &Sample, start_ns: i64, end_ns: i64, step_ns: i64) -> RangeParams {
+    if !reads_lines(sample) {
+        return RangeParams { start_ns, end_ns, step_ns };
+    }
+    let down = |t: i64| t.saturating_sub(t.rem_euclid(step_ns));
+    let up = if end_ns.rem_euclid(step_ns) == 0 { end_ns } else { down(end_ns).saturating_add(step_ns) };
+    RangeParams { start_ns: down(start_ns), end_ns: up, step_ns }
+}
+
+pub(super) async fn range(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let (start_ns, end_ns) = range_of(&params, now_ns(&state))?;
+    let limit = limit(&params, "limit", LINES, LINES_MAX)?;
+    let direction = direction(&params)?;
+    let step_ns = step(&params, start_ns, end_ns)?;
+    let interval_ns = duration_of(&params, "interval")?.unwrap_or(0);
+    if interval_ns < 0 {
+        return Err(ApiError::bad("interval must be >= 0"));
+    }
+    if end_ns.saturating_sub(start_ns) / step_ns > POINTS_MAX {
+        return Err(ApiError::bad(
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+        ));
+    }
+    let categorize = categorize(&headers);
+    let expr = query_of(&params)?;
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        let since = Instant::now();
+        let answer = match &expr {
+            Expr::Log(log) => {
+                let params = LogParams { start_ns, end_ns, limit, direction, interval_ns, categorize };
+                eval::log(&*state.logs, log, &params, context)?
+            }
+            Expr::Sample(sample) => {
+                eval::range(&*state.logs, sample, &grid(sample, start_ns, end_ns, step_ns), context)?
+            }
+        };
+        Ok::<_, QueryError>((answer, Cost::of(context, since)))
+    };
+    let (answer, cost) = run(&state, None, work).await??;
+    Ok(answered(&answer, categorize, &cost))
+}
+
+pub(super) async fn format(params: Params) -> Response {
+    match parse(params.raw("query").unwrap_or("")) {
+        Ok(expr) => success(expr.to_string()),
+        Err(e) => json(StatusCode::BAD_REQUEST, &json!({"status": "invalid-query", "error": e.to_string()})),
+    }
+}
