@@ -16,7 +16,8 @@ pub mod syntax;
 pub mod tags;
 
 pub use eval::value::Value;
+pub use metrics::{MetricSeries, MetricsOptions, measure};
 pub use search::{FoundSet, FoundSpan, FoundTrace, SearchOptions, search};
-pub use syntax::ast::{Field, Intrinsic, Scope};
 pub use syntax::ast::duration_text;
+pub use syntax::ast::{Field, Intrinsic, Scope};
 pub use syntax::{ParseError, Query, duration_ns, parse, parse_field};

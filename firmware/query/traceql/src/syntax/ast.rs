@@ -5,7 +5,7 @@ use regex::Regex;
 use std::fmt;
 
 /// Where an attribute is looked up.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Scope {
     /// `.x`: the span, then its resource, then its instrumentation scope.
     Any,
@@ -22,7 +22,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub(super) fn parse(word: &str) -> Option<Self> {
+    /// The scope of a word; `None` for others.
+    pub fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "span" => Scope::Span,
             "resource" => Scope::Resource,

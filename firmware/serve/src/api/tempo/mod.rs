@@ -1,7 +1,9 @@
 //! Tempo's HTTP API: what Grafana's Tempo source and its scripts call.
 
 mod answer;
+mod metrics;
 mod search;
+mod tags;
 mod trace;
 
 use crate::api::text;
@@ -20,6 +22,12 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/api/traces/{id}", get(trace::v1))
         .route("/api/v2/traces/{id}", get(trace::v2))
         .route("/api/search", get(search::traces))
+        .route("/api/search/tags", get(tags::names_v1))
+        .route("/api/search/tag/{tag}/values", get(tags::values_v1))
+        .route("/api/v2/search/tags", get(tags::names_v2))
+        .route("/api/v2/search/tag/{tag}/values", get(tags::values_v2))
+        .route("/api/metrics/query_range", get(metrics::range))
+        .route("/api/metrics/query", get(metrics::instant))
         .route("/ready", get(ready))
         .route("/", get(|| async { text(StatusCode::OK, "Bramble: Tempo API\n") }))
         .route("/api/status/buildinfo", get(build))
