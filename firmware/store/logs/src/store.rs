@@ -295,6 +295,10 @@ impl BlockStore for LogStore {
     ) -> Result<Vec<BlockMeta>, StoreError> {
         let blocks: Vec<Arc<Block>> =
             self.state.read().blocks.iter().filter(|b| inputs.contains(&b.meta.id)).cloned().collect();
+        if let Some(missing) = inputs.iter().find(|id| blocks.iter().all(|b| b.meta.id != **id)) {
+            // Merging the others would let the caller remove it.
+            return Err(StoreError::Damaged { block: *missing, what: "it is to be merged and is not served".into() });
+        }
         let Some(day) = blocks.first().map(|block| block.meta.day) else { return Ok(Vec::new()) };
         let mut space = self.budgets.merge.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
         let (mut outputs, mut writer) = (Vec::new(), None::<BlockWriter>);

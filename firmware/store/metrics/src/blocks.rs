@@ -270,6 +270,10 @@ impl BlockStore for MetricStore {
     ) -> Result<Vec<BlockMeta>, StoreError> {
         let all = self.tip.read().blocks.clone();
         let blocks: Vec<Arc<Block>> = all.iter().filter(|block| inputs.contains(&block.id())).cloned().collect();
+        if let Some(missing) = inputs.iter().find(|id| blocks.iter().all(|block| block.id() != **id)) {
+            // Merging the others would let the caller remove it.
+            return Err(StoreError::Damaged { block: *missing, what: "it is to be merged and is not served".into() });
+        }
         let Some(first) = blocks.first() else { return Ok(Vec::new()) };
         let mut streams = Vec::with_capacity(blocks.len());
         for block in &blocks {
