@@ -12,5 +12,7 @@
 pub mod eval;
 pub mod syntax;
 
-pub use eval::{Answer, Entry, LabelSet, LogParams, QueryError, RangeParams, Series, Stream, detect, instant, log, range};
+pub use eval::{
+    Answer, Entry, LabelSet, LogParams, QueryError, RangeParams, Series, Stream, detect, instant, log, range,
+};
 pub use syntax::{Expr, ParseError, parse, parse_selector};

@@ -51,13 +51,16 @@ fn groups(grouping: Option<&Grouping>, rows: &[GridSeries]) -> BTreeMap<LabelSet
 }
 
 /// The points of the members, (step, value, member), ascending by step and then member.
-fn merged(rows: &[GridSeries], members: &[usize], context: &QueryContext) -> Result<Vec<(u32, f64, usize)>, QueryError> {
+fn merged(
+    rows: &[GridSeries],
+    members: &[usize],
+    context: &QueryContext,
+) -> Result<Vec<(u32, f64, usize)>, QueryError> {
     context.check()?;
     let of = |at: &usize| rows.get(*at).map_or(&[] as &[(u32, f64)], |r| r.points.as_slice());
     let count: usize = members.iter().map(|m| of(m).len()).sum();
     context.reserve(count * size_of::<(u32, f64, usize)>())?;
-    let mut out: Vec<_> =
-        members.iter().flat_map(|m| of(m).iter().map(|(step, value)| (*step, *value, *m))).collect();
+    let mut out: Vec<_> = members.iter().flat_map(|m| of(m).iter().map(|(step, value)| (*step, *value, *m))).collect();
     out.sort_by_key(|p| (p.0, p.2));
     Ok(out)
 }

@@ -13,8 +13,20 @@ pub fn number(op: BinaryOp, a: f64, b: f64, as_bool: bool) -> Option<f64> {
         BinaryOp::Sub => a - b,
         BinaryOp::Mul => a * b,
         // Loki guards these two, where Prometheus gives infinities.
-        BinaryOp::Div => if b == 0.0 { f64::NAN } else { a / b },
-        BinaryOp::Mod => if b == 0.0 { f64::NAN } else { a % b },
+        BinaryOp::Div => {
+            if b == 0.0 {
+                f64::NAN
+            } else {
+                a / b
+            }
+        }
+        BinaryOp::Mod => {
+            if b == 0.0 {
+                f64::NAN
+            } else {
+                a % b
+            }
+        }
         BinaryOp::Pow => a.powf(b),
         BinaryOp::Compare(c) => {
             let holds = match c {
@@ -114,11 +126,14 @@ fn set_operator(op: BinaryOp, left: Vec<GridSeries>, right: Vec<GridSeries>, mat
         out
     };
     let keep = |rows: Vec<GridSeries>, of: &[usize], others: &HashMap<usize, Vec<u32>>, present: bool| {
-        rows.into_iter().zip(of.to_vec()).map(move |(mut row, signature)| {
-            let there = others.get(&signature);
-            row.points.retain(|p| there.is_some_and(|s| s.binary_search(&p.0).is_ok()) == present);
-            row
-        }).collect::<Vec<_>>()
+        rows.into_iter()
+            .zip(of.to_vec())
+            .map(move |(mut row, signature)| {
+                let there = others.get(&signature);
+                row.points.retain(|p| there.is_some_and(|s| s.binary_search(&p.0).is_ok()) == present);
+                row
+            })
+            .collect::<Vec<_>>()
     };
     match op {
         BinaryOp::And => keep(left, &of_left, &steps(&right, &of_right), true),
@@ -189,7 +204,9 @@ fn arithmetic(
         for (step, value) in &row.points {
             let Some((other, at)) = values.get(step) else { continue };
             if matching.group.is_none() && !used.insert((*signature, *step)) {
-                return clash("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+                return clash(
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+                );
             }
             let (a, b) = if swapped { (*other, *value) } else { (*value, *other) };
             let result = number(op, a, b, as_bool);

@@ -51,7 +51,9 @@ impl IpMatcher {
     /// Whether such an address stands somewhere in the line.
     pub(crate) fn found_in(&self, line: &[u8]) -> bool {
         let v4 = self.low.is_ipv4();
-        let part = |b: &u8| if v4 { b.is_ascii_digit() || *b == b'.' } else { b.is_ascii_hexdigit() || *b == b':' || *b == b'.' };
+        let part = |b: &u8| {
+            if v4 { b.is_ascii_digit() || *b == b'.' } else { b.is_ascii_hexdigit() || *b == b':' || *b == b'.' }
+        };
         let shortest = if v4 { 7 } else { 2 };
         line.split(|b| !part(b)).any(|word| {
             word.len() >= shortest

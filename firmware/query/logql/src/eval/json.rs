@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Calls `each(key, value)` for the members of the object that `text` is, until it returns `false`.
-fn members<'a>(
+pub(crate) fn members<'a>(
     text: &'a str,
     each: &mut dyn FnMut(&'a str, Raw<'a>) -> Result<bool, &'static str>,
 ) -> Result<(), &'static str> {
@@ -141,7 +141,7 @@ fn members<'a>(
 }
 
 /// Resolves JSON's escapes. A broken one stays as it stands.
-fn unescape(text: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn unescape(text: &str) -> std::borrow::Cow<'_, str> {
     if !text.contains('\\') {
         return text.into();
     }
@@ -299,7 +299,7 @@ fn bracket(tail: &str) -> Result<(Step, &str), String> {
     Ok((Step::Index(index), &tail[end + 1..]))
 }
 
-fn element(text: &str, index: usize) -> Result<Option<Raw<'_>>, &'static str> {
+pub(crate) fn element(text: &str, index: usize) -> Result<Option<Raw<'_>>, &'static str> {
     let mut scanner = Scanner { text, at: 1 };
     if scanner.peek() == Some(b']') {
         return Ok(None);

@@ -17,7 +17,9 @@ pub(crate) enum LabelFilter {
 /// Go's complaint about a number.
 pub(crate) fn parse_float(text: &str) -> Result<f64, String> {
     let plain = text.trim_start_matches(['+', '-']);
-    let word = plain.eq_ignore_ascii_case("infinity") || plain.eq_ignore_ascii_case("inf") || plain.eq_ignore_ascii_case("nan");
+    let word = plain.eq_ignore_ascii_case("infinity")
+        || plain.eq_ignore_ascii_case("inf")
+        || plain.eq_ignore_ascii_case("nan");
     match text.parse::<f64>() {
         Ok(value) if word || value.is_finite() => Ok(value),
         Ok(_) => Err(format!("strconv.ParseFloat: parsing {}: value out of range", quote(text))),

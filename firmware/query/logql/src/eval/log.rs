@@ -90,14 +90,8 @@ pub fn log(
         lines: &pipeline.predicates,
         direction: params.direction,
     };
-    let mut gather = Gather {
-        params,
-        context,
-        index: HashMap::default(),
-        streams: Vec::new(),
-        key: Vec::new(),
-        count: 0,
-    };
+    let mut gather =
+        Gather { params, context, index: HashMap::default(), streams: Vec::new(), key: Vec::new(), count: 0 };
     if params.limit == 0 {
         return Ok(Answer::Streams(Vec::new()));
     }

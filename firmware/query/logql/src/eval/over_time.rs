@@ -50,7 +50,13 @@ pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
         n += 1.0;
         mean = if mean.is_infinite() || value.is_infinite() {
             // Opposite infinities have no mean; otherwise the infinite one wins.
-            if mean.is_infinite() && value.is_finite() { mean } else if mean.is_infinite() { mean + value } else { value }
+            if mean.is_infinite() && value.is_finite() {
+                mean
+            } else if mean.is_infinite() {
+                mean + value
+            } else {
+                value
+            }
         } else {
             mean + (value / n - mean / n)
         };

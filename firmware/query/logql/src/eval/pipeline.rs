@@ -19,10 +19,7 @@ const REGEX_SIZE_MAX_BYTES: usize = 1 << 20;
 
 /// An expression over lines, with Go's complaint.
 pub(crate) fn regex(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text)
-        .size_limit(REGEX_SIZE_MAX_BYTES)
-        .build()
-        .map_err(|_| crate::syntax::regex_complaint(text))
+    RegexBuilder::new(text).size_limit(REGEX_SIZE_MAX_BYTES).build().map_err(|_| crate::syntax::regex_complaint(text))
 }
 
 /// A row on its way through.
@@ -189,9 +186,10 @@ fn label_format_step(stage: &Stage, formats: &[(String, FormatSource)]) -> Resul
             target.clone(),
             match source {
                 FormatSource::Label(name) => Source::Label(name.clone()),
-                FormatSource::Template(text) => Source::Template(Template::new("label", text).map_err(|e| {
-                    in_stage(stage, &format!("invalid template for label '{target}': {e}"))
-                })?),
+                FormatSource::Template(text) => Source::Template(
+                    Template::new("label", text)
+                        .map_err(|e| in_stage(stage, &format!("invalid template for label '{target}': {e}")))?,
+                ),
             },
         ));
     }
@@ -240,9 +238,9 @@ impl Step {
                 }
             }
             Step::Drop(names) => fields.retain(|name, value| !names.iter().any(|n| named(n, name, value))),
-            Step::Keep(names) => fields.retain(|name, value| {
-                name.starts_with("__") || names.iter().any(|n| named(n, name, value))
-            }),
+            Step::Keep(names) => {
+                fields.retain(|name, value| name.starts_with("__") || names.iter().any(|n| named(n, name, value)))
+            }
         }
         true
     }

@@ -35,7 +35,11 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     let mut parser = Parser::new(text)?;
     let log = parser.log()?;
     parser.end()?;
-    if log.stages.is_empty() { Ok(log.matchers) } else { Err(ParseError("only label matchers are supported".to_owned())) }
+    if log.stages.is_empty() {
+        Ok(log.matchers)
+    } else {
+        Err(ParseError("only label matchers are supported".to_owned()))
+    }
 }
 
 fn check_matchers(matchers: &[Matcher]) -> Result<(), ParseError> {

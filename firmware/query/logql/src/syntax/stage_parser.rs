@@ -7,7 +7,16 @@ use super::tree::*;
 use bramble_signal::MatchOp;
 
 const STAGES: [&str; 11] = [
-    "json", "logfmt", "regexp", "pattern", "unpack", "line_format", "label_format", "decolorize", "drop", "keep",
+    "json",
+    "logfmt",
+    "regexp",
+    "pattern",
+    "unpack",
+    "line_format",
+    "label_format",
+    "decolorize",
+    "drop",
+    "keep",
     "unwrap",
 ];
 

@@ -211,7 +211,10 @@ impl Serialize for Data<'_> {
                 if self.categorize {
                     map.serialize_entry("encodingFlags", &["categorize-labels"])?;
                 }
-                map.serialize_entry("result", &streams.iter().map(|s| StreamJson(s, self.categorize)).collect::<Vec<_>>())?;
+                map.serialize_entry(
+                    "result",
+                    &streams.iter().map(|s| StreamJson(s, self.categorize)).collect::<Vec<_>>(),
+                )?;
             }
             Answer::Vector(series) => {
                 map.serialize_entry("resultType", "vector")?;

@@ -67,7 +67,8 @@ impl Summing {
             Some("labels") => true,
             Some(other) => return Err(ApiError::bad(format!("invalid aggregateBy parameter: {other}"))),
         };
-        let targets: Vec<String> = params.get("targetLabels").map_or(Vec::new(), |t| t.split(',').map(str::to_owned).collect());
+        let targets: Vec<String> =
+            params.get("targetLabels").map_or(Vec::new(), |t| t.split(',').map(str::to_owned).collect());
         // Without targets, the labels that the selector names.
         let named = || matchers.iter().map(|m| m.name.clone()).collect();
         let targets = if targets.is_empty() && !by_labels { named() } else { targets };
@@ -122,7 +123,9 @@ pub(super) async fn volume_range(State(state): State<Arc<ApiState>>, params: Par
     let (start_ns, end_ns) = bounds(&params, now_ns(&state))?;
     let step_ns = step(&params, start_ns, end_ns)?;
     if end_ns.saturating_sub(start_ns) / step_ns > POINTS_MAX {
-        return Err(ApiError::bad("exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter"));
+        return Err(ApiError::bad(
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+        ));
     }
     let summing = Summing::of(&params, &matchers)?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {

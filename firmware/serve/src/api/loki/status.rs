@@ -17,7 +17,10 @@ pub(super) async fn ready(State(state): Shared) -> Response {
     if state.operations.is_ready() {
         text(StatusCode::OK, "ready\n")
     } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "the journal is being replayed; writes are accepted, answers are partial\n")
+        text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the journal is being replayed; writes are accepted, answers are partial\n",
+        )
     }
 }
 

@@ -39,7 +39,10 @@ pub(super) fn time(params: &Params, name: &str, default: i64) -> Result<i64, Api
 /// `start` and `end`, or `since` before the end; the hour before now if nothing is said.
 pub(super) fn bounds(params: &Params, now_ns: i64) -> Result<(i64, i64), ApiError> {
     let named = |name: &str, default| {
-        params.get(name).map_or(Ok(default), time_ns).map_err(|e| ApiError::bad(format!("could not parse '{name}' parameter: {e}")))
+        params
+            .get(name)
+            .map_or(Ok(default), time_ns)
+            .map_err(|e| ApiError::bad(format!("could not parse '{name}' parameter: {e}")))
     };
     let since = match params.get("since") {
         None => SINCE_NS,
