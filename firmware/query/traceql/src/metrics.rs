@@ -7,7 +7,7 @@ use crate::eval::field::value_of;
 use crate::eval::value::Value;
 use crate::eval::view::{At, TraceView};
 use crate::eval::{compare, run};
-use crate::search::each_trace;
+use crate::search::{each_trace, named};
 use crate::syntax::Query;
 use crate::syntax::ast::{Field, Measure, Metrics, SeriesStage};
 use bramble_storage::{QueryContext, ReadError, TraceSource};
@@ -59,6 +59,14 @@ impl Grid {
             return Err(ReadError::Limit(format!("more than {STEPS_MAX} steps: use a longer step or a shorter range")));
         }
         Ok(Grid { first_ns: first * step_ns, step_ns, count: count as usize })
+    }
+
+    /// First and last span start that count, inclusive.
+    fn range_ns(&self, options: &MetricsOptions) -> (u64, u64) {
+        match options.step_ns {
+            Some(_) => (self.first_ns, self.first_ns + (self.count as u64 - 1) * self.step_ns),
+            None => (options.start_ns, options.end_ns),
+        }
     }
 
     fn place(&self, time_ns: u64) -> Option<usize> {
@@ -126,8 +134,10 @@ pub fn measure(
     let Some(metrics) = &query.metrics else { return Ok(Vec::new()) };
     let grid = Grid::of(options)?;
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    let range = options.start_ns..=options.end_ns;
-    each_trace(query, source, (options.start_ns, options.end_ns), context, |view| {
+    // Whole steps: the first and last sample cover what lies beyond the range, so that refreshing moves no value.
+    let range_ns = grid.range_ns(options);
+    let range = range_ns.0..=range_ns.1;
+    each_trace(query, source, range_ns, context, |view| {
         for set in run(view, &query.stages) {
             for at in set.spans {
                 let Some(span) = view.spans.get(at).filter(|s| range.contains(&s.start_ns)) else { continue };
@@ -166,7 +176,7 @@ fn enter(
         },
     };
     let labels: Vec<(String, Value<'_>)> =
-        metrics.by.iter().map(|field| (field.to_string(), value_of(view, at, field))).collect();
+        metrics.by.iter().map(|field| (field.to_string(), named(field, value_of(view, at, field)))).collect();
     let key: String = labels.iter().map(|(_, v)| format!("{:?},", v.key())).collect();
     if !groups.contains_key(&key) {
         if groups.len() >= SERIES_MAX {
@@ -210,6 +220,9 @@ fn bound(measure: &Measure, exponent: i32) -> f64 {
 fn finished(measure: &Measure, group: &Group, grid: &Grid) -> Vec<MetricSeries> {
     let series = |extra: Option<(String, Value<'static>)>, sample: &dyn Fn(&Cell) -> Option<f64>| {
         let mut labels = group.labels.clone();
+        if matches!(measure, Measure::Histogram(_)) {
+            labels.retain(|(_, value)| *value != Value::Nil);
+        }
         labels.extend(extra);
         if labels.is_empty() {
             labels.push(("__name__".to_owned(), Value::Text(name_of(measure).into())));
@@ -227,7 +240,9 @@ fn finished(measure: &Measure, group: &Group, grid: &Grid) -> Vec<MetricSeries> 
         Measure::Sum(_) => vec![series(None, &|c| known(c, c.sum))],
         Measure::Avg(_) => vec![series(None, &|c| known(c, c.sum / c.count as f64))],
         Measure::Quantile(_, quantiles) => {
-            let of = |q: &f64| series(Some(("p".to_owned(), Value::Float(*q))), &|c| quantile(measure, c, *q));
+            let of = |q: &f64| {
+                series(Some(("p".to_owned(), Value::Float(*q))), &|c| Some(quantile(measure, c, *q).unwrap_or(0.0)))
+            };
             quantiles.iter().map(of).collect()
         }
         Measure::Histogram(_) => {
@@ -248,7 +263,8 @@ fn finished(measure: &Measure, group: &Group, grid: &Grid) -> Vec<MetricSeries> 
 fn quantile(measure: &Measure, cell: &Cell, q: f64) -> Option<f64> {
     let buckets = cell.buckets.as_ref()?;
     let total: u64 = buckets.values().sum();
-    let wanted = q * total as f64;
+    // A whole number of values lies below.
+    let wanted = (q * total as f64).ceil();
     let mut below = 0.0;
     for (exponent, count) in buckets.iter() {
         let within = *count as f64;

@@ -196,12 +196,21 @@ enum Test {
     Match(regex::Regex, bool),
 }
 
+/// A span without events shows an empty name of them, as recorded.
+pub(crate) fn named<'a>(field: &Field, value: Value<'a>) -> Value<'a> {
+    match (field, value) {
+        (Field::Intrinsic(Intrinsic::EventName), Value::Nil) => Value::Text("".into()),
+        (_, value) => value,
+    }
+}
+
 impl Shown {
     fn value<'a>(&self, view: &TraceView<'a>, at: At) -> Value<'a> {
         let value = value_of(view, at, &self.field);
-        let Some(tests) = &self.tests else { return value };
+        let Some(tests) = &self.tests else { return named(&self.field, value) };
         let holds = |v: &Value<'_>| {
             tests.iter().any(|test| match test {
+                Test::Compare(op, Literal::Nil) => *op == BinaryOp::Neq && *v != Value::Nil,
                 Test::Compare(op, literal) => compare(*op, v, &Value::of_literal(literal)),
                 Test::Match(regex, negative) => matches!(v, Value::Text(text) if regex.is_match(text) != *negative),
             })

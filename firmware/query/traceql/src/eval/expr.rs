@@ -3,7 +3,7 @@
 use super::field::value_of;
 use super::value::Value;
 use super::view::{At, TraceView};
-use crate::syntax::ast::{BinaryOp, Expr};
+use crate::syntax::ast::{BinaryOp, Expr, Literal};
 use std::cmp::Ordering;
 
 /// Whether a filter holds for a span.
@@ -37,6 +37,9 @@ pub fn evaluate<'a>(view: &TraceView<'a>, at: At, e: &'a Expr) -> Value<'a> {
         }
         Expr::Binary(BinaryOp::And, a, b) => Value::Bool(accepts(view, at, Some(a)) && accepts(view, at, Some(b))),
         Expr::Binary(BinaryOp::Or, a, b) => Value::Bool(accepts(view, at, Some(a)) || accepts(view, at, Some(b))),
+        Expr::Binary(op, a, b) if op.is_comparison() && is_nil(b) => {
+            Value::Bool((evaluate(view, at, a) == Value::Nil) == (*op == BinaryOp::Eq))
+        }
         Expr::Binary(op, a, b) if op.is_comparison() => {
             Value::Bool(compare(*op, &evaluate(view, at, a), &evaluate(view, at, b)))
         }
@@ -44,14 +47,15 @@ pub fn evaluate<'a>(view: &TraceView<'a>, at: At, e: &'a Expr) -> Value<'a> {
     }
 }
 
-/// Whether two values compare so. Nothing equals only nothing; of many values one must pass, for `!=` all.
+/// Whether this is the word `nil`: a test for it asks whether something is there.
+fn is_nil(e: &Expr) -> bool {
+    matches!(e, Expr::Literal(Literal::Nil))
+}
+
+/// Whether two values compare so: never when one is missing; of many values one must pass, for `!=` all.
 pub fn compare(op: BinaryOp, a: &Value<'_>, b: &Value<'_>) -> bool {
-    let both_nil = matches!((a, b), (Value::Nil, Value::Nil));
-    let one_nil = !both_nil && (*a == Value::Nil || *b == Value::Nil);
     match op {
-        BinaryOp::Eq if both_nil || one_nil => both_nil,
-        BinaryOp::Neq if both_nil || one_nil => one_nil,
-        _ if both_nil || one_nil => false,
+        _ if *a == Value::Nil || *b == Value::Nil => false,
         BinaryOp::Neq => a.singles().iter().all(|a| b.singles().iter().all(|b| passes(op, a, b))),
         _ => a.singles().iter().any(|a| b.singles().iter().any(|b| passes(op, a, b))),
     }
@@ -78,6 +82,7 @@ pub(super) fn calculate<'a>(op: BinaryOp, a: &Value<'_>, b: &Value<'_>) -> Value
             BinaryOp::Add => x.checked_add(*y),
             BinaryOp::Sub => x.checked_sub(*y),
             BinaryOp::Mul => x.checked_mul(*y),
+            BinaryOp::Div => x.checked_div(*y),
             BinaryOp::Mod => x.checked_rem(*y),
             _ => None,
         };
