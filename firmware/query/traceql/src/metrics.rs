@@ -87,6 +87,7 @@ struct Cell {
     min: f64,
     max: f64,
     /// Number of values by the exponent of the power of two that bounds them.
+    #[expect(clippy::box_collection, reason = "cells are many, and for most measures have none")]
     buckets: Option<Box<BTreeMap<i32, u64>>>,
 }
 
