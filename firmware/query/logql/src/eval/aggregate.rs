@@ -99,9 +99,10 @@ fn pick(
     op: VectorOp,
     k: usize,
     grouping: Option<&Grouping>,
-    rows: Vec<GridSeries>,
+    mut rows: Vec<GridSeries>,
     context: &QueryContext,
 ) -> Result<Vec<GridSeries>, QueryError> {
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
     let mut kept: Vec<Vec<(u32, f64)>> = vec![Vec::new(); rows.len()];
     for members in groups(grouping, &rows).into_values() {
         let mut points = merged(&rows, &members, context)?;

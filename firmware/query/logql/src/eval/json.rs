@@ -315,7 +315,7 @@ pub(crate) fn element(text: &str, index: usize) -> Result<Option<Raw<'_>>, &'sta
 
 /// Labels of the values at `paths`; a value that is not there gives an empty label.
 pub(crate) fn extract(line: &str, paths: &[(String, Path)], fields: &mut Fields) {
-    if !line.trim_start().starts_with(['{', '[']) {
+    if !line.trim_start().starts_with(['{', '[', '"']) {
         fields.fail(KIND, "");
         return;
     }

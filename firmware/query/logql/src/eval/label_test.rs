@@ -59,10 +59,10 @@ impl LabelFilter {
         match self {
             LabelFilter::Match(m) => m.matches(fields.get(&m.name).unwrap_or("")),
             LabelFilter::Compare { name, op, with } => {
+                let Some(value) = fields.get(name) else { return false };
                 if fields.error().is_some() {
                     return true;
                 }
-                let Some(value) = fields.get(name) else { return false };
                 let (left, right) = match with {
                     Operand::Number(n) => (parse_float(value), *n),
                     Operand::Duration(ns) => (parse_duration(value, false).map(|v| v as f64), *ns as f64),

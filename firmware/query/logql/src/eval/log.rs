@@ -37,7 +37,6 @@ struct Gather<'a> {
     index: HashMap<Box<[u8]>, usize, RandomState>,
     streams: Vec<Stream>,
     key: Vec<u8>,
-    count: usize,
 }
 
 impl Gather<'_> {
@@ -67,7 +66,6 @@ impl Gather<'_> {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.entries.push(Entry { timestamp_ns: row.timestamp_ns, line, metadata, parsed });
         }
-        self.count += 1;
         Ok(())
     }
 }
@@ -90,26 +88,25 @@ pub fn log(
         lines: &pipeline.predicates,
         direction: params.direction,
     };
-    let mut gather =
-        Gather { params, context, index: HashMap::default(), streams: Vec::new(), key: Vec::new(), count: 0 };
+    let mut gather = Gather { params, context, index: HashMap::default(), streams: Vec::new(), key: Vec::new() };
     if params.limit == 0 {
         return Ok(Answer::Streams(Vec::new()));
     }
     let mut fields = Fields::default();
-    let mut last: Option<i64> = None;
+    let (mut last, mut passed): (Option<i64>, usize) = (None, 0);
     let mut cursor = source.select(&select, context)?;
     walk(&mut *cursor, context, |_, _, base, entry| {
-        let due = last.is_none_or(|l| (entry.timestamp_ns - l).abs() >= params.interval_ns);
-        if params.interval_ns > 0 && !due {
-            return Ok(ControlFlow::Continue(()));
-        }
         fields.start(base, entry.metadata);
         let mut row = Row { timestamp_ns: entry.timestamp_ns, line: Cow::Borrowed(entry.line) };
         if pipeline.run(&mut row, &mut fields) {
-            last = Some(row.timestamp_ns);
-            gather.add(row, &mut fields)?;
+            // The limit counts the lines that the interval leaves out too, as in Loki.
+            passed += 1;
+            if last.is_none_or(|l| (row.timestamp_ns - l).abs() >= params.interval_ns) {
+                last = Some(row.timestamp_ns);
+                gather.add(row, &mut fields)?;
+            }
         }
-        Ok(if gather.count >= params.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if passed >= params.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     let mut streams = gather.streams;
     streams.sort_by(|a, b| a.labels.cmp(&b.labels));

@@ -141,11 +141,9 @@ pub(crate) fn some(line: &str, strict: bool, keep_empty: bool, keys: &[(String, 
         }
         true
     });
-    if keep_empty {
-        for (label, _) in keys {
-            if fields.get(label).is_none() {
-                fields.extract(label, "");
-            }
+    for (label, _) in keys {
+        if fields.get(label).is_none() {
+            fields.extract(label, "");
         }
     }
     note(outcome, strict, fields);

@@ -79,7 +79,8 @@ impl Pipeline {
                     continue;
                 }
             }
-            original &= !matches!(stage, Stage::LineFormat(_) | Stage::Unpack | Stage::Decolorize);
+            // Loki moves line filters before `decolorize` too, so they see the colours there and here.
+            original &= !matches!(stage, Stage::LineFormat(_) | Stage::Unpack);
             out.steps.push(step(stage)?);
         }
         Ok(out)

@@ -96,14 +96,16 @@ impl Gather<'_> {
             Conversion::Duration(_) => parse_duration(&text, false).map(|ns| ns as f64 / 1e9),
             Conversion::Bytes => parse_bytes(&text).map(|n| n as f64),
         };
-        if fields.error().is_none() {
-            fields.remove(&unwrap.label);
-        }
         let number = number.unwrap_or_else(|e| {
             fields.fail("SampleExtractionErr", &e);
             0.0
         });
-        self.tests.iter().all(|t| t.accepts(fields)).then_some(number)
+        let passes = self.tests.iter().all(|t| t.accepts(fields));
+        // The tests after `unwrap` still see the label; the series does not have it.
+        if fields.error().is_none() {
+            fields.remove(&unwrap.label);
+        }
+        passes.then_some(number)
     }
 
     fn row(&mut self, stream: usize, row: &Row<'_>, fields: &mut Fields) -> Result<(), QueryError> {

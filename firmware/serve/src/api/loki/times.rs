@@ -56,7 +56,7 @@ pub(super) fn bounds(params: &Params, now_ns: i64) -> Result<(i64, i64), ApiErro
 /// As [`bounds`], refusing an empty range.
 pub(super) fn range(params: &Params, now_ns: i64) -> Result<(i64, i64), ApiError> {
     let (start, end) = bounds(params, now_ns)?;
-    if end <= start {
+    if end < start {
         return Err(ApiError::bad("end timestamp must not be before or equal to start time"));
     }
     Ok((start, end))

@@ -161,8 +161,8 @@ fn strings(name: &str, a: &[Value]) -> Result<Option<Value>, String> {
         ("Trim", [s, set]) | ("trimAll", [set, s]) => s.trim_matches(|c| set.contains(c)).to_owned(),
         ("TrimLeft", [s, set]) => s.trim_start_matches(|c| set.contains(c)).to_owned(),
         ("TrimRight", [s, set]) => s.trim_end_matches(|c| set.contains(c)).to_owned(),
-        ("TrimPrefix" | "trimPrefix", [cut, s]) => s.strip_prefix(cut).unwrap_or(s).to_owned(),
-        ("TrimSuffix" | "trimSuffix", [cut, s]) => s.strip_suffix(cut).unwrap_or(s).to_owned(),
+        ("TrimPrefix", [s, cut]) | ("trimPrefix", [cut, s]) => s.strip_prefix(cut).unwrap_or(s).to_owned(),
+        ("TrimSuffix", [s, cut]) | ("trimSuffix", [cut, s]) => s.strip_suffix(cut).unwrap_or(s).to_owned(),
         ("TrimSpace" | "trim", [s]) => s.trim().to_owned(),
         ("substr", [_, _, s]) => substr(s, a.first().map_or(0, Value::int), a.get(1).map_or(-1, Value::int)),
         ("trunc", [_, s]) => match a.first().map_or(0, Value::int) {

@@ -79,10 +79,13 @@ impl Value {
             Raw::Plain(n) => Value::Float(n.parse().unwrap_or(0.0)),
             Raw::Object(text) => {
                 let mut members = Vec::new();
-                let _ = crate::eval::json::members(text, &mut |key, value| {
+                let whole = crate::eval::json::members(text, &mut |key, value| {
                     members.push((crate::eval::json::unescape(key).into_owned(), Value::of_json(value)));
                     Ok(true)
                 });
+                if whole.is_err() {
+                    return Value::Nil;
+                }
                 members.sort_by(|a, b| a.0.cmp(&b.0));
                 Value::Map(members)
             }
