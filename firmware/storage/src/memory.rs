@@ -349,14 +349,18 @@ pub fn span_accepts(batch: &SpanBatch, span: &SpanEntry, predicate: &SpanPredica
 }
 
 fn has_attribute(attributes: AttributesRef<'_>, key: &str, text: &str) -> bool {
+    let is = |v: AttributeValue<'_>| match v {
+        AttributeValue::Str(s) => s == text,
+        AttributeValue::Int(i) => i.to_string() == text,
+        AttributeValue::Double(d) => d.to_string() == text,
+        AttributeValue::Bool(b) => b.to_string() == text,
+        _ => false,
+    };
     attributes.iter().any(|(k, v)| {
         k == key
             && match v {
-                AttributeValue::Str(s) => s == text,
-                AttributeValue::Int(i) => i.to_string() == text,
-                AttributeValue::Double(d) => d.to_string() == text,
-                AttributeValue::Bool(b) => b.to_string() == text,
-                _ => false,
+                AttributeValue::Array(array) => array.iter().any(is),
+                single => is(single),
             }
     })
 }

@@ -49,7 +49,8 @@ pub enum SpanPredicate {
     Kind(SpanKind),
     /// The outcome is this.
     Status(StatusCode),
-    /// An attribute of the span, its resource or its scope (any of them) has this key and this value's text.
+    /// An attribute of the span, its resource or its scope (any of them) has this key and this value's text, or is an
+    /// array with such an element.
     Attribute {
         /// The key.
         key: String,

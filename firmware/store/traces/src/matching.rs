@@ -4,9 +4,9 @@ use crate::group_read::{Column, GroupHeader, PageSource, Position};
 use crate::group_write::GroupEntry;
 use crate::head::Generation;
 use crate::shape::Shape;
-use crate::view::{resource_parts, scope_parts, service_of, template_items};
+use crate::view::{ValueType, resource_parts, scope_parts, service_of, template_items};
 use bramble_disk::DiskError;
-use bramble_signal::attributes::{AttributeValue, AttributesRef};
+use bramble_signal::attributes::{ArrayRef, AttributeValue, AttributesRef};
 use bramble_storage::SpanPredicate;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -20,15 +20,21 @@ pub(crate) struct Query {
     pub(crate) predicates: Vec<SpanPredicate>,
 }
 
-/// Whether a value prints as `text`.
+/// Whether a value, or an element of an array, prints as `text`.
 fn value_is(value: &AttributeValue<'_>, text: &str) -> bool {
     match value {
         AttributeValue::Str(s) => *s == text,
         AttributeValue::Int(i) => i.to_string() == text,
         AttributeValue::Double(d) => d.to_string() == text,
         AttributeValue::Bool(b) => (if *b { "true" } else { "false" }) == text,
+        AttributeValue::Array(array) => array.iter().any(|element| element_is(&element, text)),
         _ => false,
     }
+}
+
+/// As [`value_is`], but arrays within arrays have no text.
+fn element_is(element: &AttributeValue<'_>, text: &str) -> bool {
+    !matches!(element, AttributeValue::Array(_)) && value_is(element, text)
 }
 
 fn has_attribute(attributes: &[u8], key: &str, text: &str) -> bool {
@@ -180,19 +186,31 @@ struct Needle {
     predicate: usize,
     /// The text's number in the column's list.
     text: Option<u32>,
+    /// Numbers of the arrays in the column's list that have such an element, ascending.
+    arrays: Vec<u32>,
     int: Option<i64>,
     double: Option<f64>,
     boolean: Option<bool>,
 }
 
 impl Needle {
-    fn new(predicate: usize, text: &str, column: &Column) -> Self {
+    fn new(predicate: usize, text: &str, column: &Column, value_type: ValueType) -> Self {
         let same = |printed: String| printed == text;
+        let is_array = value_type == ValueType::Array;
+        let has = |array: &[u8]| value_is(&AttributeValue::Array(ArrayRef::from_encoded(array)), text);
         Needle {
             predicate,
             text: match column {
-                Column::Texts(texts) => texts.list.iter().position(|t| t == text.as_bytes()).map(|at| at as u32),
+                Column::Texts(texts) if !is_array => {
+                    texts.list.iter().position(|t| t == text.as_bytes()).map(|at| at as u32)
+                }
                 _ => None,
+            },
+            arrays: match column {
+                Column::Texts(texts) if is_array => {
+                    texts.list.iter().enumerate().filter(|(_, array)| has(array)).map(|(at, _)| at as u32).collect()
+                }
+                _ => Vec::new(),
             },
             int: text.parse().ok().filter(|i: &i64| same(i.to_string())),
             double: text.parse().ok().filter(|d: &f64| same(d.to_string())),
@@ -203,7 +221,9 @@ impl Needle {
     fn is_at(&self, column: &Column, index: usize, duration: i64) -> bool {
         let double = |d: f64| self.double.is_some_and(|n| n.to_bits() == d.to_bits() || (n.is_nan() && d.is_nan()));
         match column {
-            Column::Texts(texts) => self.text.is_some() && texts.ids.get(index).copied() == self.text,
+            Column::Texts(texts) => {
+                texts.ids.get(index).is_some_and(|id| Some(*id) == self.text || self.arrays.binary_search(id).is_ok())
+            }
             Column::Ints(values) => self.int.is_some() && values.get(index).copied() == self.int,
             Column::Doubles(values) => values.get(index).copied().is_some_and(double),
             Column::Duration(unit) => double(duration as f64 / unit),
@@ -214,7 +234,7 @@ impl Needle {
 
     fn may_match(&self, column: &Column) -> bool {
         match column {
-            Column::Texts(_) => self.text.is_some(),
+            Column::Texts(_) => self.text.is_some() || !self.arrays.is_empty(),
             Column::Ints(values) => self.int.is_some_and(|i| values.contains(&i)),
             Column::Doubles(_) | Column::Duration(_) => self.double.is_some(),
             Column::Bools(_) => self.boolean.is_some(),
@@ -251,9 +271,10 @@ fn needed_columns(
                     new.insert(Walked { column, needles: Vec::new(), position: Position::START })
                 }
             };
-            let needle = Needle::new(i, text, &walked.column);
-            // Arrays, lists and bytes have no text in this sense.
-            let type_has_text = header.columns.get(number).is_some_and(|c| (c.value_type as u8) < 5);
+            let Some(value_type) = header.columns.get(number).map(|c| c.value_type) else { continue };
+            let needle = Needle::new(i, text, &walked.column, value_type);
+            // Lists and bytes have no text in this sense.
+            let type_has_text = (value_type as u8) < 5 || value_type == ValueType::Array;
             if type_has_text && needle.may_match(&walked.column) {
                 hopeless &= !(1 << i);
                 walked.needles.push(needle);
