@@ -19,7 +19,7 @@ pub(crate) fn predicates(filter: &LineFilter, out: &mut Vec<LinePredicate>) -> R
     let Some(texts) = texts else { return Ok(false) };
     match filter.op {
         LineOp::Contains => match texts.as_slice() {
-            [one] if one.is_empty() => {}
+            [""] => {}
             [one] => out.push(LinePredicate::Contains(one.as_bytes().to_vec())),
             many => {
                 let any: Vec<String> = many.iter().map(|t| regex::escape(t)).collect();

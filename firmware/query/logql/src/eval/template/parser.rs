@@ -242,7 +242,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Complaint> {
     match end {
         End::Text => Ok(nodes),
         End::Else | End::ElseIf => parser.complain("unexpected {{else}}"),
-        End::End => parser.complain("unexpected {{end}}"),
+        End::Closed => parser.complain("unexpected {{end}}"),
     }
 }
 
@@ -252,7 +252,7 @@ enum End {
     Else,
     /// `{{else if`, the condition is next.
     ElseIf,
-    End,
+    Closed,
 }
 
 impl Parser {
@@ -298,7 +298,7 @@ impl Parser {
                     self.at += 1;
                     if self.take_word("end") {
                         self.close()?;
-                        break End::End;
+                        break End::Closed;
                     }
                     if self.take_word("else") {
                         if self.take_word("if") {
@@ -363,9 +363,9 @@ impl Parser {
 
     fn bodies(&mut self) -> Result<(Vec<Node>, Vec<Node>), Complaint> {
         match self.list()? {
-            (body, End::End) => Ok((body, Vec::new())),
+            (body, End::Closed) => Ok((body, Vec::new())),
             (body, End::Else) => match self.list()? {
-                (otherwise, End::End) => Ok((body, otherwise)),
+                (otherwise, End::Closed) => Ok((body, otherwise)),
                 _ => self.complain("unexpected EOF"),
             },
             _ => self.complain("unexpected EOF"),
@@ -381,11 +381,11 @@ impl Parser {
             branches.push((Some(condition), body));
             match end {
                 End::ElseIf => {}
-                End::End => return Ok(Node::If(branches)),
+                End::Closed => return Ok(Node::If(branches)),
                 End::Else => {
                     let (body, end) = self.list()?;
                     branches.push((None, body));
-                    return if end == End::End { Ok(Node::If(branches)) } else { self.complain("unexpected EOF") };
+                    return if end == End::Closed { Ok(Node::If(branches)) } else { self.complain("unexpected EOF") };
                 }
                 End::Text => return self.complain("unexpected EOF"),
             }
