@@ -1,4 +1,5 @@
 //! Queries over the naive store, and the texts of refusals.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bramble_query_logql::{Answer, Expr, LogParams, RangeParams, eval, parse};
 use bramble_signal::LogBatch;
