@@ -59,7 +59,7 @@ def queries(bramble, stop, times):
     while not stop.is_set():
         door, path, text = asks[n % len(asks)]
         n += 1
-        params = [p.split("=", 1) for p in text.split("&")]
+        params = [tuple(p.split("=", 1)) for p in text.split("&")]
         now = int(time.time())
         if path != "/api/v1/query":
             params += [("start", str(now - 600)), ("end", str(now))]
