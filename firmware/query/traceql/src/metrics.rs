@@ -11,6 +11,7 @@ use crate::search::{each_trace, named};
 use crate::syntax::Query;
 use crate::syntax::ast::{Field, Measure, Metrics, SeriesStage};
 use bramble_storage::{QueryContext, ReadError, TraceSource};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Most steps of one answer.
@@ -285,14 +286,20 @@ fn later(stage: &SeriesStage, series: &mut Vec<MetricSeries>) {
                 s.samples.retain(|(_, v)| compare(*op, &Value::Float(*v), &Value::Float(*limit)));
             }
         }
-        SeriesStage::Top(limit) => ranked(series, *limit, |a, b| b.total_cmp(&a)),
-        SeriesStage::Bottom(limit) => ranked(series, *limit, |a, b| a.total_cmp(&b)),
+        SeriesStage::Top(limit) => ranked(series, *limit, |a, b| b.total_cmp(&a), |a, b| a.cmp(&b)),
+        SeriesStage::Bottom(limit) => ranked(series, *limit, |a, b| a.total_cmp(&b), |a, b| b.cmp(&a)),
     }
     series.retain(|s| !s.samples.is_empty());
 }
 
-/// Keeps the first `limit` values at each time; of equal ones those whose labels come first.
-fn ranked(series: &mut [MetricSeries], limit: usize, order: impl Fn(f64, f64) -> std::cmp::Ordering) {
+/// Keeps the first `limit` values at each time; of equal ones those whose labels come first, as `ties` orders them.
+fn ranked(
+    series: &mut [MetricSeries],
+    limit: usize,
+    order: impl Fn(f64, f64) -> Ordering,
+    ties: impl Fn(usize, usize) -> Ordering,
+) {
+    series.sort_by_cached_key(|s| s.labels.iter().map(|(_, v)| text_of(v)).collect::<Vec<_>>());
     let mut at_time: BTreeMap<i64, Vec<(f64, usize)>> = BTreeMap::new();
     for (number, s) in series.iter().enumerate() {
         for (time, value) in &s.samples {
@@ -300,10 +307,19 @@ fn ranked(series: &mut [MetricSeries], limit: usize, order: impl Fn(f64, f64) ->
         }
     }
     for values in at_time.values_mut() {
-        values.sort_by(|a, b| order(a.0, b.0).then(a.1.cmp(&b.1)));
+        values.sort_by(|a, b| order(a.0, b.0).then(ties(a.1, b.1)));
         values.truncate(limit);
     }
     for (number, s) in series.iter_mut().enumerate() {
         s.samples.retain(|(time, _)| at_time.get(time).is_some_and(|kept| kept.iter().any(|(_, n)| *n == number)));
+    }
+}
+
+/// A value as ranking prints it: what is missing sorts as the word that shows it.
+fn text_of(value: &Value<'_>) -> String {
+    match value {
+        Value::Text(text) => text.clone().into_owned(),
+        Value::Nil => "nil".to_owned(),
+        other => other.key(),
     }
 }

@@ -48,7 +48,10 @@ impl IntoResponse for ApiError {
 
 /// A whole number among the parameters.
 pub(super) fn whole(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
-    let parse = |text: &str| text.parse().map_err(|_| ApiError::bad(format!("invalid {name}: strconv.ParseUint: parsing {text:?}: invalid syntax")));
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|_| ApiError::bad(format!("invalid {name}: strconv.ParseUint: parsing {text:?}: invalid syntax")))
+    };
     params.get(name).map(parse).transpose()
 }
 
@@ -61,7 +64,9 @@ pub(super) fn seconds_range(params: &Params, now_s: u64) -> Result<(u64, u64), A
         (start, end) => (start.unwrap_or(0), end.unwrap_or(now_s.saturating_add(RANGE_DEFAULT_S))),
     };
     if end_s <= start_s {
-        return Err(ApiError::bad(format!("http parameter start must be before end. received start={start_s} end={end_s}")));
+        return Err(ApiError::bad(format!(
+            "http parameter start must be before end. received start={start_s} end={end_s}"
+        )));
     }
     Ok((nanoseconds(start_s), nanoseconds(end_s)))
 }
@@ -84,6 +89,8 @@ pub(super) fn value(value: &TraceValue<'_>) -> Value {
         TraceValue::Nil => json!({"stringValue": "nil"}),
         TraceValue::Bool(b) => json!({"boolValue": b}),
         TraceValue::Int(i) => json!({"intValue": i.to_string()}),
+        // Whole ones without a point, as protobuf's JSON has them: clients group by the printed label.
+        TraceValue::Float(d) if d.fract() == 0.0 && d.abs() < 9e15 => json!({"doubleValue": *d as i64}),
         TraceValue::Float(d) if d.is_finite() => json!({"doubleValue": d}),
         TraceValue::Float(d) if d.is_nan() => json!({"doubleValue": "NaN"}),
         TraceValue::Float(d) => json!({"doubleValue": if *d > 0.0 { "Infinity" } else { "-Infinity" }}),
@@ -91,7 +98,9 @@ pub(super) fn value(value: &TraceValue<'_>) -> Value {
         TraceValue::Text(text) => json!({"stringValue": text}),
         TraceValue::Status(status) => json!({"stringValue": status.as_str()}),
         TraceValue::Kind(kind) => json!({"stringValue": kind.as_str()}),
-        TraceValue::Many(values) => json!({"arrayValue": {"values": values.iter().map(self::value).collect::<Vec<_>>()}}),
+        TraceValue::Many(values) => {
+            json!({"arrayValue": {"values": values.iter().map(self::value).collect::<Vec<_>>()}})
+        }
     }
 }
 

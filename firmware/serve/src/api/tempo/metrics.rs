@@ -45,7 +45,12 @@ fn time_ns(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
 }
 
 fn range_ns(params: &Params, now_ns: u64) -> Result<(u64, u64), ApiError> {
-    let since_ms = params.get("since").map(parse_duration_ms).transpose().map_err(|e| ApiError::bad(e.to_string()))?.unwrap_or(SINCE_DEFAULT_MS);
+    let since_ms = params
+        .get("since")
+        .map(parse_duration_ms)
+        .transpose()
+        .map_err(|e| ApiError::bad(e.to_string()))?
+        .unwrap_or(SINCE_DEFAULT_MS);
     let end_ns = time_ns(params, "end")?.unwrap_or(now_ns);
     let since_ns = u64::try_from(since_ms).unwrap_or(0).saturating_mul(1_000_000);
     let start_ns = time_ns(params, "start")?.unwrap_or(end_ns.saturating_sub(since_ns));
@@ -68,14 +73,19 @@ fn step_ns(params: &Params, range_ns: u64) -> Result<u64, ApiError> {
 }
 
 fn query_of(params: &Params) -> Result<Query, ApiError> {
-    let query = parse(params.get("q").or(params.get("query")).unwrap_or("")).map_err(|e| ApiError::bad(e.to_string()))?;
+    let query =
+        parse(params.get("q").or(params.get("query")).unwrap_or("")).map_err(|e| ApiError::bad(e.to_string()))?;
     if query.metrics.is_none() {
         return Err(ApiError::bad("not a metrics query"));
     }
     Ok(query)
 }
 
-async fn measured(state: &Arc<ApiState>, query: Query, options: MetricsOptions) -> Result<(Vec<MetricSeries>, Value), ApiError> {
+async fn measured(
+    state: &Arc<ApiState>,
+    query: Query,
+    options: MetricsOptions,
+) -> Result<(Vec<MetricSeries>, Value), ApiError> {
     let work = move |state: &Arc<ApiState>, context: &QueryContext| -> Result<_, ReadError> {
         Ok((measure(&query, state.traces.as_ref(), &options, context)?, statistics(context)))
     };
@@ -88,7 +98,8 @@ pub(super) async fn range(State(state): State<Arc<ApiState>>, params: Params) ->
     let options = MetricsOptions { start_ns, end_ns, step_ns: Some(step_ns(&params, end_ns - start_ns)?) };
     let (found, statistics) = measured(&state, query_of(&params)?, options).await?;
     let series = found.iter().map(|s| {
-        let samples: Vec<Value> = s.samples.iter().map(|(ms, v)| json!({"timestampMs": ms.to_string(), "value": number(*v)})).collect();
+        let samples: Vec<Value> =
+            s.samples.iter().map(|(ms, v)| json!({"timestampMs": ms.to_string(), "value": number(*v)})).collect();
         json!({"labels": labels(s), "samples": samples})
     });
     Ok(json(StatusCode::OK, &json!({"series": series.collect::<Vec<_>>(), "metrics": statistics})))

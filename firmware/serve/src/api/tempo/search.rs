@@ -67,7 +67,14 @@ fn trace_json(trace: &FoundTrace, with_sets: bool) -> Value {
         out.insert("spanSet".to_owned(), sets.first().cloned().unwrap_or_default());
         out.insert("spanSets".to_owned(), sets.into());
         let services = trace.services.iter().map(|(name, (spans, errors))| {
-            (name.clone(), if *errors > 0 { json!({"spanCount": spans, "errorCount": errors}) } else { json!({"spanCount": spans}) })
+            (
+                name.clone(),
+                if *errors > 0 {
+                    json!({"spanCount": spans, "errorCount": errors})
+                } else {
+                    json!({"spanCount": spans})
+                },
+            )
         });
         out.insert("serviceStats".to_owned(), Value::Object(services.collect()));
     }
@@ -105,31 +112,31 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
-/// One tag as a set of spans. Values have no types in logfmt: what reads as a number or truth value matches both.
-fn tag_set(key: &str, value: &str) -> String {
+/// One tag as a test. Values have no types in logfmt: what reads as a number or truth value matches both.
+fn tag_test(key: &str, value: &str) -> String {
     let text = quoted(value);
     match key {
-        "name" => format!("{{ name = {text} }}"),
-        "root.name" => format!("{{ rootName = {text} }}"),
-        "root.service.name" => format!("{{ rootServiceName = {text} }}"),
-        "status.code" if ["error", "ok", "unset"].contains(&value) => format!("{{ status = {value} }}"),
+        "name" => format!("name = {text}"),
+        "root.name" => format!("rootName = {text}"),
+        "root.service.name" => format!("rootServiceName = {text}"),
         _ => {
             let field = format!(".{}", quoted(key));
             let is_typed = value.parse::<i64>().is_ok_and(|i| i >= 0) || value == "true" || value == "false";
-            if is_typed { format!("{{ {field} = {text} || {field} = {value} }}") } else { format!("{{ {field} = {text} }}") }
+            if is_typed { format!("({field} = {text} || {field} = {value})") } else { format!("{field} = {text}") }
         }
     }
 }
 
-/// The TraceQL of a search by tags: each tag on some span of the trace, and the trace's own duration.
+/// The TraceQL of a search by tags: one span passes all of them, and lasts so long.
 fn tags_query(params: &Params) -> Result<Option<String>, ApiError> {
-    let mut sets: Vec<String> = logfmt(params.get("tags").unwrap_or("")).iter().map(|(k, v)| tag_set(k, v)).collect();
+    let mut tests: Vec<String> = logfmt(params.get("tags").unwrap_or("")).iter().map(|(k, v)| tag_test(k, v)).collect();
     for (name, sign) in [("minDuration", ">="), ("maxDuration", "<=")] {
         let Some(text) = params.get(name) else { continue };
-        let ns = duration_ns(text).ok_or_else(|| ApiError::bad(format!("invalid {name}: time: invalid duration {text:?}")))?;
-        sets.push(format!("{{ traceDuration {sign} {ns}ns }}"));
+        let ns = duration_ns(text)
+            .ok_or_else(|| ApiError::bad(format!("invalid {name}: time: invalid duration {text:?}")))?;
+        tests.push(format!("duration {sign} {ns}ns"));
     }
-    Ok((!sets.is_empty()).then(|| sets.join(" && ")))
+    Ok((!tests.is_empty()).then(|| format!("{{ {} }}", tests.join(" && "))))
 }
 
 struct Search {
@@ -145,7 +152,7 @@ fn search_of(params: &Params, now_s: u64) -> Result<Search, ApiError> {
     if limit == 0 || limit > LIMIT_MAX {
         return Err(ApiError::bad(format!("invalid limit: must be from 1 to {LIMIT_MAX}")));
     }
-    let tags = if params.get("q").is_none() { tags_query(params)? } else { None };
+    let tags = tags_query(params)?.filter(|_| params.get("q").is_none());
     let with_sets = tags.is_none();
     let text = params.get("q").map(str::to_owned).or(tags).unwrap_or_else(|| "{ }".to_owned());
     let query = parse(&text).map_err(|e| ApiError::bad(format!("invalid TraceQL query: {e}")))?;
@@ -171,16 +178,30 @@ mod tests {
     #[test]
     fn tags_are_read_as_logfmt() {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(logfmt("a=b  c=\"d \\\"e\" f g="), [pair("a", "b"), pair("c", "d \"e"), pair("f", ""), pair("g", "")]);
+        assert_eq!(
+            logfmt("a=b  c=\"d \\\"e\" f g="),
+            [pair("a", "b"), pair("c", "d \"e"), pair("f", ""), pair("g", "")]
+        );
         let params = Params::parse("tags=http.status_code%3D500+name%3D%22a+b%22&minDuration=2s");
         let query = tags_query(&params).unwrap().unwrap();
-        assert_eq!(query, "{ .\"http.status_code\" = \"500\" || .\"http.status_code\" = 500 } && { name = \"a b\" } && { traceDuration >= 2000000000ns }");
+        assert_eq!(
+            query,
+            "{ (.\"http.status_code\" = \"500\" || .\"http.status_code\" = 500) && name = \"a b\" && duration >= 2000000000ns }"
+        );
         assert!(parse(&query).is_ok());
     }
 
     #[test]
     fn bad_parameters_are_named() {
-        for (query, word) in [("limit=abc", "limit"), ("limit=-1", "limit"), ("spss=-1", "spss"), ("start=x", "start"), ("start=5&end=4", "start=5 end=4"), ("q=%7B", "col 2"), ("minDuration=5", "minDuration")] {
+        for (query, word) in [
+            ("limit=abc", "limit"),
+            ("limit=-1", "limit"),
+            ("spss=-1", "spss"),
+            ("start=x", "start"),
+            ("start=5&end=4", "start=5 end=4"),
+            ("q=%7B", "col 2"),
+            ("minDuration=5", "minDuration"),
+        ] {
             let error = search_of(&Params::parse(query), 10).err().unwrap();
             assert!(error.1.contains(word), "{query}: {}", error.1);
         }

@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Fixed fields that completion does not offer: they mean little to a person.
-const HIDDEN: [Intrinsic; 4] = [Intrinsic::ChildCount, Intrinsic::NestedSetLeft, Intrinsic::NestedSetRight, Intrinsic::NestedSetParent];
+const HIDDEN: [Intrinsic; 4] =
+    [Intrinsic::ChildCount, Intrinsic::NestedSetLeft, Intrinsic::NestedSetRight, Intrinsic::NestedSetParent];
 
 /// The spans whose tags are asked for. What cannot be read is a query that is still being typed: then all spans.
 fn query_of(params: &Params) -> Result<Query, ApiError> {
@@ -57,7 +58,8 @@ fn answer(mut body: Value, partial: bool) -> Response {
 }
 
 fn intrinsic_names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = INTRINSICS.iter().filter(|(i, _)| !HIDDEN.contains(i)).flat_map(|(_, words)| words.iter().copied()).collect();
+    let mut names: Vec<&str> =
+        INTRINSICS.iter().filter(|(i, _)| !HIDDEN.contains(i)).flat_map(|(_, words)| words.iter().copied()).collect();
     names.sort_unstable();
     names
 }
@@ -75,14 +77,19 @@ pub(super) async fn names_v1(State(state): State<Arc<ApiState>>, params: Params)
 /// `{"scopes": [{"name": …, "tags": […]}]}`.
 pub(super) async fn names_v2(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
     let (tags, statistics) = find_names(&state, &params).await?;
-    let mut scopes: Vec<Value> = tags.found.iter().map(|(scope, keys)| json!({"name": scope.as_str(), "tags": keys})).collect();
+    let mut scopes: Vec<Value> =
+        tags.found.iter().map(|(scope, keys)| json!({"name": scope.as_str(), "tags": keys})).collect();
     if matches!(params.get("scope"), None | Some("none" | "intrinsic")) {
         scopes.insert(0, json!({"name": "intrinsic", "tags": intrinsic_names()}));
     }
     Ok(answer(json!({"scopes": scopes, "metrics": statistics}), tags.partial))
 }
 
-async fn find_values(state: &Arc<ApiState>, params: &Params, field: Field) -> Result<(Tags<Vec<TraceValue<'static>>>, Value), ApiError> {
+async fn find_values(
+    state: &Arc<ApiState>,
+    params: &Params,
+    field: Field,
+) -> Result<(Tags<Vec<TraceValue<'static>>>, Value), ApiError> {
     let (range, query) = (range_of(state, params)?, query_of(params)?);
     let work = move |state: &Arc<ApiState>, context: &QueryContext| -> Result<_, ReadError> {
         Ok((values(&query, &field, state.traces.as_ref(), range, context)?, statistics(context)))
@@ -105,7 +112,11 @@ fn typed(value: &TraceValue<'_>) -> (&'static str, String) {
 }
 
 /// `{"tagValues": ["…"]}`: as text. The tag is a key of any scope, or one of the few old fixed fields.
-pub(super) async fn values_v1(State(state): State<Arc<ApiState>>, Path(tag): Path<String>, params: Params) -> Result<Response, ApiError> {
+pub(super) async fn values_v1(
+    State(state): State<Arc<ApiState>>,
+    Path(tag): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
     let field = match tag.as_str() {
         "name" => Field::Intrinsic(Intrinsic::Name),
         "rootName" | "root.name" => Field::Intrinsic(Intrinsic::RootName),
@@ -118,9 +129,15 @@ pub(super) async fn values_v1(State(state): State<Arc<ApiState>>, Path(tag): Pat
 }
 
 /// `{"tagValues": [{"type": …, "value": …}]}`.
-pub(super) async fn values_v2(State(state): State<Arc<ApiState>>, Path(tag): Path<String>, params: Params) -> Result<Response, ApiError> {
-    let field = parse_field(&tag).map_err(|e| ApiError::bad(format!("please provide a valid tagName: failed to parse identifier {tag}: {e}")))?;
+pub(super) async fn values_v2(
+    State(state): State<Arc<ApiState>>,
+    Path(tag): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let field = parse_field(&tag)
+        .map_err(|e| ApiError::bad(format!("please provide a valid tagName: failed to parse identifier {tag}: {e}")))?;
     let (tags, statistics) = find_values(&state, &params, field).await?;
-    let list: Vec<Value> = tags.found.iter().map(typed).map(|(kind, value)| json!({"type": kind, "value": value})).collect();
+    let list: Vec<Value> =
+        tags.found.iter().map(typed).map(|(kind, value)| json!({"type": kind, "value": value})).collect();
     Ok(answer(json!({"tagValues": list, "metrics": statistics}), tags.partial))
 }
