@@ -27,8 +27,8 @@ fn labels(pairs: &mut Vec<(&str, String)>) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in pairs {
         Writer::new(&mut out).message(1, |label| {
-            label.bytes(1, &*name);
-            label.bytes(2, &*value);
+            label.bytes(1, *name);
+            label.bytes(2, value.as_str());
         });
     }
     out

@@ -54,7 +54,7 @@ impl Poster {
             };
             match status {
                 200..300 => break,
-                400..429 | 430..500 => {
+                400..=428 | 430..=499 => {
                     self.tally.rejected.fetch_add(1, Ordering::Relaxed);
                     return;
                 }

@@ -316,7 +316,7 @@ fn spawn_maintainer(path: WritePath, maintenance: Arc<Maintenance>) -> anyhow::R
                 continue;
             }
             steps += 1;
-            if steps % TRIM_EVERY == 0 {
+            if steps.is_multiple_of(TRIM_EVERY) {
                 maintenance.trim();
                 machine::return_free_memory();
             }

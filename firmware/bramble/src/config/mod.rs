@@ -28,8 +28,8 @@ macro_rules! settings {
         $(
             #[doc = $section_doc]
             #[derive(Clone, Debug, PartialEq)]
-            pub struct $Section {
-                $( #[doc = $doc] pub $key: $ty, )*
+            pub(crate) struct $Section {
+                $( #[doc = $doc] pub(crate) $key: $ty, )*
             }
 
             impl Default for $Section {
@@ -41,8 +41,8 @@ macro_rules! settings {
 
         /// All settings.
         #[derive(Clone, Debug, Default, PartialEq)]
-        pub struct Config {
-            $( #[doc = $section_doc] pub $section: $Section, )*
+        pub(crate) struct Config {
+            $( #[doc = $section_doc] pub(crate) $section: $Section, )*
         }
 
         impl Config {
@@ -57,7 +57,7 @@ macro_rules! settings {
             }
 
             /// All settings in the table's order.
-            pub fn entries(&self) -> Vec<Entry> {
+            pub(crate) fn entries(&self) -> Vec<Entry> {
                 let defaults = Config::default();
                 vec![ $( $( Entry {
                     name: concat!(stringify!($section), ".", stringify!($key)).to_owned(),
@@ -69,7 +69,7 @@ macro_rules! settings {
             }
 
             /// Sections with their explanation.
-            pub fn sections() -> Vec<(&'static str, &'static str)> {
+            pub(crate) fn sections() -> Vec<(&'static str, &'static str)> {
                 vec![ $( (stringify!($section), $section_doc.trim()), )* ]
             }
         }
@@ -116,7 +116,7 @@ settings! {
         /// Longest wait before a commit while nobody waits (host metrics, scrapes): what a power cut may cost of such data, against card life.
         background_wait: Interval = Interval::seconds(10);
         /// Largest size of the journal's ring.
-        max_size: Size = Size::mib(64);
+        max_size: Size = Size::mib(96);
     }
     /// Doors: addresses we listen on. A port alone listens on `listen`; "address:port" on that address; "off" closes the door.
     doors: DoorSettings {

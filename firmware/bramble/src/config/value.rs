@@ -169,7 +169,7 @@ impl SettingValue for Size {
     }
 
     fn show(&self) -> String {
-        match SIZE_UNITS[..4].iter().find(|(_, factor)| self.0 > 0 && self.0 % factor == 0) {
+        match SIZE_UNITS[..4].iter().find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor)) {
             Some((word, factor)) => format!("\"{}{word}\"", self.0 / factor),
             None => self.0.to_string(),
         }
