@@ -57,6 +57,9 @@ impl CommitSizes {
     }
 }
 
+/// Largest extent: with 300,000 series, whose definitions take 2.7 MB, three quarters of it are data.
+const EXTENT_BYTES_MAX: u32 = 16 << 20;
+
 const RECOVERING: u8 = 0;
 const RUNNING: u8 = 1;
 const STOPPING: u8 = 2;
@@ -136,6 +139,12 @@ pub(crate) struct JournalSide {
 }
 
 impl JournalSide {
+    /// Chooses the size of extents so that repeating definitions takes at most about a quarter of each.
+    pub(crate) fn size_extents(&mut self, least_bytes: u32) -> Result<(), bramble_disk::DiskError> {
+        let wanted = (self.encoder.definition_bytes() * 4).next_power_of_two().min(EXTENT_BYTES_MAX as usize) as u32;
+        self.journal.set_extent_bytes(wanted.max(least_bytes))
+    }
+
     pub(crate) fn new(journal: Journal, sizes: CommitSizes, space: Reservation) -> Self {
         JournalSide { journal, encoder: Encoder::new(sizes.record_soft_max_bytes), records: Vec::new(), space }
     }

@@ -196,7 +196,7 @@ impl Maintenance {
         let now_ns = shared.clock.monotonic_ns();
         let since_ns = *since.get_or_insert(now_ns);
         // A head that is full of what a flush cannot free is not helped by flushing all the time.
-        let full = head.total_bytes as f64 >= head.limit_bytes as f64 * shared.options.flush_fill;
+        let full = head.total_bytes as f64 >= head.limit_bytes as f64 * shared.options.flush_fill[signal as usize];
         (full && head.flushable_bytes >= head.limit_bytes / 10)
             || now_ns - since_ns >= shared.options.head_age_ns
             || (self.journal_is_pressed() && self.holds_oldest(signal, &head))
@@ -240,6 +240,12 @@ impl Maintenance {
 
     /// Makes the ring larger ahead of need. The zeros are written without holding up commits.
     fn grow_journal(&self) {
+        let least_bytes = self.path.shared.options.journal.extent_bytes;
+        if let Some(side) = self.path.shared.journal.lock().as_mut()
+            && let Err(error) = side.size_extents(least_bytes)
+        {
+            tracing::warn!(%error, "an extent's file stays until the next start");
+        }
         let growth = self.path.shared.journal.lock().as_ref().and_then(|side| side.journal.growth());
         let Some(growth) = growth else { return };
         match growth.run() {

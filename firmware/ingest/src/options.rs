@@ -49,8 +49,9 @@ pub struct IngestOptions {
     pub commit_bytes: usize,
     /// Own telemetry waiting for a ride, in bytes; beyond it, it is dropped and counted.
     pub own_telemetry_bytes: usize,
-    /// Part of a head's budget that starts a flush; the rest is room for what arrives while it is written.
-    pub flush_fill: f64,
+    /// Part of a head's budget that starts a flush (metrics, logs, traces); the rest is room for what arrives while it
+    /// is written. A metric head's index stays, so little of the room is needed again at once.
+    pub flush_fill: [f64; 3],
     /// Part of the journal that starts a flush of whoever holds the oldest record.
     pub journal_fill: f64,
     /// Age of a head's oldest record that starts a flush, nanoseconds.
@@ -72,7 +73,7 @@ impl Default for IngestOptions {
             background_wait_ns: 10_000_000_000,
             commit_bytes: 256 << 10,
             own_telemetry_bytes: 256 << 10,
-            flush_fill: 0.6,
+            flush_fill: [0.85, 0.6, 0.6],
             journal_fill: 0.5,
             head_age_ns: 2 * 3_600_000_000_000,
             merge_quiet_ns: 15 * 60_000_000_000,

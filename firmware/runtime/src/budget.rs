@@ -34,14 +34,14 @@ pub enum BudgetName {
 impl BudgetName {
     /// All budgets with their share of the budgeted memory in thousandths; the shares sum to 1000.
     pub const ALL: [(BudgetName, usize); 9] = [
-        (BudgetName::Receive, 90),
+        (BudgetName::Receive, 70),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 420),
+        (BudgetName::MetricHead, 480),
         (BudgetName::LogHead, 90),
-        (BudgetName::TraceHead, 90),
+        (BudgetName::TraceHead, 70),
         (BudgetName::PageCache, 70),
         (BudgetName::BlockIndex, 40),
-        (BudgetName::Query, 100),
+        (BudgetName::Query, 80),
         (BudgetName::Merge, 60),
     ];
 
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_full_budget_refuses_and_recovers() {
-        let budget = Budget::standalone(BudgetName::Query, 100);
+        let budget = Budget::standalone(BudgetName::Query, 80);
         let held = budget.reserve(60).unwrap();
         let refused = budget.reserve(41).unwrap_err();
         assert_eq!((refused.budget, refused.wanted_bytes, refused.limit_bytes), (BudgetName::Query, 41, 100));
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn huge_requests_do_not_overflow() {
-        let budget = Budget::standalone(BudgetName::Query, 100);
+        let budget = Budget::standalone(BudgetName::Query, 80);
         let _held = budget.reserve(1).unwrap();
         assert!(budget.reserve(usize::MAX).is_err());
     }

@@ -294,16 +294,39 @@ impl Journal {
         let keep = keep.max(self.options.extents_min).max(2) as usize;
         let mut gone = 0;
         while self.extents.len() > keep {
-            let Some((index, _)) = self.free().max_by_key(|(_, extent)| extent.number) else { break };
-            let extent = self.extents.remove(index);
-            if let Some(current) = self.current.as_mut().filter(|current| current.extent > index) {
-                current.extent -= 1;
-            }
-            self.disk.close(extent.file);
-            self.disk.remove(&super::extent::name(extent.number))?;
+            let last = self.free().max_by_key(|(_, extent)| extent.number).map(|(index, _)| index);
+            let Some(index) = last else { break };
+            self.remove_extent(index)?;
             gone += 1;
         }
         Ok(gone)
+    }
+
+    /// Makes extents larger (or smaller) from now on, within the same bytes in all: for callers whose encoding has much
+    /// to repeat at each extent's start. Free extents of another size leave the ring; others when they are free at a
+    /// later call. Does nothing when the size is as it was.
+    ///
+    /// # Errors
+    /// When a file cannot be removed; it is out of the ring all the same.
+    pub fn set_extent_bytes(&mut self, extent_bytes: u32) -> Result<(), DiskError> {
+        let ring_bytes = u64::from(self.options.extent_bytes) * u64::from(self.options.extents_max);
+        let count = (ring_bytes / u64::from(extent_bytes.max(1))).clamp(2, u64::from(u32::MAX));
+        (self.options.extent_bytes, self.options.extents_max) = (extent_bytes, count as u32);
+        let bytes = self.extent_bytes();
+        loop {
+            let other = self.free().find(|(_, extent)| extent.bytes != bytes).map(|(index, _)| index);
+            let Some(index) = other else { return Ok(()) };
+            self.remove_extent(index)?;
+        }
+    }
+
+    fn remove_extent(&mut self, index: usize) -> Result<(), DiskError> {
+        let extent = self.extents.remove(index);
+        if let Some(current) = self.current.as_mut().filter(|current| current.extent > index) {
+            current.extent -= 1;
+        }
+        self.disk.close(extent.file);
+        self.disk.remove(&super::extent::name(extent.number))
     }
 
     fn extent_bytes(&self) -> u64 {

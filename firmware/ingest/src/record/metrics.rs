@@ -112,6 +112,10 @@ impl Dictionary {
         self.last_definition.clear();
     }
 
+    pub(super) fn defined_series(&self) -> usize {
+        self.defined.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         let c = &self.scratch;
         let scratch = c.refs.capacity() + c.definitions.capacity() + c.counts.capacity() + c.times.capacity();
