@@ -8,7 +8,10 @@ cd "$ROOT"
 minutes=${1:-30} cuts=${2:-20000} status=0
 {
     echo "$(date -u +%FT%TZ) $("$HOUSE_BIN" version), $(uname -m), $(nproc) cores"
-    tests/bench/run --soak "$minutes" || status=1
+    cargo build --release --locked --quiet -p bramble-tests-load || status=1
+    for load in busy wide; do
+        tests/bench/soak.py "$load" --minutes "$minutes" || status=1
+    done
     BRAMBLE_SIM_CUTS=$cuts cargo test --release --locked -p bramble-tests-crash 2>&1 |
         grep -E '^simulation:|^test result|panicked|^seed|replay' || status=1
     [ "$status" = 0 ] && echo "soak: passed" || echo "soak: FAILED"

@@ -135,9 +135,9 @@ impl Maintenance {
                 }
             }
         }
-        drop(state);
         self.release_journal();
         self.shrink_journal();
+        self.show_storage(&mut state);
         Ok(())
     }
 
@@ -146,12 +146,13 @@ impl Maintenance {
     /// # Errors
     /// [`StoreError`] of the first merge that failed.
     pub fn force_merge(&self) -> Result<(), StoreError> {
-        let _state = self.state.lock();
+        let mut state = self.state.lock();
         for (partition, blocks) in partitions(&self.blocks()) {
             if blocks.len() > 1 {
                 self.merge(partition, &blocks)?;
             }
         }
+        self.show_storage(&mut state);
         Ok(())
     }
 
@@ -289,6 +290,14 @@ impl Maintenance {
             shared.metrics.journal_used_ratio.set(side.journal.used_fraction());
             shared.metrics.journal_extents.set(side.journal.extents() as i64);
         }
+    }
+
+    /// Puts today's sizes on `/metrics` at once: after a forced flush or merge somebody looks.
+    fn show_storage(&self, state: &mut State) {
+        let (shared, blocks) = (&self.path.shared, self.blocks());
+        let space = retention::measure(shared, &blocks);
+        state.growth.observe(shared.clock.monotonic_ns(), space.used_bytes);
+        retention::show(shared, &blocks, &space, &state.growth);
     }
 
     fn retain(&self, state: &mut State, blocks: &[BlockMeta]) -> Progress {

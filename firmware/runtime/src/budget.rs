@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_full_budget_refuses_and_recovers() {
-        let budget = Budget::standalone(BudgetName::Query, 80);
+        let budget = Budget::standalone(BudgetName::Query, 100);
         let held = budget.reserve(60).unwrap();
         let refused = budget.reserve(41).unwrap_err();
         assert_eq!((refused.budget, refused.wanted_bytes, refused.limit_bytes), (BudgetName::Query, 41, 100));
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn huge_requests_do_not_overflow() {
-        let budget = Budget::standalone(BudgetName::Query, 80);
+        let budget = Budget::standalone(BudgetName::Query, 100);
         let _held = budget.reserve(1).unwrap();
         assert!(budget.reserve(usize::MAX).is_err());
     }
