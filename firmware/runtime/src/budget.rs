@@ -36,12 +36,12 @@ impl BudgetName {
     pub const ALL: [(BudgetName, usize); 9] = [
         (BudgetName::Receive, 70),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 480),
+        (BudgetName::MetricHead, 460),
         (BudgetName::LogHead, 90),
         (BudgetName::TraceHead, 70),
-        (BudgetName::PageCache, 70),
+        (BudgetName::PageCache, 60),
         (BudgetName::BlockIndex, 40),
-        (BudgetName::Query, 80),
+        (BudgetName::Query, 110),
         (BudgetName::Merge, 60),
     ];
 

@@ -3,7 +3,11 @@
 use bramble_runtime::{Budget, BudgetName, Cancel, OverBudget, Reservation};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Longest wait for memory that other queries hold, and the pause between tries.
+const WAIT_MAX: Duration = Duration::from_secs(3);
+const WAIT_STEP: Duration = Duration::from_millis(5);
 
 /// Why reading stopped.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -51,6 +55,7 @@ impl QueryStats {
 pub struct QueryContext {
     cancel: Cancel,
     deadline: Option<Instant>,
+    budget: Budget,
     memory: Mutex<Reservation>,
     warnings: Mutex<Vec<String>>,
     /// What was read so far.
@@ -66,6 +71,7 @@ impl QueryContext {
         Ok(QueryContext {
             cancel,
             deadline,
+            budget: budget.clone(),
             memory: Mutex::new(budget.reserve(0)?),
             warnings: Mutex::new(Vec::new()),
             stats: QueryStats::default(),
@@ -78,6 +84,7 @@ impl QueryContext {
         QueryContext {
             cancel: Cancel::new(),
             deadline: None,
+            budget: budget.clone(),
             memory: Mutex::new(budget.reserve(0).unwrap_or_else(|_| unreachable!("zero bytes always fit"))),
             warnings: Mutex::new(Vec::new()),
             stats: QueryStats::default(),
@@ -99,11 +106,35 @@ impl QueryContext {
     }
 
     /// Accounts `bytes` more to this query; they are given back when the context is dropped, or by
-    /// [`release`](Self::release).
+    /// [`release`](Self::release). While other queries hold memory this waits a while for theirs, so that a page of
+    /// twenty small queries is slower under pressure, not broken.
     ///
     /// # Errors
-    /// [`OverBudget`] when they do not fit.
+    /// [`OverBudget`] when they do not fit, or not soon enough.
     pub fn reserve(&self, bytes: usize) -> Result<(), OverBudget> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let mut memory = self.memory.lock();
+            let refused = match memory.grow(bytes) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            let alone = self.budget.used_bytes() <= memory.bytes();
+            drop(memory);
+            // Two queries may each wait for the other: the bound on waiting ends that.
+            if alone || waited >= WAIT_MAX || self.check().is_err() {
+                return Err(refused);
+            }
+            std::thread::sleep(WAIT_STEP);
+            waited += WAIT_STEP;
+        }
+    }
+
+    /// As [`reserve`](Self::reserve), but without waiting: for callers that can do with less.
+    ///
+    /// # Errors
+    /// [`OverBudget`] when they do not fit now.
+    pub fn try_reserve(&self, bytes: usize) -> Result<(), OverBudget> {
         self.memory.lock().grow(bytes)
     }
 

@@ -384,7 +384,7 @@ impl<'a> Gather<'a> {
     /// again when their time comes: slow, and better than no answer.
     fn hold(&mut self, bytes: usize, opening: Option<&Arc<Origin>>) -> Result<(), OverBudget> {
         if let Some(context) = self.context
-            && context.reserve(bytes).is_err()
+            && context.try_reserve(bytes).is_err()
         {
             self.put_back(opening);
             context.reserve(bytes)?;
