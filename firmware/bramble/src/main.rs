@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Counts what is allocated, so that `/metrics` shows live heap bytes beside resident memory. The allocator under it is
-/// the C library's, with two arenas and early trimming (`machine::tune_allocator`): measured against jemalloc and
-/// mimalloc it keeps the lowest resident set under this program's churn (docs/architecture.md, "Memory").
+/// the C library's, with two arenas and early trimming (`machine::tune_allocator`): prototypes of this program's churn
+/// peaked lowest with it (docs/architecture.md).
 #[global_allocator]
 static ALLOCATOR: bramble_runtime::allocator::Counting<std::alloc::System> =
     bramble_runtime::allocator::Counting(std::alloc::System);

@@ -5,6 +5,9 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// Notes that one query keeps.
+const WARNINGS_MAX: usize = 50;
+
 /// Longest wait for memory that other queries hold, and the pause between tries.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 const WAIT_STEP: Duration = Duration::from_millis(5);
@@ -57,7 +60,7 @@ pub struct QueryContext {
     deadline: Option<Instant>,
     budget: Budget,
     memory: Mutex<Reservation>,
-    warnings: Mutex<Vec<String>>,
+    warnings: Mutex<heapless::Vec<String, WARNINGS_MAX>>,
     /// What was read so far.
     pub stats: QueryStats,
 }
@@ -73,7 +76,7 @@ impl QueryContext {
             deadline,
             budget: budget.clone(),
             memory: Mutex::new(budget.reserve(0)?),
-            warnings: Mutex::new(Vec::new()),
+            warnings: Mutex::default(),
             stats: QueryStats::default(),
         })
     }
@@ -86,7 +89,7 @@ impl QueryContext {
             deadline: None,
             budget: budget.clone(),
             memory: Mutex::new(budget.reserve(0).unwrap_or_else(|_| unreachable!("zero bytes always fit"))),
-            warnings: Mutex::new(Vec::new()),
+            warnings: Mutex::default(),
             stats: QueryStats::default(),
         }
     }
@@ -147,14 +150,15 @@ impl QueryContext {
     /// at most 50 in all.
     pub fn warn(&self, text: impl Into<String>) {
         let (text, mut warnings) = (text.into(), self.warnings.lock());
-        if warnings.len() < 50 && !warnings.contains(&text) {
-            warnings.push(text);
+        if !warnings.contains(&text) {
+            // Beyond the bound the asker has read enough.
+            let _ = warnings.push(text);
         }
     }
 
     /// The notes so far.
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().clone()
+        self.warnings.lock().to_vec()
     }
 }
 

@@ -75,7 +75,7 @@ pub enum Verdict {
 /// Rejected items of a batch: counts per reason and the first item's story, which is what senders log.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Rejections {
-    counts: Vec<(RejectReason, u64)>,
+    counts: heapless::Vec<(RejectReason, u64), { RejectReason::ALL.len() }>,
     first: Option<String>,
 }
 
@@ -92,7 +92,8 @@ impl Rejections {
         }
         match self.counts.iter_mut().find(|(r, _)| *r == reason) {
             Some((_, n)) => *n += count,
-            None => self.counts.push((reason, count)),
+            // One slot per reason there is, so this always fits.
+            None => drop(self.counts.push((reason, count))),
         }
         if self.first.is_none() {
             self.first = Some(describe());

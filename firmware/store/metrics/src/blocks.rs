@@ -10,6 +10,7 @@ use bramble_storage::{
     BlockId, BlockMeta, BlockStore, HeadStats, ReadError, RetentionClass, Sequence, StoreError, day_of_ms,
 };
 use parking_lot::RwLock;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -82,12 +83,14 @@ impl MetricStore {
         }
     }
 
-    fn merge_metadata(&self, blocks: &[Arc<Block>]) -> Vec<MetricMetadata> {
+    fn merge_metadata(&self, blocks: &[Arc<Block>]) -> Result<Vec<MetricMetadata>, StoreError> {
         let mut families = BTreeMap::new();
-        for family in blocks.iter().filter_map(|block| block.metadata().ok()).flatten() {
-            families.insert(family.name.clone(), family);
+        for block in blocks {
+            for family in block.metadata().map_err(|error| store_error(block.id(), error))? {
+                families.insert(family.name.clone(), family);
+            }
         }
-        families.into_values().collect()
+        Ok(families.into_values().collect())
     }
 }
 
@@ -291,17 +294,19 @@ impl BlockStore for MetricStore {
             rank: blocks.iter().map(|block| block.rank).max().unwrap_or(0),
             page_values: MERGED_PAGE_VALUES,
             target_bytes,
-            metadata: self.merge_metadata(&blocks),
+            metadata: self.merge_metadata(&blocks)?,
             writer: None,
             done: Vec::new(),
         };
-        let reading = Reading { context: None, keep_going: Some(keep_going), counters: &self.counters };
+        let damage = OnceCell::new();
+        let reading =
+            Reading { context: None, keep_going: Some(keep_going), damage: Some(&damage), counters: &self.counters };
         let mut cursor = Cursor::new(reading, streams, i64::MIN, i64::MAX);
         loop {
             match cursor.next_series() {
                 Ok(Some(series)) => outputs.add(&series.labels, &series.timestamps_ms, &series.values)?,
                 Ok(None) => break,
-                Err(ReadError::Storage(what)) => return Err(StoreError::Disk(what)),
+                Err(ReadError::Storage(what)) => return Err(damage.into_inner().unwrap_or(StoreError::Disk(what))),
                 Err(_) => return Err(StoreError::Stopped),
             }
         }

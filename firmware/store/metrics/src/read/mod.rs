@@ -7,7 +7,8 @@ pub(crate) use cursor::{BlockSeries, Cursor, HeadSeries, Origin};
 
 use crate::counters::Counters;
 use bramble_disk::DiskError;
-use bramble_storage::{BlockId, QueryContext, QueryStats, ReadError};
+use bramble_storage::{BlockId, QueryContext, QueryStats, ReadError, StoreError};
+use std::cell::OnceCell;
 use std::sync::atomic::AtomicU64;
 
 /// On whose behalf something is read.
@@ -17,6 +18,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) context: Option<&'a QueryContext>,
     /// Whether a merge may go on.
     pub(crate) keep_going: Option<&'a dyn Fn() -> bool>,
+    /// Where a merge learns what it met; a query passes over damage.
+    pub(crate) damage: Option<&'a OnceCell<StoreError>>,
     pub(crate) counters: &'a Counters,
 }
 
@@ -45,7 +48,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Something of `block` could not be read: damage is noted and passed over, anything else ends the reading.
+    /// Something of `block` could not be read: a query notes damage and passes over it, anything else ends the reading.
+    /// A merge ends in any case: its inputs are removed afterwards, and with them what it left out.
     pub(crate) fn damaged(&self, block: BlockId, error: DiskError) -> Result<(), ReadError> {
         if matches!(error, DiskError::PowerLost) {
             return Err(ReadError::Cancelled);
@@ -54,6 +58,11 @@ impl Reading<'_> {
             return Err(ReadError::Storage(error.to_string()));
         }
         self.counters.damaged_pages.inc();
+        if let Some(damage) = self.damage {
+            let what = error.to_string();
+            let _ = damage.set(StoreError::Damaged { block, what: what.clone() });
+            return Err(ReadError::Storage(what));
+        }
         tracing::error!(block = block.0, %error, "damaged page of a metric block; its samples are missing from answers");
         if let Some(context) = self.context {
             context.warn(format!("metrics of block {:016x} are incomplete: {error}", block.0));

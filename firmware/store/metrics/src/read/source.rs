@@ -22,7 +22,7 @@ struct Snapshot {
 
 impl MetricStore {
     fn reading<'a>(&'a self, context: &'a QueryContext) -> Reading<'a> {
-        Reading { context: Some(context), keep_going: None, counters: &self.counters }
+        Reading { context: Some(context), keep_going: None, damage: None, counters: &self.counters }
     }
 
     fn snapshot(&self, select: &MetricSelect<'_>) -> Snapshot {

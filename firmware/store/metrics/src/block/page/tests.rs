@@ -70,6 +70,56 @@ proptest! {
     }
 }
 
+/// What a scrape target exposes: buckets that repeat the one below or another histogram's, in label order (so that
+/// `+Inf` comes first), and a count that repeats `+Inf`.
+#[test]
+fn buckets_that_repeat_each_other_come_back() {
+    let (slow, fast): (Vec<f64>, Vec<f64>) = (0..10).map(|i| (f64::from(i), f64::from(i * 3))).unzip();
+    let mut columns: Vec<Column> = Vec::new();
+    for histogram in 0..3 {
+        for bound in [f64::INFINITY, 0.1, 0.2, 0.4, 1.0, 120.0, 20.0, 3.0, 60.0, 8.0] {
+            columns.push((if bound < 0.3 { slow.clone() } else { fast.clone() }, Some((histogram, bound))));
+        }
+        columns.push((fast.clone(), None));
+    }
+    round_trip(&columns);
+}
+
+/// References may not become deeper by leading from one histogram to the next.
+#[test]
+fn many_large_histograms_that_repeat_each_other_come_back() {
+    let mut columns: Vec<Column> = Vec::new();
+    for histogram in 0..4u32 {
+        for bucket in (0..256u32).rev() {
+            let at = f64::from(histogram * 255 + bucket);
+            columns.push(((0..6).map(|i| f64::from(i) * at + 1.0).collect(), Some((histogram, f64::from(bucket)))));
+        }
+        columns.push((columns[columns.len() - 256].0.clone(), None));
+    }
+    round_trip(&columns);
+}
+
+fn scraped() -> impl Strategy<Value = Vec<Column>> {
+    let few = proptest::collection::vec(0i64..3, 4);
+    let bucket = (0u32..3, prop_oneof![Just(f64::INFINITY), (0i64..6).prop_map(|b| b as f64)], 0usize..4);
+    (proptest::collection::vec(few, 4), proptest::collection::vec(bucket, 1..40)).prop_map(|(shapes, buckets)| {
+        let counter = |shape: &[i64]| {
+            shape.iter().scan(0, |sum, step| { *sum += step; Some(*sum as f64) }).collect::<Vec<_>>()
+        };
+        let mut columns: Vec<Column> =
+            buckets.iter().map(|&(h, bound, shape)| (counter(&shapes[shape]), (h > 0).then_some((h, bound)))).collect();
+        columns.sort_by_key(|(_, bucket)| bucket.map(|b| b.0));
+        columns
+    })
+}
+
+proptest! {
+    #[test]
+    fn histograms_of_few_distinct_columns_come_back(columns in scraped()) {
+        round_trip(&columns);
+    }
+}
+
 #[test]
 fn buckets_are_cheap_without_the_bucket_below() {
     let mut rng = bramble_runtime::Rng::new(1);
