@@ -24,6 +24,9 @@ const COMMIT_SOFT_MAX_BYTES: usize = 1 << 20;
 /// Largest span with its resource and scope, and largest log entry with its metadata: what one record must hold.
 const ITEM_BYTES_MAX: usize = 400 << 10;
 
+/// Largest metadata of one metric family: real ones have a line or two.
+const METADATA_BYTES_MAX: usize = 16 << 10;
+
 /// Samples of one series entry that go into one record; larger entries are cut when they arrive.
 const ENTRY_SAMPLES_MAX: usize = 16_384;
 
@@ -303,6 +306,13 @@ impl WritePath {
         let (held, urgency, done) = with;
         Pending { body, written, done, held, memory_bytes, urgency, arrived_ns: self.shared.clock.monotonic_ns() }
     }
+}
+
+/// Takes out metadata that no record can hold. It is only told to people, so it is dropped without a rejection, which
+/// a sender would take for lost samples.
+fn without_huge_metadata(mut batch: MetricBatch) -> MetricBatch {
+    batch.metadata.retain(|m| m.name.len() + m.help.len() + m.unit.len() <= METADATA_BYTES_MAX);
+    batch
 }
 
 /// Cuts series entries with more than `samples_max` samples into several entries of the same series.

@@ -145,8 +145,9 @@ impl Dictionary {
         out: &mut Vec<u8>,
     ) -> Option<usize> {
         if from >= prepared.series.len() && !prepared.batch.metadata.is_empty() {
-            encode_metadata(&prepared.batch.metadata, out);
-            return None;
+            let first = from - prepared.series.len();
+            let next = encode_metadata(&prepared.batch.metadata, first, soft_max_bytes, out);
+            return next.map(|next| prepared.series.len() + next);
         }
         let mut columns = std::mem::take(&mut self.scratch);
         columns.clear();
@@ -281,15 +282,28 @@ impl Replay {
     }
 }
 
-fn encode_metadata(metadata: &[MetricMetadata], out: &mut Vec<u8>) {
+/// One record with metadata from index `first` on; returns the index that is left to begin with, if any.
+fn encode_metadata(
+    metadata: &[MetricMetadata],
+    first: usize,
+    soft_max_bytes: usize,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    let (mut bytes, mut next) = (0, first);
+    while next < metadata.len() && bytes < soft_max_bytes {
+        let m = &metadata[next];
+        bytes += m.name.len() + m.help.len() + m.unit.len();
+        next += 1;
+    }
     out.push(METADATA);
-    put_varint(out, metadata.len() as u64);
-    for m in metadata {
+    put_varint(out, (next - first) as u64);
+    for m in &metadata[first..next] {
         put_bytes(out, m.name.as_bytes());
         out.push(m.kind as u8);
         put_bytes(out, m.help.as_bytes());
         put_bytes(out, m.unit.as_bytes());
     }
+    (next < metadata.len()).then_some(next)
 }
 
 fn kind_of(code: u8) -> MetricKind {
@@ -319,6 +333,25 @@ pub(super) fn replay_metadata(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn much_metadata_takes_several_records() {
+        let of = |i: usize| MetricMetadata {
+            name: format!("m{i}"),
+            kind: MetricKind::Counter,
+            help: "h".repeat(1000),
+            unit: String::new(),
+        };
+        let metadata: Vec<MetricMetadata> = (0..10).map(of).collect();
+        let (mut first, mut records, mut read) = (Some(0), 0, 0);
+        while let Some(at) = first {
+            let mut record = Vec::new();
+            first = encode_metadata(&metadata, at, 2500, &mut record);
+            read += Reader(&record[1..]).count().unwrap();
+            records += 1;
+        }
+        assert_eq!((records, read), (4, 10));
+    }
 
     #[test]
     fn values_keep_their_bits() {
