@@ -387,12 +387,10 @@ impl Writer for WritePath {
         if let Some(error) = self.refusal() {
             return self.refuse(Signal::Metrics, error, done);
         }
-        match self
-            .shared
-            .stores
-            .metrics
-            .prepare(cut_long_entries(batch, self.shared.sizes.entry_samples_max), self.shared.clock.wall_ms())
-        {
+        match self.shared.stores.metrics.prepare(
+            cut_long_entries(without_huge_metadata(batch), self.shared.sizes.entry_samples_max),
+            self.shared.clock.wall_ms(),
+        ) {
             Err(over) => self.refuse(Signal::Metrics, over.into(), done),
             Ok(mut prepared) => {
                 let memory_bytes = prepared.batch.memory_bytes();

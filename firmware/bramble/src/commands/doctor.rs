@@ -14,6 +14,8 @@ use std::path::Path;
 #[derive(Default)]
 struct Report {
     problems: usize,
+    /// Whether the data directory is in use, so that taken ports are probably Bramble's own.
+    runs: bool,
 }
 
 impl Report {
@@ -97,7 +99,8 @@ fn storage_section(config: &Config, directory: &Path, report: &mut Report) {
             }
         }
         Err(bramble_disk::DiskError::InUse { .. }) => {
-            report.note("in use: Bramble runs (ports below will be taken by it)")
+            report.runs = true;
+            report.note("in use: Bramble runs (ports below will be taken by it)");
         }
         Err(error) => report.bad(&error.to_string(), "see the message"),
     }
@@ -111,6 +114,9 @@ fn ports_section(config: &Config, report: &mut Report) {
         };
         match TcpListener::bind(&address) {
             Ok(_) => report.good(&format!("{name}: {address} is free")),
+            Err(_) if report.runs => {
+                report.note(&format!("{name}: {address} is taken, probably by the Bramble that runs"))
+            }
             Err(error) if name == "main" => {
                 report.bad(&format!("{name}: {address}: {error}"), "stop what has the port, or set doors.main")
             }
