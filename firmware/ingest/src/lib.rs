@@ -26,6 +26,7 @@ mod recovery;
 mod retention;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
+mod sizes;
 mod stores;
 mod timekeeping;
 

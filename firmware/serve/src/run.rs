@@ -3,6 +3,7 @@
 use crate::state::ApiState;
 use bramble_runtime::Cancel;
 use bramble_storage::{QueryContext, ReadError};
+use http::StatusCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,18 @@ pub enum RunError {
     /// A bug: the query's thread panicked.
     #[error("the query failed unexpectedly; this is a bug")]
     Panicked,
+}
+
+impl RunError {
+    /// The status that Jaeger's and Tempo's APIs answer with.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            RunError::Busy => StatusCode::TOO_MANY_REQUESTS,
+            RunError::Read(ReadError::Timeout | ReadError::Cancelled) => StatusCode::SERVICE_UNAVAILABLE,
+            RunError::Read(ReadError::OverBudget(_) | ReadError::Limit(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            RunError::Read(ReadError::Storage(_)) | RunError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
 }
 
 /// Raises the flag when the handler's future is dropped: the client has gone away.

@@ -49,22 +49,13 @@ impl ApiError {
 
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
-        let status = match error {
-            ReadError::Timeout | ReadError::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-            ReadError::OverBudget(_) | ReadError::Limit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            ReadError::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        ApiError(status, error.to_string())
+        RunError::Read(error).into()
     }
 }
 
 impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
-        match error {
-            RunError::Read(read) => read.into(),
-            RunError::Busy => ApiError(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-            RunError::Panicked => ApiError(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-        }
+        ApiError(error.status(), error.to_string())
     }
 }
 
