@@ -306,7 +306,7 @@ impl BlockStore for MetricStore {
             match cursor.next_series() {
                 Ok(Some(series)) => outputs.add(&series.labels, &series.timestamps_ms, &series.values)?,
                 Ok(None) => break,
-                Err(ReadError::Storage(what)) => return Err(damage.into_inner().unwrap_or(StoreError::Disk(what))),
+                Err(ReadError::Storage(what)) => return Err(damage.get().cloned().unwrap_or(StoreError::Disk(what))),
                 Err(_) => return Err(StoreError::Stopped),
             }
         }

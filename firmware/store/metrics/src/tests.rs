@@ -306,6 +306,10 @@ fn a_damaged_page_is_a_warning() {
     }
     assert_eq!(found, [("b".to_owned(), 20_000)]);
     assert_eq!(context.warnings().len(), 1);
+    // A merge's inputs are removed afterwards: it must not go on without what it cannot read.
+    let block = bench.blocks.borrow()[0].id;
+    let merged = bench.store.merge(&[block], u64::MAX, &mut || bench.next_id(), &|| true);
+    assert!(matches!(merged, Err(StoreError::Damaged { block: found, .. }) if found == block), "{merged:?}");
 }
 
 #[test]
@@ -324,6 +328,46 @@ fn a_merge_stops_when_told_and_splits_when_large() {
     merge(&bench.store, &bench.blocks, &bench.next, 20_000);
     assert!(bench.blocks.borrow().len() > 2);
     assert_eq!(bench.all(), before);
+}
+
+/// What a scrape target exposes: histograms whose buckets repeat each other, of series that begin late, pause, restart
+/// and go stale, through flushes and merges.
+fn scraped() -> impl Strategy<Value = Vec<(usize, usize, usize, i64)>> {
+    // Bucket, start, length, what a scrape adds.
+    proptest::collection::vec((0usize..24, 0usize..30, 1usize..14, 0i64..3), 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn histograms_of_late_and_short_series_come_back(first in scraped(), second in scraped()) {
+        let bounds = ["+Inf", "0.1", "0.2", "1", "120", "20", "3", "60"];
+        let (mut bench, mut model) = (Bench::new(), Model::new());
+        for part in [first, second] {
+            let mut batch = MetricBatch::new();
+            for (bucket, start, length, step) in part {
+                let (code, bound) = (["200", "400", "503"][bucket / 8], bounds[bucket % 8]);
+                let labels = Labels::from_pairs([("__name__", "d_bucket"), ("code", code), ("le", bound)]);
+                let count = Labels::from_pairs([("__name__", "d_count"), ("code", code)]);
+                for labels in [labels, count] {
+                    batch.start_series_encoded(labels.as_ref());
+                    for at in 0..length {
+                        let time = BASE_MS + (start + at) as i64 * 1000;
+                        let value = if at == 12 { stale_marker() } else { (at as i64 % 11 * step) as f64 };
+                        batch.push_sample(time, value);
+                        model.entry(labels.clone()).or_default().insert(time, value.to_bits());
+                    }
+                }
+            }
+            bench.write(batch);
+            bench.flush();
+            prop_assert_eq!(to_bits(bench.all()), expected(&model, |_| true, (i64::MIN, i64::MAX)));
+        }
+        bench.merge();
+        prop_assert_eq!(to_bits(bench.all()), expected(&model, |_| true, (i64::MIN, i64::MAX)));
+        bench.reopen();
+        prop_assert_eq!(to_bits(bench.all()), expected(&model, |_| true, (i64::MIN, i64::MAX)));
+    }
 }
 
 /// Cuts the power in the middle of every operation of a flush and a merge: what was published is whole, what

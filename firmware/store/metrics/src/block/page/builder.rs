@@ -2,7 +2,7 @@
 
 use super::residuals::plan;
 use super::{
-    BUCKETS_MAX, CLASS_DOUBLES, EXCEPTIONS, KIND_CONSTANT, KIND_COPY, KIND_DOUBLE, KIND_INTEGER, ORDER_SHIFT,
+    BUCKETS_MAX, CLASS_DOUBLES, EXCEPTIONS, KIND_CONSTANT, KIND_COPY, KIND_DOUBLE, KIND_INTEGER, ORDER_SHIFT, OpenPage,
     PCO_LEVEL, RELATIVE, SAME_COUNT, STREAM_VALUES_MIN, ZSTD_LEVEL,
 };
 use crate::bytes::{hash, put_varint, put_zigzag};
@@ -41,10 +41,19 @@ struct Work {
     firsts: Vec<u8>,
     integers: Vec<i64>,
     exceptions: Vec<(u32, u64)>,
-    copies: HashMap<u64, (u32, u32), foldhash::fast::FixedState>,
+    copies: HashMap<u64, Original, foldhash::fast::FixedState>,
     residuals: Vec<i64>,
     parts: Vec<Part>,
     doubles: Vec<f64>,
+}
+
+/// A series that others may be copies of.
+#[derive(Clone, Copy)]
+struct Original {
+    number: u32,
+    at: u32,
+    /// Reading it reads another series.
+    relative: bool,
 }
 
 /// Residuals of one series.
@@ -91,9 +100,23 @@ impl PageBuilder {
         put_varint(out, self.series.len() as u64);
         work.write(out)?;
         self.work = work;
+        debug_assert!(self.reads_back(out), "a page does not give back what was written");
         self.series.clear();
         self.values.clear();
         Ok(())
+    }
+}
+
+impl PageBuilder {
+    /// Whether the page that was written holds exactly what was gathered.
+    fn reads_back(&self, page: &[u8]) -> bool {
+        let Some(mut open) = OpenPage::open(page) else { return false };
+        let mut read = Vec::new();
+        self.series.iter().enumerate().all(|(number, series)| {
+            open.times(number) == Some((series.times, series.count as usize))
+                && open.values(page, number, &mut read).is_some()
+                && same_bits(&read, series.of(&self.values))
+        })
     }
 }
 
@@ -145,13 +168,23 @@ impl Work {
             return self.put_constant(first);
         }
         let key = hash_values(values);
-        if let Some(&(earlier, from)) = self.copies.get(&key)
-            && all.get(from as usize..from as usize + values.len()).is_some_and(|e| same_bits(e, values))
-        {
-            self.shape(KIND_COPY, same, values.len());
-            return put_varint(&mut self.shapes, u64::from(number - earlier));
+        let own = Original { number, at: series.at, relative: below.is_some() };
+        let earlier = self.copies.get(&key).copied().filter(|earlier| {
+            let from = earlier.at as usize;
+            all.get(from..from + values.len()).is_some_and(|e| same_bits(e, values))
+        });
+        match earlier {
+            // A bucket may be what its own original is relative to: `+Inf` comes before the bucket that equals it. So
+            // buckets copy only what stands by itself, and references neither form a circle nor grow deep.
+            Some(earlier) if series.bucket.is_none() || !earlier.relative => {
+                self.shape(KIND_COPY, same, values.len());
+                return put_varint(&mut self.shapes, u64::from(number - earlier.number));
+            }
+            Some(_) if own.relative => {}
+            _ => {
+                self.copies.insert(key, own);
+            }
         }
-        self.copies.insert(key, (number, series.at));
         if let Some((other, below)) = below {
             self.exceptions.clear();
             self.integers.clear();

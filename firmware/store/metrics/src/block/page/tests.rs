@@ -104,7 +104,13 @@ fn scraped() -> impl Strategy<Value = Vec<Column>> {
     let bucket = (0u32..3, prop_oneof![Just(f64::INFINITY), (0i64..6).prop_map(|b| b as f64)], 0usize..4);
     (proptest::collection::vec(few, 4), proptest::collection::vec(bucket, 1..40)).prop_map(|(shapes, buckets)| {
         let counter = |shape: &[i64]| {
-            shape.iter().scan(0, |sum, step| { *sum += step; Some(*sum as f64) }).collect::<Vec<_>>()
+            shape
+                .iter()
+                .scan(0, |sum, step| {
+                    *sum += step;
+                    Some(*sum as f64)
+                })
+                .collect::<Vec<_>>()
         };
         let mut columns: Vec<Column> =
             buckets.iter().map(|&(h, bound, shape)| (counter(&shapes[shape]), (h > 0).then_some((h, bound)))).collect();
