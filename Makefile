@@ -35,7 +35,7 @@ browser: build
 bench: build
 	tests/bench/run
 
-# The 30-minute forms and a longer simulation; their log goes to docs/soak.log.
+# The 30-minute forms and a longer simulation; their log goes to docs/soak.md.
 soak: build
 	scripts/soak.sh
 

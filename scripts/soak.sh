@@ -1,5 +1,5 @@
 #!/bin/bash
-# The long forms: half an hour of each load, and a simulation of many more power cuts. Log: docs/soak.log.
+# The long forms: half an hour of each load, and a simulation of many more power cuts. Log: docs/soak.md.
 #
 #     scripts/soak.sh [MINUTES] [POWER_CUTS]
 set -uo pipefail
@@ -15,5 +15,5 @@ minutes=${1:-30} cuts=${2:-20000} status=0
     BRAMBLE_SIM_CUTS=$cuts cargo test --release --locked -p bramble-tests-crash 2>&1 |
         grep -E '^simulation:|^test result|panicked|^seed|replay' || status=1
     [ "$status" = 0 ] && echo "soak: passed" || echo "soak: FAILED"
-} 2>&1 | tee docs/soak.log
-grep -q '^soak: passed' docs/soak.log
+} 2>&1 | tee docs/soak.md
+grep -q '^soak: passed' docs/soak.md
