@@ -36,11 +36,16 @@ struct State {
     /// Monotonic time when each head's active generation was first seen with data.
     head_since_ns: [Option<u64>; 3],
     /// Monotonic time of the newest block of each partition, for "quiet".
-    block_added_ns: HashMap<Partition, u64>,
+    block_added_ns: HashMap<Partition, (u64, BlockId)>,
+    /// Monotonic time before which a partition whose merge failed is left alone.
+    merge_after_ns: HashMap<Partition, u64>,
     growth: retention::Growth,
     /// Monotonic time when space was measured last.
     measured_ns: Option<u64>,
 }
+
+/// Pause before a merge that failed is tried again.
+const MERGE_RETRY_NS: u64 = 3_600_000_000_000;
 
 /// Time between measurements of space: each walks the data directory.
 const MEASURE_NS: u64 = 15_000_000_000;
@@ -110,7 +115,7 @@ impl Maintenance {
             return Progress::Worked;
         }
         match self.path.shared.time.decision_ns() {
-            Some(now_ns) => self.merge_one(&state, &blocks, Some(day_of_ns(now_ns))),
+            Some(now_ns) => self.merge_one(&mut state, &blocks, Some(day_of_ns(now_ns))),
             None => Progress::Idle,
         }
     }
@@ -235,7 +240,10 @@ impl Maintenance {
         state.head_since_ns[signal as usize] = None;
         let now_ns = self.path.shared.clock.monotonic_ns();
         for block in self.blocks().iter().filter(|b| b.signal == signal && b.journal_to > 0) {
-            state.block_added_ns.entry((signal, block.day, block.class)).or_insert(now_ns);
+            let newest = state.block_added_ns.entry((signal, block.day, block.class)).or_insert((now_ns, block.id));
+            if block.id > newest.1 {
+                *newest = (now_ns, block.id);
+            }
         }
     }
 
@@ -355,22 +363,24 @@ impl Maintenance {
     }
 
     /// Merges the first partition that is over, quiet and in pieces.
-    fn merge_one(&self, state: &State, blocks: &[BlockMeta], today: Option<i32>) -> Progress {
+    fn merge_one(&self, state: &mut State, blocks: &[BlockMeta], today: Option<i32>) -> Progress {
         let shared = &self.path.shared;
         let now_ns = shared.clock.monotonic_ns();
         for (partition, blocks) in partitions(blocks) {
             let over = today.is_some_and(|today| partition.1 < today);
-            let added_ns = state.block_added_ns.get(&partition).copied().unwrap_or(0);
-            if !over || now_ns < added_ns.saturating_add(shared.options.merge_quiet_ns) {
+            let added_ns = state.block_added_ns.get(&partition).map_or(0, |newest| newest.0);
+            let waits = state.merge_after_ns.get(&partition).is_some_and(|after_ns| now_ns < *after_ns);
+            if !over || waits || now_ns < added_ns.saturating_add(shared.options.merge_quiet_ns) {
                 continue;
             }
             let (fresh, merged): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.journal_to > 0);
             let due = if merged.is_empty() { fresh.len() > 1 } else { fresh.len() >= LATE_BLOCKS_MERGE };
+            if due && self.merge(partition, &fresh).is_ok() {
+                return Progress::Worked;
+            }
             if due {
-                return match self.merge(partition, &fresh) {
-                    Ok(()) => Progress::Worked,
-                    Err(_) => Progress::Idle,
-                };
+                // A damaged block stays damaged: other days must not wait for it, and neither should the log fill.
+                state.merge_after_ns.insert(partition, now_ns + MERGE_RETRY_NS);
             }
         }
         Progress::Idle
