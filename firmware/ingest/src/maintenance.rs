@@ -317,7 +317,10 @@ impl Maintenance {
         let space = retention::measure(shared, blocks);
         state.growth.observe(shared.clock.monotonic_ns(), space.used_bytes);
         retention::show(shared, blocks, &space, &state.growth);
-        let Some((reason, victims)) = retention::choose(shared, blocks, &space) else {
+        let options = &shared.options.retention;
+        let chosen = retention::choose(options, shared.time.decision_ns(), blocks, &space);
+        shared.storage_full.store(chosen.is_none() && retention::is_full(options, &space), Ordering::Relaxed);
+        let Some((reason, victims)) = chosen else {
             state.measured_ns = Some(now_ns);
             return Progress::Idle;
         };

@@ -1,10 +1,10 @@
 //! How long and how much: whole days go, by age and by bytes, so that ingest never meets a full disk.
 
 use crate::commit::Shared;
+use crate::options::RetentionOptions;
 use bramble_disk::DataUsage;
 use bramble_signal::Signal;
 use bramble_storage::{BlockMeta, RetentionClass, day_of_ns};
-use std::sync::atomic::Ordering;
 
 /// Space now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,14 +80,15 @@ pub(crate) fn measure(shared: &Shared, blocks: &[BlockMeta]) -> Measured {
     Measured { used_bytes, journal_bytes, catalog_bytes, budget_bytes, available_bytes }
 }
 
-/// The blocks to remove next, with the reason; `None` when everything fits. One partition at a time.
+/// The blocks to remove next, with the reason; `None` when everything fits or nothing can go. One partition at a time.
+/// `now_ns`: the time to decide by, if there is one that may be believed.
 pub(crate) fn choose(
-    shared: &Shared,
+    retention: &RetentionOptions,
+    now_ns: Option<i64>,
     blocks: &[BlockMeta],
     space: &Measured,
 ) -> Option<(&'static str, Vec<BlockMeta>)> {
-    let retention = &shared.options.retention;
-    if let Some(now_ns) = shared.time.decision_ns() {
+    if let Some(now_ns) = now_ns {
         let today = day_of_ns(now_ns);
         let expired =
             |b: &&BlockMeta| i64::from(today) - i64::from(b.day) > i64::from(retention.days[b.class as usize]);
@@ -103,9 +104,7 @@ pub(crate) fn choose(
             return Some(("bytes", whole_day(blocks, first)));
         }
     }
-    let over = space.used_bytes > space.budget_bytes || space.available_bytes < retention.reserve_bytes;
-    if !over {
-        shared.storage_full.store(false, Ordering::Relaxed);
+    if space.used_bytes <= space.budget_bytes && space.available_bytes >= retention.reserve_bytes {
         return None;
     }
     let newest_day = blocks.iter().map(|b| b.day).max();
@@ -114,14 +113,16 @@ pub(crate) fn choose(
     match oldest {
         Some(first) => Some(("bytes", whole_day(blocks, first))),
         // Only the running day is left: its oldest block goes, else ingest would stop on a small card's first day.
-        None => match blocks.iter().min_by_key(|b| (b.class, b.max_time_ns)) {
-            Some(first) if blocks.len() > 1 => Some(("bytes", vec![first.clone()])),
-            _ => {
-                shared.storage_full.store(space.available_bytes < retention.reserve_bytes / 2, Ordering::Relaxed);
-                None
-            }
-        },
+        None if blocks.len() > 1 => {
+            blocks.iter().min_by_key(|b| (b.class, b.max_time_ns)).map(|first| ("bytes", vec![first.clone()]))
+        }
+        None => None,
     }
+}
+
+/// Whether writes must wait: the reserve is being eaten and nothing is left to remove.
+pub(crate) fn is_full(retention: &RetentionOptions, space: &Measured) -> bool {
+    space.available_bytes < retention.reserve_bytes / 2
 }
 
 fn whole_day(blocks: &[BlockMeta], of: &BlockMeta) -> Vec<BlockMeta> {
@@ -166,4 +167,82 @@ pub(crate) fn show(shared: &Shared, blocks: &[BlockMeta], space: &Measured, grow
         .full_seconds
         .set(growth.seconds_until(space.budget_bytes.saturating_sub(space.used_bytes)).unwrap_or(f64::INFINITY));
     metrics.time_synchronised.set(i64::from(shared.time.is_synchronised()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Retained;
+    use bramble_storage::BlockId;
+
+    const DAY_NS: i64 = 86_400_000_000_000;
+    const ROOM: Measured =
+        Measured { used_bytes: 0, journal_bytes: 0, catalog_bytes: 0, budget_bytes: 1 << 40, available_bytes: 1 << 40 };
+
+    fn block(id: u64, signal: Signal, class: RetentionClass, day: i32) -> BlockMeta {
+        BlockMeta {
+            id: BlockId(id),
+            signal,
+            class,
+            day,
+            min_time_ns: i64::from(day) * DAY_NS,
+            max_time_ns: i64::from(day) * DAY_NS + id as i64,
+            items: 1,
+            file_bytes: 100,
+            journal_from: 1,
+            journal_to: 1,
+            replaces: Vec::new(),
+        }
+    }
+
+    fn ids(chosen: Option<(&'static str, Vec<BlockMeta>)>) -> Option<(&'static str, Vec<u64>)> {
+        chosen.map(|(reason, blocks)| (reason, blocks.iter().map(|b| b.id.0).collect()))
+    }
+
+    #[test]
+    fn whole_days_go_by_age_per_tier() {
+        use RetentionClass::{Hot, Warm};
+        let options = RetentionOptions::default();
+        let blocks = [
+            block(1, Signal::Metrics, Hot, 84),
+            block(2, Signal::Metrics, Hot, 84),
+            block(3, Signal::Metrics, Hot, 85),
+            block(4, Signal::Logs, Warm, 84),
+        ];
+        let now = Some(100 * DAY_NS);
+        assert_eq!(ids(choose(&options, now, &blocks, &ROOM)), Some(("age", vec![1, 2])), "16 days old, and whole");
+        assert_eq!(ids(choose(&options, now, &blocks[2..], &ROOM)), None, "15 days old stays; logs stay for 30");
+        assert_eq!(ids(choose(&options, None, &blocks, &ROOM)), None, "no believable time, no expiry");
+    }
+
+    #[test]
+    fn bytes_take_the_oldest_day_of_the_lowest_tier_and_the_running_day_last() {
+        use RetentionClass::{Hot, Warm};
+        let options = RetentionOptions::default();
+        let full = Measured { used_bytes: 10, budget_bytes: 9, ..ROOM };
+        let blocks = [
+            block(1, Signal::Logs, Warm, 90),
+            block(2, Signal::Traces, Hot, 95),
+            block(3, Signal::Metrics, Hot, 100),
+            block(4, Signal::Metrics, Hot, 100),
+        ];
+        assert_eq!(ids(choose(&options, None, &blocks, &full)), Some(("bytes", vec![2])));
+        let later = [blocks[0].clone(), blocks[2].clone(), blocks[3].clone()];
+        assert_eq!(ids(choose(&options, None, &later, &full)), Some(("bytes", vec![1])));
+        assert_eq!(ids(choose(&options, None, &blocks[2..], &full)), Some(("bytes", vec![3])), "its oldest block only");
+        assert_eq!(ids(choose(&options, None, &blocks[3..], &full)), None);
+        let eaten = Measured { available_bytes: options.reserve_bytes / 2 - 1, ..ROOM };
+        assert!(is_full(&options, &eaten) && !is_full(&options, &ROOM));
+    }
+
+    #[test]
+    fn a_limit_of_one_signal_and_tier_touches_nothing_else() {
+        use RetentionClass::Warm;
+        let limits = vec![Retained { signal: Signal::Logs, class: Warm, bytes: 150 }];
+        let options = RetentionOptions { limits, ..RetentionOptions::default() };
+        let blocks =
+            [block(1, Signal::Traces, Warm, 1), block(2, Signal::Logs, Warm, 2), block(3, Signal::Logs, Warm, 3)];
+        assert_eq!(ids(choose(&options, None, &blocks, &ROOM)), Some(("bytes", vec![2])));
+        assert_eq!(ids(choose(&options, None, &blocks[..2], &ROOM)), None);
+    }
 }
