@@ -60,11 +60,16 @@ pub(crate) fn cut_long_entries(batch: MetricBatch, samples_max: usize) -> Metric
         return batch;
     }
     let mut cut = MetricBatch::new();
-    for (labels, samples) in batch.iter() {
+    for (index, (labels, samples)) in batch.iter().enumerate() {
         for part in samples.chunks(samples_max) {
             cut.start_series_encoded(labels);
-            part.iter().for_each(|s| cut.push_sample(s.timestamp_ms, s.value));
+            cut.set_start(batch.start_ms(index));
+            part.iter().for_each(|s| cut.push_sample_of(&batch, *s));
         }
+        if samples.is_empty() {
+            cut.start_series_encoded(labels);
+        }
+        cut.push_exemplars_of(&batch, index);
     }
     cut.metadata = batch.metadata;
     cut

@@ -12,6 +12,7 @@
 
 pub mod attributes;
 mod bytes;
+pub mod histogram;
 pub mod labels;
 mod logs;
 mod matcher;
@@ -19,12 +20,13 @@ mod metrics;
 mod traces;
 
 pub use bytes::Span32;
+pub use histogram::{BucketSpan, NativeHistogram, ResetHint, histogram_at, histogram_marker, is_histogram_marker};
 pub use labels::{Labels, LabelsBuilder, LabelsRef};
 pub use logs::{LogBatch, LogEntry, LogStream};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metrics::{
-    METRIC_NAME, MetricBatch, MetricKind, MetricMetadata, STALE_NAN_BITS, Sample, SeriesSamples, is_stale_marker,
-    stale_marker,
+    Exemplar, METRIC_NAME, MetricBatch, MetricKind, MetricMetadata, ROLLUP_WIDTH_MS, Rollup, STALE_NAN_BITS, Sample,
+    SeriesExemplars, SeriesSamples, StartChange, is_stale_marker, stale_marker,
 };
 pub use traces::{
     ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId,

@@ -1,6 +1,7 @@
 //! Samples, series and batches of them.
 
 use crate::bytes::Span32;
+use crate::histogram::{NativeHistogram, histogram_at, histogram_marker, is_histogram_marker, without_marker};
 use crate::labels::{LabelError, Labels, LabelsRef, encode};
 
 /// The label that holds a series' metric name.
@@ -24,7 +25,8 @@ pub fn is_stale_marker(value: f64) -> bool {
 pub struct Sample {
     /// Milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
-    /// The value; may be NaN, infinite, or the staleness marker.
+    /// The value; may be NaN, infinite, the staleness marker, or stand for a histogram that lies beside the samples
+    /// ([`histogram_at`]).
     pub value: f64,
 }
 
@@ -85,11 +87,33 @@ pub struct MetricMetadata {
     pub unit: String,
 }
 
+/// An example behind a sample: usually one that leads to a trace.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Exemplar {
+    /// What it says of itself, such as `trace_id`.
+    pub labels: Labels,
+    /// The value observed.
+    pub value: f64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+}
+
+/// The exemplars of one series, by time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SeriesExemplars {
+    /// Identity.
+    pub labels: Labels,
+    /// Ascending in time.
+    pub exemplars: Vec<Exemplar>,
+}
+
 /// A series of a batch: ranges into the batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct SeriesEntry {
     labels: Span32,
     samples: Span32,
+    /// 0 when not known.
+    start_ms: i64,
 }
 
 /// Samples of many series, as a receiver hands them over.
@@ -101,6 +125,10 @@ pub struct MetricBatch {
     arena: Vec<u8>,
     series: Vec<SeriesEntry>,
     samples: Vec<Sample>,
+    /// What samples with a histogram's marker stand for.
+    histograms: Vec<NativeHistogram>,
+    /// Exemplars with the entry that each belongs to, ascending by entry.
+    exemplars: Vec<(u32, Exemplar)>,
     /// Metadata that came along.
     pub metadata: Vec<MetricMetadata>,
 }
@@ -132,16 +160,90 @@ impl MetricBatch {
 
     fn open(&mut self, start: usize) {
         let here = self.samples.len();
-        self.series
-            .push(SeriesEntry { labels: Span32::new(start, self.arena.len()), samples: Span32::new(here, here) });
+        let (labels, samples) = (Span32::new(start, self.arena.len()), Span32::new(here, here));
+        self.series.push(SeriesEntry { labels, samples, start_ms: 0 });
     }
 
     /// Adds a sample to the series started last; ignored when there is none.
     pub fn push_sample(&mut self, timestamp_ms: i64, value: f64) {
+        self.push_raw(timestamp_ms, without_marker(value));
+    }
+
+    /// Adds a histogram as a sample to the series started last; ignored when there is none. A stale histogram (its
+    /// sum is the marker) is stored as the staleness marker alone.
+    pub fn push_histogram(&mut self, timestamp_ms: i64, histogram: NativeHistogram) {
+        if self.series.is_empty() {
+            return;
+        }
+        if histogram.is_stale_marker() {
+            return self.push_raw(timestamp_ms, stale_marker());
+        }
+        let place = u32::try_from(self.histograms.len()).unwrap_or(u32::MAX);
+        self.histograms.push(histogram);
+        self.push_raw(timestamp_ms, histogram_marker(place));
+    }
+
+    /// Adds a sample of another batch, with its histogram if it stands for one.
+    pub fn push_sample_of(&mut self, other: &MetricBatch, sample: Sample) {
+        match other.histogram(sample.value) {
+            Some(histogram) => self.push_histogram(sample.timestamp_ms, histogram.clone()),
+            None => self.push_sample(sample.timestamp_ms, sample.value),
+        }
+    }
+
+    /// Adds the exemplars of entry `index` of another batch to the series started last.
+    pub fn push_exemplars_of(&mut self, other: &MetricBatch, index: usize) {
+        for exemplar in other.exemplars(index) {
+            self.push_exemplar(exemplar.clone());
+        }
+    }
+
+    fn push_raw(&mut self, timestamp_ms: i64, value: f64) {
         if let Some(series) = self.series.last_mut() {
             self.samples.push(Sample { timestamp_ms, value });
             series.samples.end += 1;
         }
+    }
+
+    /// Adds an exemplar to the series started last; ignored when there is none.
+    pub fn push_exemplar(&mut self, exemplar: Exemplar) {
+        if let Some(last) = self.series.len().checked_sub(1) {
+            self.exemplars.push((last as u32, exemplar));
+        }
+    }
+
+    /// Says when what the samples of the series started last count began, milliseconds since the Unix epoch; 0 for
+    /// not known. Samples with another beginning need an entry of their own.
+    pub fn set_start(&mut self, start_ms: i64) {
+        if let Some(series) = self.series.last_mut() {
+            series.start_ms = start_ms;
+        }
+    }
+
+    /// When what entry `index` counts began, milliseconds; 0 when not known.
+    pub fn start_ms(&self, index: usize) -> i64 {
+        self.series[index].start_ms
+    }
+
+    /// The histogram that a sample's value stands for, if it does.
+    pub fn histogram(&self, value: f64) -> Option<&NativeHistogram> {
+        histogram_at(value, &self.histograms)
+    }
+
+    /// Exemplars of entry `index`, in arrival order.
+    pub fn exemplars(&self, index: usize) -> impl Iterator<Item = &Exemplar> {
+        let first = self.exemplars.partition_point(|(entry, _)| (*entry as usize) < index);
+        self.exemplars[first..].iter().take_while(move |(entry, _)| *entry as usize == index).map(|(_, e)| e)
+    }
+
+    /// Number of exemplars.
+    pub fn exemplar_count(&self) -> usize {
+        self.exemplars.len()
+    }
+
+    /// Number of samples that are histograms.
+    pub fn histogram_count(&self) -> usize {
+        self.histograms.len()
     }
 
     /// Number of series entries.
@@ -165,9 +267,9 @@ impl MetricBatch {
         (0..self.series.len()).map(|i| self.series(i))
     }
 
-    /// Whether there is neither a sample nor metadata.
+    /// Whether there is neither a sample nor an exemplar nor metadata.
     pub fn is_empty(&self) -> bool {
-        self.samples.is_empty() && self.metadata.is_empty()
+        self.samples.is_empty() && self.metadata.is_empty() && self.exemplars.is_empty()
     }
 
     /// Empties the batch and keeps its memory.
@@ -175,6 +277,8 @@ impl MetricBatch {
         self.arena.clear();
         self.series.clear();
         self.samples.clear();
+        self.histograms.clear();
+        self.exemplars.clear();
         self.metadata.clear();
     }
 
@@ -183,24 +287,108 @@ impl MetricBatch {
         self.arena.capacity()
             + self.series.capacity() * size_of::<SeriesEntry>()
             + self.samples.capacity() * size_of::<Sample>()
+            + self.histograms.iter().map(NativeHistogram::memory_bytes).sum::<usize>()
+            + self.exemplars.iter().map(|(_, e)| size_of::<Exemplar>() + e.labels.as_bytes().len() + 24).sum::<usize>()
             + self.metadata.iter().map(|m| m.name.len() + m.help.len() + m.unit.len() + 80).sum::<usize>()
     }
 }
 
-/// One series of an answer: its labels and its samples in two parallel columns, timestamps strictly ascending.
+/// From a sample on, what a series counts began at another time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StartChange {
+    /// First sample that this is true of, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// When the count began, milliseconds; 0 for not known.
+    pub start_ms: i64,
+}
+
+/// Width of a rollup, milliseconds: five minutes.
+pub const ROLLUP_WIDTH_MS: i64 = 300_000;
+
+/// What is kept of a series' float samples of five minutes, after the samples themselves are gone. A rollup covers the
+/// times `(start, start + ROLLUP_WIDTH_MS]`, multiples of its width; staleness markers count as no sample.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rollup {
+    /// Exclusive beginning, milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// Samples; not 0 unless only a staleness marker was there.
+    pub count: u32,
+    /// Counter resets between its samples, and between the sample before and its first.
+    pub resets: u32,
+    /// Whether the last sample was followed by a staleness marker inside it.
+    pub stale: bool,
+    /// Sum of the samples.
+    pub sum: f64,
+    /// Smallest.
+    pub min: f64,
+    /// Largest.
+    pub max: f64,
+    /// First sample.
+    pub first: Sample,
+    /// Last sample.
+    pub last: Sample,
+    /// Growth of a counter from its first to its last sample, resets counted.
+    pub increase: f64,
+}
+
+/// One series of an answer: its labels and its samples in two parallel columns, timestamps strictly ascending; what
+/// does not fit into a column of numbers lies beside them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesSamples {
     /// Identity.
     pub labels: Labels,
     /// Milliseconds since the Unix epoch, strictly ascending.
     pub timestamps_ms: Vec<i64>,
-    /// As many values.
+    /// As many values; some may stand for histograms.
     pub values: Vec<f64>,
+    /// What such values stand for ([`histogram_at`]); empty for most series.
+    pub histograms: Vec<NativeHistogram>,
+    /// When counts began, where that is known: ascending by timestamp; empty for most series.
+    pub starts: Vec<StartChange>,
+    /// Where samples are gone: rollups, ascending. `timestamps_ms` and `values` hold for the same times the samples
+    /// that can be told from them (first, last, and the peak before a reset), so that who does not look here
+    /// still gets rates and last values right.
+    pub rollups: Vec<Rollup>,
+}
+
+impl SeriesSamples {
+    /// The histogram that `value` stands for, if it does.
+    pub fn histogram(&self, value: f64) -> Option<&NativeHistogram> {
+        histogram_at(value, &self.histograms)
+    }
+
+    /// Adds a sample behind the others, with its histogram if `histograms` has one for it.
+    pub fn push(&mut self, sample: Sample, histograms: &[NativeHistogram]) {
+        let mut value = sample.value;
+        if is_histogram_marker(value) {
+            let Some(histogram) = histogram_at(value, histograms) else { return };
+            value = histogram_marker(u32::try_from(self.histograms.len()).unwrap_or(u32::MAX));
+            self.histograms.push(histogram.clone());
+        }
+        self.timestamps_ms.push(sample.timestamp_ms);
+        self.values.push(value);
+    }
+
+    /// Empties all columns and keeps their memory and the labels.
+    pub fn clear_samples(&mut self) {
+        self.timestamps_ms.clear();
+        self.values.clear();
+        self.histograms.clear();
+        self.starts.clear();
+        self.rollups.clear();
+    }
 }
 
 impl Default for SeriesSamples {
     fn default() -> Self {
-        SeriesSamples { labels: Labels::empty(), timestamps_ms: Vec::new(), values: Vec::new() }
+        SeriesSamples {
+            labels: Labels::empty(),
+            timestamps_ms: Vec::new(),
+            values: Vec::new(),
+            histograms: Vec::new(),
+            starts: Vec::new(),
+            rollups: Vec::new(),
+        }
     }
 }
 
@@ -223,5 +411,25 @@ mod tests {
         assert!(is_stale_marker(samples[1].value) && !is_stale_marker(f64::NAN));
         assert_eq!(batch.series(1).1.len(), 0);
         assert_eq!((batch.series_count(), batch.sample_count()), (2, 2));
+    }
+    #[test]
+    fn histograms_lie_beside_the_samples() {
+        let mut batch = MetricBatch::new();
+        batch.start_series(&mut [("__name__", "h")]).unwrap();
+        batch.push_histogram(1, NativeHistogram { count: 3.0, ..NativeHistogram::default() });
+        // A sender's NaN is never taken for a histogram.
+        batch.push_sample(2, histogram_marker(0));
+        batch.push_exemplar(Exemplar { labels: Labels::empty(), value: 1.0, timestamp_ms: 2 });
+        let (_, samples) = batch.series(0);
+        assert_eq!(batch.histogram(samples[0].value).map(|h| h.count), Some(3.0));
+        assert!(batch.histogram(samples[1].value).is_none() && samples[1].value.is_nan());
+        let mut copy = MetricBatch::new();
+        copy.start_series(&mut [("__name__", "before")]).unwrap();
+        copy.push_histogram(1, NativeHistogram::default());
+        copy.start_series(&mut [("__name__", "h")]).unwrap();
+        copy.push_sample_of(&batch, samples[0]);
+        copy.push_exemplars_of(&batch, 0);
+        assert_eq!(copy.histogram(copy.series(1).1[0].value).map(|h| h.count), Some(3.0));
+        assert_eq!((copy.exemplars(0).count(), copy.exemplars(1).count()), (0, 1));
     }
 }

@@ -8,9 +8,10 @@ use crate::{
     QueryContext, SpanPredicate, SpanScan, SpanSink, TraceSource,
 };
 use bramble_signal::attributes::{AttributeValue, put_attribute};
+use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
 use bramble_signal::{
-    LogBatch, MatchOp, Matcher, MetricBatch, ResourceEntry, SeriesSamples, SpanBatch, SpanEntry, SpanId, SpanKind,
-    StatusCode, TraceId, is_stale_marker, stale_marker,
+    BucketSpan, Exemplar, Labels, LogBatch, MatchOp, Matcher, MetricBatch, NativeHistogram, ResourceEntry,
+    SeriesSamples, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId, is_stale_marker, stale_marker,
 };
 
 /// The time around which the contract's data lies: 2026-11-18T00:00:00Z.
@@ -85,6 +86,82 @@ pub fn metrics<S: MetricSink + MetricSource>(store: &S, between: &mut dyn FnMut(
     let select = MetricSelect { matchers: &jobs, ..everything };
     assert_eq!(store.label_values("job", &select, &context).unwrap(), ["a", "b"]);
     assert_eq!(store.series(&select, &context).unwrap().len(), 2);
+}
+
+/// Histograms among numbers, starts and exemplars. `between` as for [`metrics`].
+pub fn rich_metrics<S: MetricSink + MetricSource>(store: &S, between: &mut dyn FnMut(&S)) {
+    let write = |batch: MetricBatch, sequence| {
+        let prepared = store.prepare(batch, BASE_MS + 600_000).unwrap();
+        assert!(prepared.rejections.is_empty(), "{}", prepared.rejections.first());
+        store.apply(prepared, sequence);
+    };
+    let grown = |n: f64, bounds: &[f64]| NativeHistogram {
+        schema: if bounds.is_empty() { 3 } else { CUSTOM_BUCKETS_SCHEMA },
+        count: 3.0 * n,
+        sum: 0.1 * n,
+        positive_spans: vec![BucketSpan { offset: i32::from(bounds.is_empty()) * -2, length: 2 }],
+        positive_counts: vec![n, 2.0 * n],
+        custom_bounds: bounds.to_vec(),
+        ..NativeHistogram::default()
+    };
+    let exemplar = |at: i64| Exemplar {
+        labels: Labels::from_pairs([("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]),
+        value: 0.5,
+        timestamp_ms: BASE_MS + at,
+    };
+    let mut batch = MetricBatch::new();
+    batch.start_series(&mut [("__name__", "latency")]).unwrap();
+    batch.set_start(BASE_MS - 5000);
+    batch.push_histogram(BASE_MS, grown(1.0, &[]));
+    batch.push_histogram(BASE_MS + 2000, grown(3.0, &[]));
+    batch.push_exemplar(exemplar(2000));
+    batch.start_series(&mut [("__name__", "requests")]).unwrap();
+    batch.set_start(BASE_MS - 7000);
+    batch.push_sample(BASE_MS, 1.0);
+    write(batch, 1);
+    between(store);
+    let mut batch = MetricBatch::new();
+    batch.start_series(&mut [("__name__", "latency")]).unwrap();
+    batch.set_start(BASE_MS - 5000);
+    batch.push_histogram(BASE_MS + 1000, grown(2.0, &[]));
+    batch.start_series(&mut [("__name__", "latency")]).unwrap();
+    batch.push_histogram(BASE_MS + 3000, grown(1.0, &[0.5, 2.0]));
+    batch.push_sample(BASE_MS + 4000, 7.0);
+    batch.push_histogram(BASE_MS + 5000, NativeHistogram { sum: stale_marker(), ..NativeHistogram::default() });
+    batch.push_exemplar(exemplar(1000));
+    batch.push_exemplar(exemplar(2000));
+    batch.start_series(&mut [("__name__", "requests")]).unwrap();
+    batch.set_start(BASE_MS + 500);
+    batch.push_sample(BASE_MS + 1000, 1.0);
+    write(batch, 2);
+    between(store);
+
+    let found = all_series(store, &[Matcher::equal("__name__", "latency")], BASE_MS, BASE_MS + 9000);
+    let latency = found.first().unwrap();
+    assert_eq!(latency.timestamps_ms, [0, 1, 2, 3, 4, 5].map(|s| BASE_MS + s * 1000));
+    let histograms: Vec<_> = latency.values.iter().map(|v| latency.histogram(*v)).collect();
+    assert_eq!(
+        histograms[..3],
+        [1.0, 2.0, 3.0].map(|n| grown(n, &[])).each_ref().map(Some),
+        "sorted, each with its own"
+    );
+    assert_eq!(histograms[3], Some(&grown(1.0, &[0.5, 2.0])), "another layout");
+    assert!(histograms[4].is_none() && latency.values[4] == 7.0, "a number among histograms");
+    assert!(is_stale_marker(latency.values[5]), "a stale histogram is the staleness marker");
+    let starts =
+        |s: &SeriesSamples| s.starts.iter().map(|c| (c.timestamp_ms - BASE_MS, c.start_ms)).collect::<Vec<_>>();
+    assert_eq!(starts(latency), [(0, BASE_MS - 5000), (3000, 0)]);
+    let found = all_series(store, &[Matcher::equal("__name__", "requests")], BASE_MS, BASE_MS + 9000);
+    assert_eq!(starts(&found[0]), [(0, BASE_MS - 7000), (1000, BASE_MS + 500)]);
+
+    let context = QueryContext::unlimited();
+    let matchers = [Matcher::equal("__name__", "latency")];
+    let select = MetricSelect { matchers: &matchers, start_ms: BASE_MS, end_ms: BASE_MS + 9000 };
+    let exemplars = store.exemplars(&select, &context).unwrap();
+    assert_eq!(exemplars.len(), 1);
+    assert_eq!(exemplars[0].exemplars, [exemplar(1000), exemplar(2000)], "by time, each once");
+    let later = MetricSelect { start_ms: BASE_MS + 2001, ..select };
+    assert!(store.exemplars(&later, &context).unwrap().is_empty());
 }
 
 fn all_lines(

@@ -26,7 +26,9 @@ mod writer;
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
 pub use logs::{Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, PreparedLogs};
 pub use memory::span_accepts;
-pub use metrics::{MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef};
+pub use metrics::{
+    Cardinality, MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef,
+};
 pub use query::{QueryContext, QueryStats, ReadError};
 pub use traces::{PreparedSpans, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource};
 pub use verdict::{RejectReason, Rejections, Verdict};

@@ -3,15 +3,16 @@
 
 use crate::logs::answer_order;
 use crate::{
-    Direction, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource, PreparedLogs,
-    PreparedMetrics, PreparedSeries, PreparedSpans, QueryContext, ReadError, RejectReason, Rejections, Sequence,
-    SeriesCursor, SeriesRef, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource,
+    Cardinality, Direction, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource,
+    PreparedLogs, PreparedMetrics, PreparedSeries, PreparedSpans, QueryContext, ReadError, RejectReason, Rejections,
+    Sequence, SeriesCursor, SeriesRef, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource,
 };
 use bramble_runtime::{Budget, BudgetName, OverBudget, Reservation};
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use bramble_signal::{
-    Labels, LabelsRef, LogBatch, LogEntry, Matcher, MetricBatch, MetricMetadata, Sample, SeriesSamples, SpanBatch,
-    SpanEntry, SpanId, SpanKind, TraceId,
+    Exemplar, Labels, LabelsRef, LogBatch, LogEntry, METRIC_NAME, Matcher, MetricBatch, MetricMetadata,
+    NativeHistogram, Sample, SeriesExemplars, SeriesSamples, SpanBatch, SpanEntry, SpanId, SpanKind, StartChange,
+    TraceId, histogram_marker,
 };
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,16 @@ fn all_match(labels: LabelsRef<'_>, matchers: &[Matcher]) -> bool {
 }
 
 #[derive(Default)]
+struct MemorySeries {
+    /// Values by timestamp, with when the count began.
+    samples: BTreeMap<i64, (f64, i64)>,
+    histograms: Vec<NativeHistogram>,
+    exemplars: Vec<Exemplar>,
+}
+
+#[derive(Default)]
 struct MetricState {
-    series: BTreeMap<Labels, BTreeMap<i64, f64>>,
+    series: BTreeMap<Labels, MemorySeries>,
     refs: Vec<Labels>,
     metadata: BTreeMap<String, MetricMetadata>,
 }
@@ -66,7 +75,7 @@ impl MetricSink for MemoryMetrics {
 
     fn apply(&self, prepared: PreparedMetrics, sequence: Sequence) {
         for s in &prepared.series {
-            self.replay(s.series, prepared.batch.series(s.entry as usize).1, sequence);
+            self.replay(s.series, &prepared.batch, s.entry as usize, sequence);
         }
         self.apply_metadata(&prepared.batch.metadata, sequence);
     }
@@ -81,12 +90,20 @@ impl MetricSink for MemoryMetrics {
         SeriesRef((state.refs.len() - 1) as u32)
     }
 
-    fn replay(&self, series: SeriesRef, samples: &[Sample], _sequence: Sequence) {
+    fn replay(&self, series: SeriesRef, batch: &MetricBatch, entry: usize, _sequence: Sequence) {
         let mut state = self.0.write();
         let Some(labels) = state.refs.get(series.0 as usize).cloned() else { return };
-        let column = state.series.entry(labels).or_default();
-        for sample in samples {
-            column.insert(sample.timestamp_ms, sample.value);
+        let series = state.series.entry(labels).or_default();
+        for sample in batch.series(entry).1 {
+            let mut value = sample.value;
+            if let Some(histogram) = batch.histogram(value) {
+                value = histogram_marker(series.histograms.len() as u32);
+                series.histograms.push(histogram.clone());
+            }
+            series.samples.insert(sample.timestamp_ms, (value, batch.start_ms(entry)));
+        }
+        for exemplar in batch.exemplars(entry).filter(|e| !series.exemplars.contains(e)).cloned().collect::<Vec<_>>() {
+            series.exemplars.push(exemplar);
         }
     }
 
@@ -123,10 +140,15 @@ impl MemoryMetrics {
             if select.start_ms > select.end_ms || !all_match(labels.as_ref(), select.matchers) {
                 continue;
             }
-            let (timestamps_ms, values): (Vec<_>, Vec<_>) =
-                column.range(select.start_ms..=select.end_ms).map(|(t, v)| (*t, *v)).unzip();
-            if !values.is_empty() {
-                found.push(SeriesSamples { labels: labels.clone(), timestamps_ms, values });
+            let mut series = SeriesSamples { labels: labels.clone(), ..SeriesSamples::default() };
+            for (&timestamp_ms, &(value, start_ms)) in column.samples.range(select.start_ms..=select.end_ms) {
+                series.push(Sample { timestamp_ms, value }, &column.histograms);
+                if series.starts.last().map_or(0, |s| s.start_ms) != start_ms {
+                    series.starts.push(StartChange { timestamp_ms, start_ms });
+                }
+            }
+            if !series.values.is_empty() {
+                found.push(series);
             }
         }
         found
@@ -167,6 +189,54 @@ impl MetricSource for MemoryMetrics {
     fn metadata(&self) -> Vec<MetricMetadata> {
         self.0.read().metadata.values().cloned().collect()
     }
+
+    fn exemplars(&self, select: &MetricSelect<'_>, _context: &QueryContext) -> Result<Vec<SeriesExemplars>, ReadError> {
+        let state = self.0.read();
+        let of = |(labels, series): (&Labels, &MemorySeries)| {
+            let within = |e: &&Exemplar| (select.start_ms..=select.end_ms).contains(&e.timestamp_ms);
+            let mut exemplars: Vec<Exemplar> = series.exemplars.iter().filter(within).cloned().collect();
+            exemplars.sort_by_key(|e| e.timestamp_ms);
+            SeriesExemplars { labels: labels.clone(), exemplars }
+        };
+        let matching = state.series.iter().filter(|(labels, _)| all_match(labels.as_ref(), select.matchers));
+        Ok(matching.map(of).filter(|s| !s.exemplars.is_empty()).collect())
+    }
+
+    fn cardinality(&self, limit: usize) -> Cardinality {
+        let state = self.0.read();
+        let mut out = Cardinality { min_ms: i64::MAX, max_ms: i64::MIN, ..Cardinality::default() };
+        let (mut metrics, mut bytes, mut pairs) = (Tally::new(), Tally::new(), Tally::new());
+        let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (labels, series) in &state.series {
+            out.series += 1;
+            out.samples += series.samples.len() as u64;
+            out.min_ms = out.min_ms.min(series.samples.keys().next().copied().unwrap_or(i64::MAX));
+            out.max_ms = out.max_ms.max(series.samples.keys().next_back().copied().unwrap_or(i64::MIN));
+            for (name, value) in labels.iter() {
+                if name == METRIC_NAME {
+                    *metrics.entry(value.to_owned()).or_default() += 1;
+                }
+                *bytes.entry(name.to_owned()).or_default() += value.len() as u64;
+                *pairs.entry(format!("{name}={value}")).or_default() += 1;
+                values.entry(name.to_owned()).or_default().insert(value.to_owned());
+            }
+        }
+        out.label_pairs = pairs.len() as u64;
+        out.series_by_metric = largest(metrics, limit);
+        out.values_by_label = largest(values.into_iter().map(|(n, v)| (n, v.len() as u64)).collect(), limit);
+        out.bytes_by_label = largest(bytes, limit);
+        out.series_by_pair = largest(pairs, limit);
+        out
+    }
+}
+
+type Tally = BTreeMap<String, u64>;
+
+fn largest(tally: Tally, limit: usize) -> Vec<(String, u64)> {
+    let mut all: Vec<(String, u64)> = tally.into_iter().collect();
+    all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    all.truncate(limit);
+    all
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use crate::Sequence;
 use crate::query::{QueryContext, ReadError};
 use crate::verdict::Rejections;
 use bramble_runtime::{OverBudget, Reservation};
-use bramble_signal::{Labels, LabelsRef, Matcher, MetricBatch, MetricMetadata, SeriesSamples};
+use bramble_signal::{Labels, LabelsRef, Matcher, MetricBatch, MetricMetadata, SeriesExemplars, SeriesSamples};
 
 /// A series of this process's head: dense, from 0, never reused while the process lives, unknown to the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub struct PreparedSeries {
 
 /// A batch that was judged: what remains to be made durable and applied.
 ///
-/// `batch` holds only accepted samples: entries without any were emptied, entries of unknown shape removed.
+/// `batch` holds only accepted samples and exemplars: entries without any were emptied, entries of unknown shape removed.
 pub struct PreparedMetrics {
     /// The accepted samples.
     pub batch: MetricBatch,
@@ -55,9 +55,9 @@ pub trait MetricSink: Send + Sync + 'static {
     /// has accepted it before.
     fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef;
 
-    /// Enters one series' samples during replay, without judging again; `timestamps` and values as in
-    /// [`MetricBatch`].
-    fn replay(&self, series: SeriesRef, samples: &[bramble_signal::Sample], sequence: Sequence);
+    /// Enters entry `entry` of `batch` (samples, histograms, start, exemplars) during replay as being of `series`,
+    /// whatever labels it carries, without judging again.
+    fn replay(&self, series: SeriesRef, batch: &MetricBatch, entry: usize, sequence: Sequence);
 
     /// Enters metadata (type, unit, help); also during replay.
     fn apply_metadata(&self, metadata: &[MetricMetadata], sequence: Sequence);
@@ -82,6 +82,30 @@ pub trait SeriesCursor {
     /// # Errors
     /// [`ReadError`]; the cursor is finished then.
     fn next(&mut self, out: &mut SeriesSamples) -> Result<bool, ReadError>;
+}
+
+/// What a metric store's head is made of: for finding out whose labels fill it. The lists are descending by number,
+/// then ascending by text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Cardinality {
+    /// Series in the head.
+    pub series: u64,
+    /// Distinct label pairs.
+    pub label_pairs: u64,
+    /// Samples not yet in a block.
+    pub samples: u64,
+    /// First timestamp in the head, milliseconds; `i64::MAX` when it is empty.
+    pub min_ms: i64,
+    /// Last timestamp, milliseconds; `i64::MIN` when it is empty.
+    pub max_ms: i64,
+    /// Series by metric name.
+    pub series_by_metric: Vec<(String, u64)>,
+    /// Distinct values by label name.
+    pub values_by_label: Vec<(String, u64)>,
+    /// Bytes of all values by label name, each value counted as often as series have it.
+    pub bytes_by_label: Vec<(String, u64)>,
+    /// Series by `name=value`.
+    pub series_by_pair: Vec<(String, u64)>,
 }
 
 /// The reading side of a metric store. One call sees one snapshot of heads and blocks.
@@ -121,4 +145,13 @@ pub trait MetricSource: Send + Sync + 'static {
 
     /// Metadata by family name, ascending.
     fn metadata(&self) -> Vec<MetricMetadata>;
+
+    /// Exemplars in range of matching series, ascending by labels; as many as are kept.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn exemplars(&self, select: &MetricSelect<'_>, context: &QueryContext) -> Result<Vec<SeriesExemplars>, ReadError>;
+
+    /// What the head is made of, with the `limit` largest of each kind.
+    fn cardinality(&self, limit: usize) -> Cardinality;
 }

@@ -11,7 +11,7 @@
 
 use super::bytes::{Reader, put_bytes, put_difference, put_varint, zigzag};
 use super::{METADATA, METRICS, RecordError};
-use bramble_signal::{LabelsRef, MetricKind, MetricMetadata, Sample};
+use bramble_signal::{LabelsRef, MetricBatch, MetricKind, MetricMetadata};
 use bramble_storage::{MetricSink, PreparedMetrics, Sequence, SeriesRef};
 
 const SCALES: [f64; 3] = [1.0, 100.0, 1000.0];
@@ -201,7 +201,8 @@ pub(super) struct Replay {
     /// By the reference that the writing process used.
     known: Vec<Option<Known>>,
     last_definition: Vec<u8>,
-    samples: Vec<Sample>,
+    /// The entry being replayed, without its labels.
+    entry: MetricBatch,
     /// Definitions whose series no target wanted yet, by reference; resolved when a target appears.
     texts: std::collections::HashMap<u32, Box<[u8]>>,
 }
@@ -240,11 +241,12 @@ impl Replay {
                 Some(known) => known,
                 None => self.define(index as u32, &mut definitions, sink)?,
             };
-            self.samples.clear();
+            self.entry.clear();
+            self.entry.start_series_encoded(LabelsRef::EMPTY);
             for _ in 0..counts.varint()? {
                 time = time.wrapping_add(times.signed()?);
                 known.last = take_value(modes.byte()?, &mut values, known.last)?;
-                self.samples.push(Sample { timestamp_ms: time, value: known.last });
+                self.entry.push_sample(time, known.last);
             }
             if let Some(sink) = sink {
                 let series = match known.series {
@@ -252,8 +254,8 @@ impl Replay {
                     None => self.resolve_late(index as u32, sink)?,
                 };
                 known.series = Some(series);
-                sink.replay(series, &self.samples, sequence);
-                items += self.samples.len() as u64;
+                sink.replay(series, &self.entry, 0, sequence);
+                items += self.entry.sample_count() as u64;
             }
             self.known[index] = Some(known);
         }

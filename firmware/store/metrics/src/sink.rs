@@ -4,7 +4,7 @@ use crate::bytes::{pairs, put_bytes};
 use crate::head::{Generation, LABELS_MAX, SeriesIndex};
 use crate::store::MetricStore;
 use bramble_runtime::OverBudget;
-use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata, Sample};
+use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata};
 use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, RejectReason, Rejections, Sequence, SeriesRef};
 
 /// Head space asked for one sample: most need one to three bytes, full doubles with jitter twelve.
@@ -73,12 +73,12 @@ impl MetricSink for MetricStore {
         SeriesRef(series)
     }
 
-    fn replay(&self, series: SeriesRef, samples: &[Sample], sequence: Sequence) {
+    fn replay(&self, series: SeriesRef, batch: &MetricBatch, entry: usize, sequence: Sequence) {
         let _index = self.index.read();
         let tip = self.tip.read();
         let mut active = tip.active.write();
         start(&mut active, sequence);
-        for sample in samples {
+        for sample in batch.series(entry).1 {
             active.push(series.0, sample.timestamp_ms, sample.value);
         }
         self.account_active(active.bytes());
@@ -201,7 +201,7 @@ fn keep_accepted(
                         kept.start_series_encoded(labels);
                         any = true;
                     }
-                    kept.push_sample(sample.timestamp_ms, sample.value);
+                    kept.push_sample_of(batch, *sample);
                     continue;
                 }
             };

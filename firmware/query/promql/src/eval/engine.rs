@@ -252,7 +252,7 @@ fn answer(value: Value, annotations: Annotations) -> Answer {
 fn to_series(row: Row, grid: Grid) -> SeriesSamples {
     let there = row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
     let (timestamps_ms, values) = there.map(|(i, v)| (grid.at(i), *v)).unzip();
-    SeriesSamples { labels: row.labels, timestamps_ms, values }
+    SeriesSamples { labels: row.labels, timestamps_ms, values, ..SeriesSamples::default() }
 }
 
 /// An execution error.

@@ -7,8 +7,8 @@ use crate::pairs::matching;
 use crate::postings::add_encoded;
 use crate::store::MetricStore;
 use bramble_disk::DiskError;
-use bramble_signal::{Labels, LabelsRef, MetricMetadata};
-use bramble_storage::{MetricSelect, MetricSource, QueryContext, ReadError, SeriesCursor};
+use bramble_signal::{Labels, LabelsRef, MetricMetadata, SeriesExemplars};
+use bramble_storage::{Cardinality, MetricSelect, MetricSource, QueryContext, ReadError, SeriesCursor};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -155,6 +155,18 @@ impl MetricSource for MetricStore {
 
     fn metadata(&self) -> Vec<MetricMetadata> {
         self.metadata.lock().all()
+    }
+
+    fn exemplars(
+        &self,
+        _select: &MetricSelect<'_>,
+        _context: &QueryContext,
+    ) -> Result<Vec<SeriesExemplars>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn cardinality(&self, _limit: usize) -> Cardinality {
+        Cardinality::default()
     }
 }
 
