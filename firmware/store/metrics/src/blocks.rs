@@ -1,6 +1,6 @@
 //! Flushing, swapping and merging.
 
-use crate::block::{Block, BlockWriter, NewBlock, PAGE_VALUES, WRITER_BYTES, store_error};
+use crate::block::{Block, BlockKind, BlockWriter, NewBlock, PAGE_VALUES, WRITER_BYTES, store_error};
 use crate::head::Generation;
 use crate::read::{BlockSeries, Cursor, Origin, Reading, normalize};
 use crate::store::{Frozen, MetricStore};
@@ -123,6 +123,8 @@ struct Outputs<'a> {
     journal: (Sequence, Sequence),
     replaces: Vec<BlockId>,
     rank: u64,
+    rank_from: u64,
+    kind: BlockKind,
     page_values: usize,
     target_bytes: u64,
     metadata: Vec<MetricMetadata>,
@@ -141,6 +143,8 @@ impl Outputs<'_> {
                 journal: self.journal,
                 replaces: self.replaces.clone(),
                 rank: self.rank,
+                rank_from: self.rank_from,
+                kind: self.kind,
                 page_values: self.page_values,
             };
             let writer = BlockWriter::create(&self.store.disk, block, self.store.merge_space());
@@ -231,6 +235,8 @@ impl BlockStore for MetricStore {
             journal,
             replaces: Vec::new(),
             rank: journal.1,
+            rank_from: journal.1,
+            kind: BlockKind::Samples,
             page_values: PAGE_VALUES,
             target_bytes: FLUSH_BYTES_MAX,
             metadata,
@@ -292,6 +298,8 @@ impl BlockStore for MetricStore {
             journal: (0, 0),
             replaces: blocks.iter().map(|block| block.id()).collect(),
             rank: blocks.iter().map(|block| block.rank).max().unwrap_or(0),
+            rank_from: blocks.iter().map(|block| block.rank_from).min().unwrap_or(0),
+            kind: BlockKind::Samples,
             page_values: MERGED_PAGE_VALUES,
             target_bytes,
             metadata: self.merge_metadata(&blocks)?,

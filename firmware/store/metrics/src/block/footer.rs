@@ -1,7 +1,8 @@
 //! The footer of a metric block: where its pages are, and what they cover.
 //!
 //! ```text
-//! footer     := rank, base time, series, samples, data pages, series pages, times pages, dictionary pages, metadata
+//! footer     := rank, base time, series, samples, data pages, series pages, times pages, dictionary pages, metadata,
+//!               kind, lowest rank
 //! data page  := page reference, series, first time - base, last time - first time
 //! series page, times page := page reference, count
 //! dictionary page := page reference, name, value (of its first pair)
@@ -36,11 +37,24 @@ pub(crate) struct DictionaryPage {
     pub(crate) value: Box<[u8]>,
 }
 
+/// What the values of a block are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum BlockKind {
+    /// Samples as they came.
+    #[default]
+    Samples,
+    /// Columns of rollups (`crate::rollup`).
+    Rollups,
+}
+
 /// The footer, read.
 #[derive(Default)]
 pub(crate) struct Footer {
     /// Orders blocks by age of what they hold: highest journal sequence, kept through merges.
     pub(crate) rank: u64,
+    /// The lowest rank of what was merged into it; the rank itself if nothing was. 0 in blocks of before it was kept.
+    pub(crate) rank_from: u64,
+    pub(crate) kind: BlockKind,
     pub(crate) base_ms: i64,
     pub(crate) series: u32,
     pub(crate) samples: u64,
@@ -83,6 +97,8 @@ impl Footer {
         if let Some(at) = self.metadata {
             at.put(&mut out);
         }
+        put_varint(&mut out, self.kind as u64);
+        put_varint(&mut out, self.rank_from);
         out
     }
 
@@ -110,6 +126,14 @@ impl Footer {
             footer.dictionary.push(DictionaryPage { at, name: bytes.bytes()?.into(), value: bytes.bytes()?.into() });
         }
         footer.metadata = if bytes.u8()? == 1 { Some(PageRef::take(&mut bytes.0)?) } else { None };
+        if !bytes.is_empty() {
+            footer.kind = match bytes.varint()? {
+                0 => BlockKind::Samples,
+                1 => BlockKind::Rollups,
+                _ => return None,
+            };
+            footer.rank_from = bytes.varint()?;
+        }
         Some(footer)
     }
 

@@ -16,7 +16,7 @@ mod reader;
 mod times;
 mod writer;
 
-pub(crate) use footer::Footer;
+pub(crate) use footer::{BlockKind, Footer};
 pub(crate) use page::{OpenPage, PAGE_VALUES};
 pub(crate) use reader::{Block, BlockPairs, LabelReader, TimesReader};
 pub(crate) use writer::{BlockWriter, NewBlock, WRITER_BYTES, store_error};

@@ -1,6 +1,6 @@
 //! An open block: its footer in memory when the index budget allows, everything else read by pages.
 
-use super::footer::Footer;
+use super::footer::{BlockKind, Footer};
 use super::metadata::decode_metadata;
 use super::page::OpenPage;
 use super::times::TimesPage;
@@ -23,6 +23,8 @@ type EachPair<'a> = &'a mut dyn FnMut(&[u8], &[u8], &[u8]) -> bool;
 pub(crate) struct Block {
     pub(crate) meta: BlockMeta,
     pub(crate) rank: u64,
+    pub(crate) rank_from: u64,
+    pub(crate) kind: BlockKind,
     segment: SegmentReader,
     footer: Option<(Arc<Footer>, Reservation)>,
 }
@@ -48,9 +50,9 @@ impl Block {
             let (found, supported) = (u32::from(header.content_version), u32::from(super::writer::CONTENT_VERSION));
             return Err(failed(DiskError::NewerVersion { name: meta.file_name(), found, supported }));
         }
-        let mut block = Block { meta: meta.clone(), rank: 0, segment, footer: None };
+        let mut block = Block { meta: meta.clone(), rank: 0, rank_from: 0, kind: BlockKind::Samples, segment, footer: None };
         let footer = block.read_footer().map_err(failed)?;
-        block.rank = footer.rank;
+        (block.rank, block.rank_from, block.kind) = (footer.rank, footer.rank_from, footer.kind);
         // Without room the footer is read again by each query: slower, but nothing grows.
         block.footer = index.reserve(footer.memory_bytes()).ok().map(|space| (footer, space));
         Ok(block)

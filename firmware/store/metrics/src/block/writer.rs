@@ -1,6 +1,6 @@
 //! Writes one metric block, series after series in label order.
 
-use super::footer::{CountedPage, DataPage, DictionaryPage, Footer};
+use super::footer::{BlockKind, CountedPage, DataPage, DictionaryPage, Footer};
 use super::metadata::encode_metadata;
 use super::page::{PAGE_SERIES, PageBuilder};
 use super::times::TimesWriter;
@@ -34,6 +34,8 @@ pub(crate) struct NewBlock {
     pub(crate) journal: (Sequence, Sequence),
     pub(crate) replaces: Vec<BlockId>,
     pub(crate) rank: u64,
+    pub(crate) rank_from: u64,
+    pub(crate) kind: BlockKind,
     pub(crate) page_values: usize,
 }
 
@@ -87,7 +89,13 @@ impl BlockWriter {
         let base_ms = i64::from(block.day) * 86_400_000;
         Ok(BlockWriter {
             segment: SegmentWriter::create(disk.clone(), &name, header)?,
-            footer: Footer { rank: block.rank, base_ms, ..Footer::default() },
+            footer: Footer {
+                rank: block.rank,
+                rank_from: block.rank_from,
+                kind: block.kind,
+                base_ms,
+                ..Footer::default()
+            },
             block,
             page: PageBuilder::default(),
             page_first: 0,
