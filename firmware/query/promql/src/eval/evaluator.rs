@@ -94,6 +94,7 @@ impl<'a> Evaluator<'a> {
         let now = self.samples.get() + samples as u64;
         hold.samples += samples as u64;
         self.samples.set(now);
+        self.context.stats.note_held(now);
         if now > self.options.max_samples { Err(QueryError::TooManySamples) } else { Ok(()) }
     }
 
