@@ -5,7 +5,7 @@ use super::evaluator::{Evaluator, Outcome, Sink};
 use super::rows::{ABSENT, Grid, Row, is_absent};
 use crate::syntax::{Expr, ExprKind, Extension, Selector};
 use bramble_signal::{Labels, Matcher, SeriesSamples, is_stale_marker};
-use bramble_storage::MetricSelect;
+use bramble_storage::{MetricSelect, QueryStats};
 
 /// One series for a range function: all samples any window may see, staleness markers left out.
 pub(crate) struct RangeSeries<'s> {
@@ -71,6 +71,7 @@ impl Evaluator<'_> {
         let mut series = SeriesSamples::default();
         while cursor.next(&mut series)? {
             self.context.check()?;
+            QueryStats::add(&self.context.stats.items, series.values.len() as u64);
             // The series itself is held while it is looked at.
             let mut hold = self.hold();
             self.charge(&mut hold, series.values.len() * 16, series.values.len())?;
