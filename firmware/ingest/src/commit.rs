@@ -5,7 +5,10 @@ use crate::metrics::IngestMetrics;
 use crate::options::IngestOptions;
 use crate::queue::{Due, Pending, Queue};
 use crate::record::{Body, Encoder};
-use crate::sizes::{CommitSizes, cut_long_entries, without_huge_entries, without_huge_metadata, without_huge_spans};
+use crate::sizes::{
+    CommitSizes, cut_long_entries, without_huge_entries, without_huge_histograms, without_huge_metadata,
+    without_huge_spans,
+};
 use crate::stores::Stores;
 use crate::timekeeping::TrustedTime;
 use bramble_catalog::Catalog;
@@ -276,12 +279,12 @@ impl Writer for WritePath {
         if let Some(error) = self.refusal() {
             return self.refuse(Signal::Metrics, error, done);
         }
-        match self.shared.stores.metrics.prepare(
-            cut_long_entries(without_huge_metadata(batch), self.shared.sizes.entry_samples_max),
-            self.shared.clock.wall_ms(),
-        ) {
+        let (sizes, mut huge) = (&self.shared.sizes, Rejections::new());
+        let batch = without_huge_histograms(without_huge_metadata(batch), sizes.item_bytes_max, &mut huge);
+        match self.shared.stores.metrics.prepare(cut_long_entries(batch, sizes), self.shared.clock.wall_ms()) {
             Err(over) => self.refuse(Signal::Metrics, over.into(), done),
             Ok(mut prepared) => {
+                prepared.rejections.merge(huge);
                 let memory_bytes = prepared.batch.memory_bytes();
                 let written = written(prepared.accepted, &mut prepared.rejections);
                 let stored = !prepared.batch.is_empty();

@@ -2,21 +2,32 @@
 //!
 //! Body: number of entries; then columns, each entry in order: series reference (signed difference to the one
 //! before); definitions of references that are new in this epoch (labels as difference to the definition before);
-//! sample counts; timestamps (signed difference to the sample before); value modes, one byte each; values. The
-//! length of each of the first five columns precedes it.
+//! sample counts; timestamps (signed difference to the sample before); value modes, one byte each; starts; histograms;
+//! exemplars; values. The length of each column but the last precedes it. Records of version 0 have no columns of
+//! starts, histograms and exemplars.
 //!
-//! A value is coded against the series' last value in this epoch (0 at first), by mode: 0 the same bits; 1, 2, 3 a
+//! A value is coded against the series' last number in this epoch (0 at first), by mode: 0 the same bits; 1, 2, 3 a
 //! signed difference of integers after scaling both by 1, 100, 1000, used only when undoing it gives the same
-//! bits; 4 the bits themselves.
+//! bits; 4 the bits themselves; 5 the next histogram of its column.
+//!
+//! Starts: for each entry whose start is another than the series' last one in this epoch (0 at first), number of
+//! entries since the one before, and the start as signed difference to that one's. Histograms are as
+//! `bramble_signal::encode_histogram` writes them, relative to the series' last one that is remembered; see
+//! [`rich`]. Exemplars: number of entries since the one before, timestamp as signed difference, 8 bytes
+//! value, labels as difference to the labels of the one before.
+
+pub(crate) mod rich;
 
 use super::bytes::{Reader, put_bytes, put_difference, put_varint, zigzag};
 use super::{METADATA, METRICS, RecordError};
 use bramble_signal::{LabelsRef, MetricBatch, MetricKind, MetricMetadata};
 use bramble_storage::{MetricSink, PreparedMetrics, Sequence, SeriesRef};
+use rich::{ReadRich, Remembered, RichColumns, Starts};
 
 const SCALES: [f64; 3] = [1.0, 100.0, 1000.0];
 const SAME: u8 = 0;
 const RAW: u8 = 4;
+const HISTOGRAM: u8 = 5;
 
 /// References above this are not believed when replaying: no cap admits so many series.
 const SERIES_REF_MAX: u64 = 1 << 26;
@@ -67,6 +78,8 @@ pub(super) struct Dictionary {
     defined: Vec<u64>,
     /// Last value by series reference.
     last: Vec<f64>,
+    starts: Starts,
+    histograms: Remembered,
     last_definition: Vec<u8>,
     scratch: Columns,
 }
@@ -79,6 +92,7 @@ struct Columns {
     times: Vec<u8>,
     modes: Vec<u8>,
     values: Vec<u8>,
+    rich: RichColumns,
 }
 
 impl Columns {
@@ -93,6 +107,7 @@ impl Columns {
         ] {
             column.clear();
         }
+        self.rich.clear();
     }
 
     fn len(&self) -> usize {
@@ -102,6 +117,7 @@ impl Columns {
             + self.times.len()
             + self.modes.len()
             + self.values.len()
+            + self.rich.len()
     }
 }
 
@@ -109,6 +125,8 @@ impl Dictionary {
     pub(super) fn clear(&mut self) {
         self.defined.clear();
         self.last.clear();
+        self.starts.clear();
+        self.histograms.clear();
         self.last_definition.clear();
     }
 
@@ -119,7 +137,13 @@ impl Dictionary {
     pub(super) fn memory_bytes(&self) -> usize {
         let c = &self.scratch;
         let scratch = c.refs.capacity() + c.definitions.capacity() + c.counts.capacity() + c.times.capacity();
-        (self.defined.capacity() + self.last.capacity()) * 8 + scratch + c.modes.capacity() + c.values.capacity()
+        (self.defined.capacity() + self.last.capacity()) * 8
+            + self.starts.memory_bytes()
+            + self.histograms.memory_bytes()
+            + scratch
+            + c.modes.capacity()
+            + c.values.capacity()
+            + c.rich.memory_bytes()
     }
 
     /// Marks a reference as defined; whether it was before.
@@ -154,12 +178,14 @@ impl Dictionary {
         let (mut last_ref, mut last_time, mut entries, mut next) = (0i64, 0i64, 0u64, from);
         while next < prepared.series.len() && columns.len() < soft_max_bytes {
             let resolved = prepared.series[next];
-            let (labels, samples) = prepared.batch.series(resolved.entry as usize);
+            let entry = resolved.entry as usize;
+            let (labels, samples) = prepared.batch.series(entry);
             next += 1;
-            if samples.is_empty() {
+            if samples.is_empty() && prepared.batch.exemplars(entry).next().is_none() {
                 continue;
             }
             entries += 1;
+            columns.rich.next_entry();
             put_varint(&mut columns.refs, zigzag(i64::from(resolved.series.0) - last_ref));
             last_ref = i64::from(resolved.series.0);
             if !self.define(resolved.series) {
@@ -172,14 +198,26 @@ impl Dictionary {
             for sample in samples {
                 put_varint(&mut columns.times, zigzag(sample.timestamp_ms.wrapping_sub(last_time)));
                 last_time = sample.timestamp_ms;
+                if let Some(histogram) = prepared.batch.histogram(sample.value) {
+                    columns.modes.push(HISTOGRAM);
+                    self.histograms.encode(resolved.series.0, histogram, &mut columns.rich.histograms);
+                    continue;
+                }
                 put_value(&mut columns.modes, &mut columns.values, last, sample.value);
                 last = sample.value;
             }
             self.last[resolved.series.0 as usize] = last;
+            if !samples.is_empty() && self.starts.change(resolved.series.0, prepared.batch.start_ms(entry)) {
+                columns.rich.put_start(prepared.batch.start_ms(entry));
+            }
+            prepared.batch.exemplars(entry).for_each(|exemplar| columns.rich.put_exemplar(exemplar));
         }
         out.push(METRICS);
         put_varint(out, entries);
         for column in [&columns.refs, &columns.definitions, &columns.counts, &columns.times, &columns.modes] {
+            put_bytes(out, column);
+        }
+        for column in columns.rich.columns() {
             put_bytes(out, column);
         }
         out.extend_from_slice(&columns.values);
@@ -193,6 +231,7 @@ impl Dictionary {
 struct Known {
     series: Option<SeriesRef>,
     last: f64,
+    start_ms: i64,
 }
 
 /// What the replaying side remembers of an epoch.
@@ -201,6 +240,7 @@ pub(super) struct Replay {
     /// By the reference that the writing process used.
     known: Vec<Option<Known>>,
     last_definition: Vec<u8>,
+    histograms: Remembered,
     /// The entry being replayed, without its labels.
     entry: MetricBatch,
     /// Definitions whose series no target wanted yet, by reference; resolved when a target appears.
@@ -211,12 +251,15 @@ impl Replay {
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.last_definition.clear();
+        self.histograms.clear();
         self.texts.clear();
     }
 
+    /// `rich`: whether the record has columns of starts, histograms and exemplars.
     pub(super) fn replay(
         &mut self,
         body: &[u8],
+        rich: bool,
         sink: Option<&dyn MetricSink>,
         sequence: Sequence,
     ) -> Result<u64, RecordError> {
@@ -227,6 +270,7 @@ impl Replay {
         let mut counts = Reader(body.bytes()?);
         let mut times = Reader(body.bytes()?);
         let mut modes = Reader(body.bytes()?);
+        let mut rich = if rich { ReadRich::open(&mut body)? } else { ReadRich::none() };
         let mut values = body;
         let (mut reference, mut time, mut items) = (0i64, 0i64, 0);
         for _ in 0..entries {
@@ -243,11 +287,30 @@ impl Replay {
             };
             self.entry.clear();
             self.entry.start_series_encoded(LabelsRef::EMPTY);
-            for _ in 0..counts.varint()? {
+            let count = counts.varint()?;
+            for _ in 0..count {
                 time = time.wrapping_add(times.signed()?);
-                known.last = take_value(modes.byte()?, &mut values, known.last)?;
-                self.entry.push_sample(time, known.last);
+                match modes.byte()? {
+                    HISTOGRAM => {
+                        let histogram = self.histograms.decode(index as u32, rich.histograms())?;
+                        self.entry.push_histogram(time, histogram);
+                    }
+                    mode => {
+                        known.last = take_value(mode, &mut values, known.last)?;
+                        self.entry.push_sample(time, known.last);
+                    }
+                }
             }
+            if let Some(start_ms) = rich.start()? {
+                known.start_ms = start_ms;
+            }
+            if rich.has_starts() {
+                self.entry.set_start(known.start_ms);
+            }
+            while let Some(exemplar) = rich.exemplar()? {
+                self.entry.push_exemplar(exemplar);
+            }
+            rich.next_entry();
             if let Some(sink) = sink {
                 let series = match known.series {
                     Some(series) => series,
@@ -274,7 +337,7 @@ impl Replay {
         if series.is_none() {
             self.texts.insert(index, self.last_definition.as_slice().into());
         }
-        Ok(Known { series, last: 0.0 })
+        Ok(Known { series, last: 0.0, start_ms: 0 })
     }
 
     /// The series was defined by a record that is in a block already, and is used by one that is not.

@@ -14,6 +14,8 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
+
 use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
 
 /// Raw bytes after which a record ends and a large batch goes on in the next one. A record is at most this plus
@@ -23,7 +25,9 @@ pub(crate) const RECORD_SOFT_MAX_BYTES: usize = 512 << 10;
 /// Compressed bytes of a series' definition: measured 8 to 10 on node and Kubernetes series.
 const DEFINITION_BYTES: usize = 9;
 
-const METRICS: u8 = 0x01;
+/// Metrics as version 0 wrote them: numbers only. Only read.
+const METRICS_0: u8 = 0x01;
+const METRICS: u8 = 0x11;
 const LOGS: u8 = 0x02;
 const SPANS: u8 = 0x03;
 const METADATA: u8 = 0x04;
@@ -119,7 +123,8 @@ impl Decoder {
         }
         let (&kind, body) = record.split_first().ok_or(RecordError("empty"))?;
         match kind {
-            METRICS => self.metrics.replay(body, targets.metrics, sequence),
+            METRICS => self.metrics.replay(body, true, targets.metrics, sequence),
+            METRICS_0 => self.metrics.replay(body, false, targets.metrics, sequence),
             METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
             LOGS => self.logs.replay(body, targets.logs, sequence),
             SPANS => spans::replay(body, targets.spans, sequence),

@@ -1,7 +1,10 @@
 //! What is encoded comes back, for any batch, cut into records anywhere.
 
 use super::{Body, Decoder, Encoder, Targets};
-use bramble_signal::{LogBatch, MetricBatch, SeriesSamples, StatusCode};
+use bramble_signal::{
+    BucketSpan, Exemplar, Labels, LogBatch, MetricBatch, NativeHistogram, ResetHint, SeriesExemplars, SeriesSamples,
+    StatusCode,
+};
 use bramble_storage::contract::spans_of;
 use bramble_storage::memory::{MemoryLogs, MemoryMetrics, MemoryTraces, span_ids};
 use bramble_storage::{
@@ -65,6 +68,32 @@ proptest! {
     }
 
     #[test]
+    fn histograms_starts_and_exemplars_come_back(batches in prop::collection::vec(prop::collection::vec(rich_entry(), 0..8), 1..5)) {
+        let (sent, replayed) = (MemoryMetrics::new(), MemoryMetrics::new());
+        let mut bodies = Vec::new();
+        for entries in &batches {
+            let mut batch = MetricBatch::new();
+            for (name, start_ms, samples, exemplars) in entries {
+                batch.start_series(&mut [("__name__", "m"), ("n", &name.to_string())]).unwrap();
+                batch.set_start(*start_ms);
+                for (t, sample) in samples {
+                    match sample {
+                        Ok(histogram) => batch.push_histogram(*t, histogram.clone()),
+                        Err(bits) => batch.push_sample(*t, f64::from_bits(*bits)),
+                    }
+                }
+                exemplars.iter().for_each(|e| batch.push_exemplar(e.clone()));
+            }
+            sent.load(batch.clone());
+            bodies.push(Body::Metrics(sent.prepare(batch, 0).unwrap()));
+        }
+        round_trip(&bodies, &Targets { metrics: Some(&replayed), logs: None, spans: None });
+        // Debug text tells -0 from 0 and takes NaN as equal to NaN.
+        prop_assert_eq!(format!("{:?}", all_metrics(&sent)), format!("{:?}", all_metrics(&replayed)));
+        prop_assert_eq!(format!("{:?}", all_exemplars(&sent)), format!("{:?}", all_exemplars(&replayed)));
+    }
+
+    #[test]
     fn logs_come_back(streams in prop::collection::vec((0u8..5, prop::collection::vec((any::<i64>(), prop::collection::vec(any::<u8>(), 0..40), any::<bool>()), 0..6)), 0..8)) {
         let (sent, replayed) = (MemoryLogs::new(), MemoryLogs::new());
         let mut batch = LogBatch::new();
@@ -82,12 +111,80 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_refused_not_feared(record in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..5) {
+    fn any_bytes_are_refused_not_feared(record in prop::collection::vec(any::<u8>(), 0..200), kind in prop_oneof![0u8..5, Just(super::METRICS)]) {
         let mut bytes = vec![kind];
         bytes.extend(record);
         let (metrics, logs, spans) = (MemoryMetrics::new(), MemoryLogs::new(), MemoryTraces::new());
         let _ = Decoder::default().replay(1, 1, &bytes, &Targets { metrics: Some(&metrics), logs: Some(&logs), spans: Some(&spans) });
     }
+}
+
+fn all_exemplars(source: &dyn MetricSource) -> Vec<SeriesExemplars> {
+    let select = MetricSelect { matchers: &[], start_ms: i64::MIN, end_ms: i64::MAX };
+    source.exemplars(&select, &QueryContext::unlimited()).unwrap()
+}
+
+type RichEntry = (u8, i64, Vec<(i64, Result<NativeHistogram, u64>)>, Vec<Exemplar>);
+
+fn rich_entry() -> impl Strategy<Value = RichEntry> {
+    let number = || prop_oneof![(0u32..100_000).prop_map(f64::from), any::<u64>().prop_map(f64::from_bits)];
+    let histogram = (-4i8..9, number(), number(), prop::collection::vec(number(), 0..5)).prop_map(
+        |(schema, sum, count, positive_counts)| NativeHistogram {
+            schema,
+            reset_hint: if schema > 3 { ResetHint::NotReset } else { ResetHint::Unknown },
+            sum,
+            count,
+            positive_spans: vec![BucketSpan { offset: 3, length: positive_counts.len() as u32 }],
+            positive_counts,
+            ..NativeHistogram::default()
+        },
+    );
+    let exemplar = (any::<i64>(), number(), "[a-z]{0,9}").prop_map(|(timestamp_ms, value, id)| Exemplar {
+        labels: Labels::from_pairs([("trace_id", id.as_str())]),
+        value,
+        timestamp_ms,
+    });
+    let sample = prop_oneof![histogram.prop_map(Ok), any::<u64>().prop_map(Err)];
+    let start = prop_oneof![Just(0), Just(1_000_000), any::<i64>()];
+    let samples = prop::collection::vec((any::<i64>(), sample), 0..4);
+    (0u8..4, start, samples, prop::collection::vec(exemplar, 0..3))
+}
+
+#[test]
+fn a_record_of_version_0_is_replayed() {
+    // One entry: reference 0, labels {__name__="m"}, two samples at 5 and 7 ms: 3, and the same again.
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    let mut record = vec![super::METRICS_0, 1, 1, 0];
+    let definition = [&[0, 0, labels.as_bytes().len() as u8][..], labels.as_bytes()].concat();
+    super::bytes::put_bytes(&mut record, &definition);
+    record.extend([1, 2, 2, 10, 4, 2, 1, 0, 6]);
+    let replayed = MemoryMetrics::new();
+    Decoder::default().replay(1, 1, &record, &Targets { metrics: Some(&replayed), logs: None, spans: None }).unwrap();
+    let all = all_metrics(&replayed);
+    assert_eq!((all[0].timestamps_ms.as_slice(), all[0].values.as_slice()), (&[5, 7][..], &[3.0, 3.0][..]));
+}
+
+#[test]
+fn more_histograms_than_are_remembered_come_back() {
+    let (sent, replayed) = (MemoryMetrics::new(), MemoryMetrics::new());
+    let wide = |n: f64| NativeHistogram {
+        count: n * 4000.0,
+        positive_spans: vec![BucketSpan { offset: 0, length: 4000 }],
+        positive_counts: vec![n; 4000],
+        ..NativeHistogram::default()
+    };
+    let mut bodies = Vec::new();
+    for round in 1..3 {
+        let mut batch = MetricBatch::new();
+        for series in 0..200 {
+            batch.start_series(&mut [("__name__", "m"), ("n", &series.to_string())]).unwrap();
+            batch.push_histogram(round, wide(round as f64));
+        }
+        sent.load(batch.clone());
+        bodies.push(Body::Metrics(sent.prepare(batch, 0).unwrap()));
+    }
+    round_trip(&bodies, &Targets { metrics: Some(&replayed), logs: None, spans: None });
+    assert!(all_metrics(&replayed).iter().all(|s| s.histograms.len() == 2 && s.histograms[1] == wide(2.0)));
 }
 
 fn all_logs(source: &dyn LogSource) -> Vec<(String, i64, Vec<u8>, String)> {
