@@ -8,5 +8,5 @@
 mod eval;
 pub mod syntax;
 
-pub use eval::{Answer, Engine, EngineOptions, QueryError, Value};
-pub use syntax::{Expr, ParseError, format_query, format_value, parse, parse_selector};
+pub use eval::{Answer, Engine, EngineOptions, QueryError, SampleStats, Value};
+pub use syntax::{Expr, ParseError, format_query, format_value, parse, parse_selector, selectors};

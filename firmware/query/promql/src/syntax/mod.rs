@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod duration;
 mod error;
+mod extract;
 mod functions;
 mod level;
 mod lexer;
@@ -20,6 +21,7 @@ mod tree;
 
 pub use duration::DurationExpr;
 pub use error::{ParseError, Span, position_text};
+pub use extract::selectors;
 pub use functions::{Function, Variadic, find as find_function};
 pub use numbers::{format_duration, format_value};
 pub use parser::{parse, parse_selector};
