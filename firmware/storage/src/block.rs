@@ -185,6 +185,28 @@ pub trait BlockStore: Send + Sync + 'static {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockMeta>, StoreError>;
 
+    /// Days with samples that are in no rollup yet, ascending. A store without rollups has none.
+    fn unrolled_days(&self) -> Vec<i32> {
+        Vec::new()
+    }
+
+    /// Writes rollups of all samples of `day`, published under their final names and naming the rollups that they
+    /// replace. Damaged pages are passed over: there is nothing better to wait for. Nothing of the day's
+    /// other blocks is replaced. `next_id`, `target_bytes` and `keep_going` as with [`merge`](Self::merge).
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is replaced then.
+    fn roll_up(
+        &self,
+        day: i32,
+        target_bytes: u64,
+        next_id: &mut dyn FnMut() -> BlockId,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<BlockMeta>, StoreError> {
+        let _ = (day, target_bytes, next_id, keep_going);
+        Ok(Vec::new())
+    }
+
     /// Forgets what only the head's index still remembers (series that stopped, ids for deduplication older than
     /// `before_ms`), so that churn does not grow memory. Called every few minutes.
     fn trim(&self, before_ms: i64);

@@ -152,6 +152,12 @@ pub trait MetricSource: Send + Sync + 'static {
     /// [`ReadError`].
     fn exemplars(&self, select: &MetricSelect<'_>, context: &QueryContext) -> Result<Vec<SeriesExemplars>, ReadError>;
 
+    /// Where full resolution begins, milliseconds: before it, answers may come from rollups
+    /// ([`SeriesSamples::rollups`]). `i64::MIN` when there are none.
+    fn rolled_up_before_ms(&self) -> i64 {
+        i64::MIN
+    }
+
     /// What the head is made of, with the `limit` largest of each kind.
     fn cardinality(&self, limit: usize) -> Cardinality;
 }

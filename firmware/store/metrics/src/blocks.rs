@@ -3,6 +3,7 @@
 use crate::block::{Block, BlockKind, BlockWriter, NewBlock, PAGE_VALUES, WRITER_BYTES, store_error};
 use crate::head::Generation;
 use crate::read::{BlockSeries, Cursor, Origin, Reading, normalize};
+use crate::rollup;
 use crate::store::{Frozen, MetricStore};
 use bramble_runtime::Reservation;
 use bramble_signal::{MetricMetadata, Signal};
@@ -83,7 +84,7 @@ impl MetricStore {
         }
     }
 
-    fn merge_metadata(&self, blocks: &[Arc<Block>]) -> Result<Vec<MetricMetadata>, StoreError> {
+    pub(crate) fn merge_metadata(&self, blocks: &[Arc<Block>]) -> Result<Vec<MetricMetadata>, StoreError> {
         let mut families = BTreeMap::new();
         for block in blocks {
             for family in block.metadata().map_err(|error| store_error(block.id(), error))? {
@@ -115,25 +116,31 @@ fn days_of(generation: &RwLock<Generation>, series: &[u32]) -> BTreeSet<i32> {
 }
 
 /// Blocks being written one after the other.
-struct Outputs<'a> {
-    store: &'a MetricStore,
-    next_id: &'a mut dyn FnMut() -> BlockId,
-    class: RetentionClass,
-    day: i32,
-    journal: (Sequence, Sequence),
-    replaces: Vec<BlockId>,
-    rank: u64,
-    rank_from: u64,
-    kind: BlockKind,
-    page_values: usize,
-    target_bytes: u64,
-    metadata: Vec<MetricMetadata>,
-    writer: Option<(BlockId, BlockWriter)>,
-    done: Vec<BlockMeta>,
+pub(crate) struct Outputs<'a> {
+    pub(crate) store: &'a MetricStore,
+    pub(crate) next_id: &'a mut dyn FnMut() -> BlockId,
+    pub(crate) class: RetentionClass,
+    pub(crate) day: i32,
+    pub(crate) journal: (Sequence, Sequence),
+    pub(crate) replaces: Vec<BlockId>,
+    pub(crate) rank: u64,
+    pub(crate) rank_from: u64,
+    pub(crate) kind: BlockKind,
+    pub(crate) page_values: usize,
+    pub(crate) target_bytes: u64,
+    pub(crate) metadata: Vec<MetricMetadata>,
+    pub(crate) writer: Option<(BlockId, BlockWriter)>,
+    pub(crate) done: Vec<BlockMeta>,
 }
 
 impl Outputs<'_> {
     fn add(&mut self, labels: &[u8], times: &[i64], values: &[f64]) -> Result<(), StoreError> {
+        self.put(labels, times, values)?;
+        self.close_if_full()
+    }
+
+    /// Adds a series, or a part of one whose other parts must be in the same block.
+    pub(crate) fn put(&mut self, labels: &[u8], times: &[i64], values: &[f64]) -> Result<(), StoreError> {
         if self.writer.is_none() {
             let id = (self.next_id)();
             let block = NewBlock {
@@ -151,14 +158,18 @@ impl Outputs<'_> {
             self.writer = Some((id, writer.map_err(|error| store_error(id, error))?));
         }
         let Some((id, writer)) = &mut self.writer else { return Ok(()) };
-        writer.add(labels, times, values).map_err(|error| store_error(*id, error))?;
+        writer.add(labels, times, values).map_err(|error| store_error(*id, error))
+    }
+
+    pub(crate) fn close_if_full(&mut self) -> Result<(), StoreError> {
+        let Some((_, writer)) = &self.writer else { return Ok(()) };
         if writer.written_bytes() >= self.target_bytes || writer.index_bytes() > self.store.index_bytes_max() {
             self.close()?;
         }
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn close(&mut self) -> Result<(), StoreError> {
         if let Some((id, writer)) = self.writer.take() {
             // Every part carries it: parts expire together, and each must be complete by itself.
             self.done.push(writer.finish(&self.metadata).map_err(|error| store_error(id, error))?);
@@ -320,6 +331,20 @@ impl BlockStore for MetricStore {
         }
         outputs.close()?;
         Ok(outputs.done)
+    }
+
+    fn unrolled_days(&self) -> Vec<i32> {
+        rollup::unrolled_days(&self.tip.read().blocks)
+    }
+
+    fn roll_up(
+        &self,
+        day: i32,
+        target_bytes: u64,
+        next_id: &mut dyn FnMut() -> BlockId,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<BlockMeta>, StoreError> {
+        self.roll_up_day(day, target_bytes, next_id, keep_going)
     }
 
     fn trim(&self, _before_ms: i64) {

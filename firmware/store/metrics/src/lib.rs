@@ -20,6 +20,7 @@ mod metadata;
 mod pairs;
 mod postings;
 mod read;
+mod rollup;
 mod sink;
 mod store;
 

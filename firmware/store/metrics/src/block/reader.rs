@@ -50,7 +50,8 @@ impl Block {
             let (found, supported) = (u32::from(header.content_version), u32::from(super::writer::CONTENT_VERSION));
             return Err(failed(DiskError::NewerVersion { name: meta.file_name(), found, supported }));
         }
-        let mut block = Block { meta: meta.clone(), rank: 0, rank_from: 0, kind: BlockKind::Samples, segment, footer: None };
+        let mut block =
+            Block { meta: meta.clone(), rank: 0, rank_from: 0, kind: BlockKind::Samples, segment, footer: None };
         let footer = block.read_footer().map_err(failed)?;
         (block.rank, block.rank_from, block.kind) = (footer.rank, footer.rank_from, footer.kind);
         // Without room the footer is read again by each query: slower, but nothing grows.

@@ -146,7 +146,8 @@ impl BlockWriter {
         if self.times.is_full() {
             self.flush_times()?;
         }
-        let bucket = self.bucket(labels);
+        // Parts of rollups are not counts of one histogram, whatever their labels.
+        let bucket = if self.block.kind == BlockKind::Samples { self.bucket(labels) } else { None };
         self.add_labels(labels)?;
         self.page.push(column, values, bucket);
         self.page_range = (self.page_range.0.min(first), self.page_range.1.max(last));

@@ -5,9 +5,10 @@
 //! for all its series of the batch, and memory is that of the batch, not of the number of blocks.
 
 use super::{Reading, normalize};
-use crate::block::{Block, Footer, LabelReader, OpenPage, TimesReader};
+use crate::block::{Block, BlockKind, Footer, LabelReader, OpenPage, TimesReader};
 use crate::bytes::compare_sets;
 use crate::head::Generation;
+use crate::rollup::{self, Columns, Row};
 use bramble_disk::{DiskError, Page};
 use bramble_signal::{LabelsRef, SeriesSamples};
 use bramble_storage::{ReadError, SeriesCursor};
@@ -15,6 +16,7 @@ use parking_lot::RwLock;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Samples gathered before they are handed on.
@@ -41,12 +43,23 @@ pub(crate) struct BlockSeries {
     times: TimesReader,
     column: Vec<i64>,
     values: Vec<f64>,
+    columns: Columns,
 }
 
 impl BlockSeries {
     pub(crate) fn new(block: Arc<Block>, footer: Arc<Footer>, series: Vec<u32>) -> Self {
         let (labels, times) = (LabelReader::new(), TimesReader::default());
-        BlockSeries { block, footer, series, labels, open: None, times, column: Vec::new(), values: Vec::new() }
+        BlockSeries {
+            block,
+            footer,
+            series,
+            labels,
+            open: None,
+            times,
+            column: Vec::new(),
+            values: Vec::new(),
+            columns: Columns::default(),
+        }
     }
 }
 
@@ -94,11 +107,16 @@ pub(crate) struct Gathered {
     pub(crate) labels: Vec<u8>,
     pub(crate) timestamps_ms: Vec<i64>,
     pub(crate) values: Vec<f64>,
+    /// Where samples are gone, ascending.
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Gathered {
     fn bytes(&self) -> usize {
-        self.labels.capacity() + (self.timestamps_ms.capacity() + self.values.capacity()) * 8 + size_of::<Self>()
+        self.rows.capacity() * size_of::<Row>()
+            + self.labels.capacity()
+            + (self.timestamps_ms.capacity() + self.values.capacity()) * 8
+            + size_of::<Self>()
     }
 }
 
@@ -108,6 +126,8 @@ pub(crate) struct Cursor<'a> {
     streams: Vec<Stream>,
     heap: BinaryHeap<Next>,
     range: (i64, i64),
+    /// Days whose float samples become rows as they are read, ascending.
+    folded_days: Arc<[i32]>,
     batch: Vec<Gathered>,
     given: usize,
     batch_series: usize,
@@ -126,6 +146,7 @@ impl<'a> Cursor<'a> {
             streams,
             heap: BinaryHeap::new(),
             range: (start_ms, end_ms),
+            folded_days: Arc::from([]),
             batch: Vec::new(),
             given: 0,
             batch_series: 1,
@@ -133,6 +154,12 @@ impl<'a> Cursor<'a> {
             reserved: 0,
             started: false,
         }
+    }
+
+    /// Folds float samples of these days, ascending, into the rows of their series.
+    pub(crate) fn folding(mut self, days: Arc<[i32]>) -> Self {
+        self.folded_days = days;
+        self
     }
 
     fn start(&mut self) -> Result<(), ReadError> {
@@ -174,7 +201,8 @@ impl<'a> Cursor<'a> {
         loop {
             while self.given < self.batch.len() {
                 self.given += 1;
-                if !self.batch[self.given - 1].timestamps_ms.is_empty() {
+                let series = &self.batch[self.given - 1];
+                if !(series.timestamps_ms.is_empty() && series.rows.is_empty()) {
                     return Ok(self.batch.get_mut(self.given - 1));
                 }
             }
@@ -210,7 +238,8 @@ impl<'a> Cursor<'a> {
         let mut samples = 0;
         for series in &mut self.batch {
             normalize(&mut series.timestamps_ms, &mut series.values);
-            samples += series.timestamps_ms.len();
+            rollup::fold_days(&self.folded_days, series);
+            samples += series.timestamps_ms.len() + series.rows.len() * (size_of::<Row>() / 16);
         }
         self.account()?;
         self.reading.count(|s| &s.series, self.batch.len() as u64);
@@ -254,6 +283,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn read(&mut self, number: usize) -> Result<(), ReadError> {
+        if matches!(&self.streams[number].origin, Origin::Block(block) if block.block.kind == BlockKind::Rollups) {
+            return self.read_rows(number);
+        }
         let wanted = std::mem::take(&mut self.streams[number].wanted);
         let (mut page_before, mut samples_since) = (None, 0);
         for &(place, own) in &wanted {
@@ -284,6 +316,35 @@ impl<'a> Cursor<'a> {
             }
         }
         let mut wanted = wanted;
+        wanted.clear();
+        self.streams[number].wanted = wanted;
+        Ok(())
+    }
+}
+
+impl Cursor<'_> {
+    /// As [`read`](Self::read), of a block of rollups: the parts of a series follow each other.
+    fn read_rows(&mut self, number: usize) -> Result<(), ReadError> {
+        let mut wanted = std::mem::take(&mut self.streams[number].wanted);
+        let Origin::Block(block) = &mut self.streams[number].origin else { return Ok(()) };
+        let mut skip = None;
+        for parts in wanted.chunk_by(|a, b| a.0 == b.0) {
+            let Some(target) = parts.first().and_then(|(place, _)| self.batch.get_mut(*place as usize)) else {
+                continue;
+            };
+            let before = target.rows.len();
+            if let Err(error) = block.rows(parts.iter().map(|(_, own)| *own), &self.reading, &mut skip, target) {
+                target.rows.truncate(before);
+                self.reading.damaged(block.block.id(), error)?;
+            }
+            let mut at = 0;
+            target.rows.retain(|row| {
+                at += 1;
+                at <= before || row.overlaps(self.range)
+            });
+            self.reading.count(|s| &s.items, (target.rows.len() - before) as u64);
+        }
+        self.reading.check()?;
         wanted.clear();
         self.streams[number].wanted = wanted;
         Ok(())
@@ -334,10 +395,56 @@ impl BlockSeries {
         skip: &mut Option<usize>,
         target: &mut Gathered,
     ) -> Result<(), DiskError> {
+        let within = self.load(series, range, reading, skip)?;
+        if let (Some(times), Some(values)) = (self.column.get(within.clone()), self.values.get(within)) {
+            target.timestamps_ms.extend_from_slice(times);
+            target.values.extend_from_slice(values);
+        }
+        Ok(())
+    }
+
+    /// Appends the rows whose parts are these series to `target`.
+    fn rows(
+        &mut self,
+        parts: impl Iterator<Item = u32>,
+        reading: &Reading<'_>,
+        skip: &mut Option<usize>,
+        target: &mut Gathered,
+    ) -> Result<(), DiskError> {
+        self.columns.begin();
+        let mut at = None;
+        for series in parts {
+            let within = self.load(series, (i64::MIN, i64::MAX), reading, skip)?;
+            if within.is_empty() {
+                // A page that was told to be damaged.
+                return Ok(());
+            }
+            at = self.open.as_ref().map(|(open, _, _)| *open);
+            let taken = self.columns.take(&self.column, &self.values);
+            taken.ok_or_else(|| self.damaged_rows(at))?;
+        }
+        self.columns.rows(&mut target.rows).ok_or_else(|| self.damaged_rows(at))
+    }
+
+    fn damaged_rows(&self, page: Option<usize>) -> DiskError {
+        match page.and_then(|at| self.footer.data.get(at)) {
+            Some(entry) => self.block.damaged_values(entry.at),
+            None => DiskError::corrupt("rollups", 0, "not the parts of a series"),
+        }
+    }
+
+    /// Reads timestamps and values of `series` and says which of them are in range; values only if any are.
+    fn load(
+        &mut self,
+        series: u32,
+        range: (i64, i64),
+        reading: &Reading<'_>,
+        skip: &mut Option<usize>,
+    ) -> Result<Range<usize>, DiskError> {
         let at = self.footer.data.partition_point(|p| p.first <= series).saturating_sub(1);
-        let Some(entry) = self.footer.data.get(at).copied() else { return Ok(()) };
+        let Some(entry) = self.footer.data.get(at).copied() else { return Ok(0..0) };
         if entry.max_ms < range.0 || entry.min_ms > range.1 || *skip == Some(at) {
-            return Ok(());
+            return Ok(0..0);
         }
         if self.open.as_ref().is_none_or(|(open, _, _)| *open != at) {
             // Told once per page, not once per series of it.
@@ -349,7 +456,7 @@ impl BlockSeries {
             self.open = Some((at, page, opened));
             *skip = None;
         }
-        let Some((_, page, open)) = &mut self.open else { return Ok(()) };
+        let Some((_, page, open)) = &mut self.open else { return Ok(0..0) };
         let damaged = || self.block.damaged_values(entry.at);
         let within = (series - entry.first) as usize;
         let (column, count) = open.times(within).ok_or_else(damaged)?;
@@ -361,20 +468,23 @@ impl BlockSeries {
         let to = self.column.partition_point(|&t| t <= range.1);
         if from < to {
             open.values(page, within, &mut self.values).ok_or_else(damaged)?;
-            target.timestamps_ms.extend_from_slice(&self.column[from..to]);
-            target.values.extend_from_slice(&self.values[from..to]);
         }
-        Ok(())
+        Ok(from..to)
     }
 }
 
 impl SeriesCursor for Cursor<'_> {
     fn next(&mut self, out: &mut SeriesSamples) -> Result<bool, ReadError> {
-        out.timestamps_ms.clear();
-        out.values.clear();
+        out.clear_samples();
+        let range = self.range;
         match self.next_series() {
             Ok(Some(series)) => {
                 out.labels = LabelsRef::from_encoded(&series.labels).to_labels();
+                if !series.rows.is_empty() {
+                    out.rollups.extend(rollup::rollups_of(&series.rows));
+                    rollup::tell(&series.rows, range, &mut series.timestamps_ms, &mut series.values);
+                    normalize(&mut series.timestamps_ms, &mut series.values);
+                }
                 std::mem::swap(&mut out.timestamps_ms, &mut series.timestamps_ms);
                 std::mem::swap(&mut out.values, &mut series.values);
                 Ok(true)

@@ -3,7 +3,7 @@
 mod cursor;
 mod source;
 
-pub(crate) use cursor::{BlockSeries, Cursor, HeadSeries, Origin};
+pub(crate) use cursor::{BlockSeries, Cursor, Gathered, HeadSeries, Origin};
 
 use crate::counters::Counters;
 use bramble_disk::DiskError;

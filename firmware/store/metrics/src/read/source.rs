@@ -5,10 +5,11 @@ use crate::block::{Block, BlockPairs, Footer};
 use crate::head::{Generation, SeriesIndex};
 use crate::pairs::matching;
 use crate::postings::add_encoded;
+use crate::rollup;
 use crate::store::MetricStore;
 use bramble_disk::DiskError;
 use bramble_signal::{Labels, LabelsRef, MetricMetadata, SeriesExemplars};
-use bramble_storage::{Cardinality, MetricSelect, MetricSource, QueryContext, ReadError, SeriesCursor};
+use bramble_storage::{Cardinality, MetricSelect, MetricSource, QueryContext, ReadError, RetentionClass, SeriesCursor};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -18,6 +19,14 @@ use std::sync::Arc;
 struct Snapshot {
     generations: Vec<Arc<RwLock<Generation>>>,
     blocks: Vec<Arc<Block>>,
+    /// Days that are answered from rollups.
+    cold_days: Arc<[i32]>,
+}
+
+/// What a cursor is made of.
+struct Streams {
+    origins: Vec<Origin>,
+    cold_days: Arc<[i32]>,
 }
 
 impl MetricStore {
@@ -31,16 +40,21 @@ impl MetricStore {
         let frozen = tip.frozen.as_ref().map(|frozen| frozen.generation.clone());
         // Older first: what was written last wins.
         let generations = frozen.into_iter().chain([tip.active.clone()]);
+        let cold_days: Arc<[i32]> = rollup::cold_days(&tip.blocks).into();
+        let served = |b: &&Arc<Block>| {
+            b.overlaps(start, end) && (b.meta.class != RetentionClass::Cold || cold_days.contains(&b.meta.day))
+        };
         Snapshot {
             generations: generations.filter(|g| g.read().overlaps(start, end)).collect(),
-            blocks: tip.blocks.iter().filter(|b| b.overlaps(start, end)).cloned().collect(),
+            blocks: tip.blocks.iter().filter(served).cloned().collect(),
+            cold_days,
         }
     }
 
-    fn streams(&self, select: &MetricSelect<'_>, reading: &Reading<'_>) -> Result<Vec<Origin>, ReadError> {
+    fn streams(&self, select: &MetricSelect<'_>, reading: &Reading<'_>) -> Result<Streams, ReadError> {
         let mut streams = Vec::new();
         if select.start_ms > select.end_ms {
-            return Ok(streams);
+            return Ok(Streams { origins: streams, cold_days: Arc::from([]) });
         }
         // The index first: a series that the snapshot's generations hold cannot leave it in between.
         let index = self.index.read();
@@ -63,7 +77,7 @@ impl MetricStore {
         if !head.series.is_empty() {
             streams.push(Origin::Head(head));
         }
-        Ok(streams)
+        Ok(Streams { origins: streams, cold_days: snapshot.cold_days })
     }
 }
 
@@ -120,7 +134,8 @@ impl MetricSource for MetricStore {
         context.check()?;
         let reading = self.reading(context);
         let streams = self.streams(select, &reading)?;
-        Ok(Box::new(Cursor::new(reading, streams, select.start_ms, select.end_ms)))
+        let cursor = Cursor::new(reading, streams.origins, select.start_ms, select.end_ms);
+        Ok(Box::new(cursor.folding(streams.cold_days)))
     }
 
     fn series(&self, select: &MetricSelect<'_>, context: &QueryContext) -> Result<Vec<Labels>, ReadError> {
@@ -128,7 +143,7 @@ impl MetricSource for MetricStore {
         let reading = self.reading(context);
         let streams = self.streams(select, &reading)?;
         let mut all = Vec::new();
-        Cursor::new(reading, streams, select.start_ms, select.end_ms).for_each_labels(&mut |labels| {
+        Cursor::new(reading, streams.origins, select.start_ms, select.end_ms).for_each_labels(&mut |labels| {
             context.reserve(labels.len() + 32)?;
             all.push(LabelsRef::from_encoded(labels).to_labels());
             Ok(())
@@ -163,6 +178,10 @@ impl MetricSource for MetricStore {
         _context: &QueryContext,
     ) -> Result<Vec<SeriesExemplars>, ReadError> {
         Ok(Vec::new())
+    }
+
+    fn rolled_up_before_ms(&self) -> i64 {
+        self.cold_before_ms()
     }
 
     fn cardinality(&self, _limit: usize) -> Cardinality {
