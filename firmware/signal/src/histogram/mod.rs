@@ -4,9 +4,23 @@
 //! (<https://prometheus.io/docs/specs/native_histograms/>). Counts are floating point here, whatever they were on the
 //! wire: integers below 2^53 are exact.
 
+mod amount;
+mod arithmetic;
+mod bounds;
+mod buckets;
+mod classic;
 mod codec;
+mod equality;
+mod layout;
+mod resets;
+mod text;
 mod value;
+mod zero;
 
+pub use arithmetic::{Incompatible, Notes};
+pub use bounds::{custom_bound, exponential_bound};
+pub use buckets::Bucket;
+pub use classic::{ClassicBucket, ClassicError, convert_classic};
 pub use codec::{HistogramDecodeError, decode_histogram, encode_histogram};
 pub use value::{histogram_at, histogram_marker, is_histogram_marker, without_marker};
 
@@ -159,8 +173,7 @@ impl NativeHistogram {
             if !self.custom_bounds.is_empty() {
                 return Err(HistogramError::CustomBounds("only schema -53 has them"));
             }
-            // `!(a >= b)` takes NaN in.
-            if !(self.zero_threshold >= 0.0) {
+            if self.zero_threshold.is_nan() || self.zero_threshold < 0.0 {
                 return Err(HistogramError::ZeroBucket("the threshold is negative or undefined"));
             }
         }
@@ -168,7 +181,7 @@ impl NativeHistogram {
             return Ok(());
         }
         for (what, count) in [("the histogram", self.count), ("the zero bucket", self.zero_count)] {
-            if !(count >= 0.0) {
+            if count.is_nan() || count < 0.0 {
                 return Err(HistogramError::NegativeCount(what));
             }
         }
