@@ -271,7 +271,7 @@ impl WritePath {
 }
 
 fn written(accepted: u64, rejections: &mut Rejections) -> Written {
-    Written { accepted, rejections: std::mem::take(rejections) }
+    Written { accepted, rejections: std::mem::take(rejections), ..Written::default() }
 }
 
 impl Writer for WritePath {
@@ -286,7 +286,11 @@ impl Writer for WritePath {
             Ok(mut prepared) => {
                 prepared.rejections.merge(huge);
                 let memory_bytes = prepared.batch.memory_bytes();
-                let written = written(prepared.accepted, &mut prepared.rejections);
+                let written = Written {
+                    histograms: prepared.batch.histogram_count() as u64,
+                    exemplars: prepared.batch.exemplar_count() as u64,
+                    ..written(prepared.accepted, &mut prepared.rejections)
+                };
                 let stored = !prepared.batch.is_empty();
                 let pending = self.pending(Body::Metrics(prepared), written, memory_bytes, (held, urgency, done));
                 self.enqueue(Signal::Metrics, pending, stored);

@@ -21,6 +21,10 @@ pub enum Urgency {
 pub struct Written {
     /// Items stored or there already.
     pub accepted: u64,
+    /// Those of them that are histograms; a histogram that only ends its series counts as a plain sample.
+    pub histograms: u64,
+    /// Exemplars stored or there already; not among `accepted`.
+    pub exemplars: u64,
     /// Items refused for good.
     pub rejections: Rejections,
 }

@@ -135,6 +135,11 @@ impl LabelSet {
         }
     }
 
+    /// What was encoded last; valid after one of the encoding functions succeeded.
+    pub(crate) fn encoded(&self) -> LabelsRef<'_> {
+        LabelsRef::from_encoded(&self.encoded)
+    }
+
     /// Whether a name was pushed twice since `mark`. Quadratic: for the few labels of one item.
     pub(crate) fn has_duplicates(&self, mark: Mark) -> bool {
         let added = self.pairs.get(mark.pairs..).unwrap_or_default();

@@ -19,6 +19,7 @@
 
 pub mod compression;
 mod error;
+pub mod exposition;
 mod hex;
 mod label_set;
 mod limits;
@@ -62,8 +63,11 @@ pub struct Decoded<B> {
     pub batch: B,
     /// The bad ones, counted; in spans, log entries or samples, a point of an OTLP histogram being one.
     pub rejected: Rejected,
-    /// Exemplars that came along and are not kept; never a reason for an error (as Prometheus has it).
+    /// Exemplars that break their rules where the protocol does not count them as items: left out without an error
+    /// (as Prometheus has it).
     pub exemplars_skipped: u64,
+    /// Histograms that only say that their series ends: samples with a staleness marker in the batch.
+    pub stale_histograms: u64,
 }
 
 #[cfg(test)]

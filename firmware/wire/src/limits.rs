@@ -94,12 +94,20 @@ reject_reasons! {
     InvalidTimestamp = "invalid_timestamp", "timestamp is out of range";
     /// A histogram whose buckets do not fit its bounds, or whose bounds do not ascend.
     BucketMismatch = "histogram_bucket_mismatch", "histogram bucket counts do not match its bounds";
-    /// A sum or histogram of differences.
-    DeltaTemporality = "delta_temporality", "delta temporality is not supported, send cumulative";
+    /// A difference that ends before another of its stream that was counted already.
+    DeltaLate = "delta_late", "delta point is older than one that was counted";
+    /// A difference that begins inside another of its stream that was counted already.
+    DeltaOverlap = "delta_overlap", "delta point overlaps one that was counted";
     /// A metric whose temporality is not said.
     UnspecifiedTemporality = "unspecified_temporality", "aggregation temporality is not specified";
-    /// An exponential or native histogram.
-    NativeHistogram = "native_histogram", "exponential and native histograms are not supported";
+    /// An exponential histogram that is coarser than native histograms can be.
+    HistogramScale = "histogram_scale", "exponential histogram has a scale below -4";
+    /// A native histogram that contradicts itself.
+    InvalidHistogram = "invalid_histogram", "native histogram is not valid";
+    /// An exemplar that breaks its rules.
+    InvalidExemplar = "invalid_exemplar", "exemplar is not valid";
+    /// Remote write 2.0: a reference beyond the table of symbols, or a name without a value.
+    InvalidSymbol = "invalid_symbol_reference", "label references do not fit the table of symbols";
     /// A metric or point without a value.
     NoValue = "no_value", "metric or data point has no value";
 }

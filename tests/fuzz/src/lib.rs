@@ -33,12 +33,16 @@ pub fn check_logs(batch: &LogBatch) {
     assert!(batch.memory_bytes() <= 2 * BATCH_BYTES_MAX + 4096, "batch of {} bytes", batch.memory_bytes());
 }
 
-/// Series have names and samples, and all label sets are in order.
+/// Series have names and samples or exemplars, histograms are valid, and all label sets are in order.
 pub fn check_metrics(batch: &MetricBatch) {
-    for (labels, samples) in batch.iter() {
+    for (entry, (labels, samples)) in batch.iter().enumerate() {
         check_labels(labels);
         assert!(labels.get(METRIC_NAME).is_some(), "a series without a name: {labels}");
-        assert!(!samples.is_empty(), "a series without samples: {labels}");
+        assert!(!samples.is_empty() || batch.exemplars(entry).count() > 0, "a series without samples: {labels}");
+        for histogram in samples.iter().filter_map(|sample| batch.histogram(sample.value)) {
+            assert_eq!(histogram.validate(), Ok(()));
+        }
+        batch.exemplars(entry).for_each(|exemplar| check_labels(exemplar.labels.as_ref()));
     }
     assert!(batch.memory_bytes() <= 2 * BATCH_BYTES_MAX + 4096, "batch of {} bytes", batch.memory_bytes());
 }

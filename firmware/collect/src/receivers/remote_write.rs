@@ -1,4 +1,6 @@
-//! Prometheus remote write 1.0: `POST /api/v1/write` and `/api/v1/push`.
+//! Prometheus remote write 1.0 and 2.0: `POST /api/v1/write` and `/api/v1/push`.
+//!
+//! The `Content-Type` alone says which message a body is; without a `proto` parameter it is 1.0's.
 //!
 //! | condition | answer | what senders do |
 //! | --- | --- | --- |
@@ -6,13 +8,15 @@
 //! | some items refused | the rest is stored; 400 with the first reason | drop the request |
 //! | malformed, corrupt, slow | 400 | drop |
 //! | too large | 413 | drop |
-//! | another message (2.0) or encoding | 415 | may fall back to 1.0 |
+//! | another message or encoding | 415 | may fall back to the other version |
 //! | memory, journal or disk full, stopping | 503 + `Retry-After` | retry for ever |
 //!
-//! Overload is 503 and not 429, because Prometheus drops on 429 by default. Snappy's block format is assumed when
-//! no encoding is named, as Prometheus does; zstd (VictoriaMetrics' agent), gzip and identity are taken too.
+//! Every answer but a 415 carries the three `X-Prometheus-Remote-Write-*-Written` headers, by which senders of 2.0
+//! know what arrived; what is there already counts as written, so that a retry is told the same. Overload is 503 and
+//! not 429, because Prometheus drops on 429 by default. Snappy's block format is assumed when no encoding is named,
+//! as Prometheus does; zstd (VictoriaMetrics' agent), gzip and identity are taken too.
 //!
-//! Source: remote write specification 1.0; reference/apis.md §9.1 and §9.2.
+//! Source: remote write specifications 1.0 and 2.0-rc.4; reference/apis.md §9.1 and §9.2.
 
 use super::ReceiverState;
 use super::body::read_body;
@@ -30,26 +34,42 @@ use axum::routing::post;
 use bramble_signal::{MetricBatch, Signal};
 use bramble_wire::Decoded;
 use bramble_wire::compression::Encoding;
+use bramble_wire::remote_write::Message;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tracing::Instrument;
 
-const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
+const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
+const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// The routes of remote write.
 pub fn remote_write(state: ReceiverState) -> Router {
     Router::new().route("/api/v1/write", post(answer)).route("/api/v1/push", post(answer)).with_state(state)
 }
 
+/// What was stored of a request that was taken.
+#[derive(Default)]
+struct Taken {
+    samples: u64,
+    histograms: u64,
+    exemplars: u64,
+    /// What to complain about although the rest is stored.
+    complaint: Option<String>,
+}
+
 async fn answer(State(state): State<ReceiverState>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let response = match take(&state, &parts, body).instrument(Protocol::RemoteWrite.span(Signal::Metrics)).await {
-        Ok(None) => {
+    let outcome = take(&state, &parts, body).instrument(Protocol::RemoteWrite.span(Signal::Metrics)).await;
+    let response = match outcome {
+        Ok(Taken { complaint: None, samples, histograms, exemplars }) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            response
+            written(response, [samples, histograms, exemplars])
         }
-        Ok(Some(partial)) => text(StatusCode::BAD_REQUEST, partial),
+        Ok(Taken { complaint: Some(complaint), samples, histograms, exemplars }) => {
+            written(text(StatusCode::BAD_REQUEST, complaint), [samples, histograms, exemplars])
+        }
         Err(refusal) => {
             state.0.counters.rejected(Protocol::RemoteWrite, refusal.reason(), 1);
             refuse(&refusal)
@@ -59,20 +79,27 @@ async fn answer(State(state): State<ReceiverState>, request: Request) -> Respons
     response
 }
 
-/// Returns what to complain about although the rest is stored.
-async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Option<String>, Refusal> {
+/// Adds the headers that say what was written.
+fn written(mut response: Response, counts: [u64; 3]) -> Response {
+    for (name, count) in [SAMPLES_WRITTEN, HISTOGRAMS_WRITTEN, EXEMPLARS_WRITTEN].into_iter().zip(counts) {
+        response.headers_mut().insert(name, HeaderValue::from(count));
+    }
+    response
+}
+
+async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Taken, Refusal> {
     // The body is read even if its type is wrong: the connection is used again.
-    let expected = check_message(&parts.headers).and_then(|()| encoding(&parts.headers));
+    let expected = message_of(&parts.headers).and_then(|message| Ok((message, encoding(&parts.headers)?)));
     let body = read_body(state, Protocol::RemoteWrite, parts, body).await?;
-    let encoding = expected?;
+    let (message, encoding) = expected?;
     let (decoded, held) = run(body.bytes.len(), state, move |state| {
-        let message = unpack(state, encoding, body)?;
-        let size = message.bytes.len();
+        let body = unpack(state, encoding, body)?;
+        let size = body.bytes.len();
         let memory = |decoded: &Decoded<MetricBatch>| decoded.batch.memory_bytes();
-        decode_within(message, &state.0.limits.items, state.0.receive.limit_bytes(), 0, memory, |body, batch_bytes| {
+        decode_within(body, &state.0.limits.items, state.0.receive.limit_bytes(), 0, memory, |body, batch_bytes| {
             state.0.decoders.remote_write.lend(size, |decoder| {
                 decoder.set_batch_bytes_max(batch_bytes);
-                decoder.decode(body)
+                decoder.decode(message, body)
             })
         })
     })
@@ -80,27 +107,23 @@ async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Option
     for (reason, count) in decoded.rejected.by_reason() {
         state.0.counters.rejected(Protocol::RemoteWrite, reason.as_str(), count);
     }
+    state.0.counters.rejected(Protocol::RemoteWrite, "exemplar_skipped", decoded.exemplars_skipped);
     let written = submit(state, Batch::Metrics(decoded.batch), held).await?;
+    // In the batch, histograms that end their series are plain markers.
+    let histograms = (written.histograms + decoded.stale_histograms).min(written.accepted);
     let rejected = decoded.rejected.count() + written.rejections.total();
     let first = decoded.rejected.first_reason().map_or(written.rejections.first(), |(_, text)| text);
-    Ok((rejected > 0).then(|| format!("{rejected} samples rejected, the others are stored: {first}")))
+    Ok(Taken {
+        samples: written.accepted - histograms,
+        histograms,
+        exemplars: written.exemplars,
+        complaint: (rejected > 0).then(|| format!("{rejected} samples rejected, the others are stored: {first}")),
+    })
 }
 
-/// Only `prometheus.WriteRequest`, which is also meant when nothing is said.
-fn check_message(headers: &HeaderMap) -> Result<(), Refusal> {
+fn message_of(headers: &HeaderMap) -> Result<Message, Refusal> {
     let content_type = header_text(headers, header::CONTENT_TYPE);
-    let mut pieces = content_type.split(';').map(str::trim);
-    let essence = pieces.next().unwrap_or("");
-    let named = pieces.find_map(|piece| piece.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("proto")));
-    let known_type = essence.is_empty() || essence.eq_ignore_ascii_case("application/x-protobuf");
-    let known_message = match named {
-        Some((_, message)) => message.trim_matches('"') == "prometheus.WriteRequest",
-        None => !header_text(headers, VERSION).starts_with("2."),
-    };
-    if known_type && known_message {
-        return Ok(());
-    }
-    Err(Refusal::MediaType(content_type.chars().take(100).collect()))
+    Message::from_content_type(content_type).ok_or_else(|| Refusal::MediaType(content_type.chars().take(100).collect()))
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
@@ -112,19 +135,21 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 
 fn refuse(refusal: &Refusal) -> Response {
     let message = refusal.message();
-    match refusal.class() {
+    let response = match refusal.class() {
         Class::Bad => text(StatusCode::BAD_REQUEST, message),
         Class::TooLarge => text(StatusCode::PAYLOAD_TOO_LARGE, message),
         Class::Unsupported => {
-            let hint = "send remote write 1.0: application/x-protobuf, snappy";
-            text(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{message}; {hint}"))
+            let hint = "known are application/x-protobuf with proto=prometheus.WriteRequest or \
+                        proto=io.prometheus.write.v2.Request, and the encodings snappy, zstd, gzip";
+            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{message}; {hint}"));
         }
         Class::Later(after) => {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, message);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(after)));
             response
         }
-    }
+    };
+    written(response, [0; 3])
 }
 
 /// A line of text.

@@ -28,7 +28,7 @@ pub(crate) struct FakeWriter {
 }
 
 impl FakeWriter {
-    fn finish(&self, held: Reservation, urgency: Urgency, done: Done) {
+    fn finish(&self, taken: Written, held: Reservation, urgency: Urgency, done: Done) {
         assert_eq!(urgency, Urgency::SenderWaits);
         assert!(held.bytes() > 0, "what is handed over is paid for");
         drop(held);
@@ -39,24 +39,30 @@ impl FakeWriter {
         if *self.reject_one.lock() {
             rejections.add(RejectReason::TooOld, 1, || "sample is too old".to_owned());
         }
-        done(Ok(Written { accepted: 1, rejections }));
+        done(Ok(Written { rejections, ..taken }));
     }
 }
 
 impl Writer for FakeWriter {
     fn write_metrics(&self, batch: MetricBatch, held: Reservation, urgency: Urgency, done: Done) {
+        let taken = Written {
+            accepted: batch.sample_count() as u64 - u64::from(*self.reject_one.lock()),
+            histograms: batch.histogram_count() as u64,
+            exemplars: batch.exemplar_count() as u64,
+            ..Written::default()
+        };
         self.metrics.lock().push(batch);
-        self.finish(held, urgency, done);
+        self.finish(taken, held, urgency, done);
     }
 
     fn write_logs(&self, batch: LogBatch, held: Reservation, urgency: Urgency, done: Done) {
         self.logs.lock().push(batch);
-        self.finish(held, urgency, done);
+        self.finish(Written { accepted: 1, ..Written::default() }, held, urgency, done);
     }
 
     fn write_spans(&self, batch: SpanBatch, held: Reservation, urgency: Urgency, done: Done) {
         self.spans.lock().push(batch);
-        self.finish(held, urgency, done);
+        self.finish(Written { accepted: 1, ..Written::default() }, held, urgency, done);
     }
 }
 

@@ -289,14 +289,115 @@ async fn remote_write_answers_as_prometheus_expects() {
     expect(&router, "/api/v1/write", &[PROTOBUF], snappy(&good[..good.len() - 2]), 400).await;
     expect(&router, "/api/v1/write", &[PROTOBUF], vec![0xff, 0xff, 0xff, 0xff, 0x0f], 413).await;
     expect(&router, "/api/v1/write", &[PROTOBUF, ("content-encoding", "br")], snappy(&good), 415).await;
-    let v2 = ("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request");
-    expect(&router, "/api/v1/write", &[v2, snappy_header], snappy(&good), 415).await;
+    let v3 = ("content-type", "application/x-protobuf;proto=io.prometheus.write.v3.Request");
+    let unknown = expect(&router, "/api/v1/write", &[v3, snappy_header], snappy(&good), 415).await;
+    assert_eq!(unknown.header("x-prometheus-remote-write-samples-written"), "", "nothing was negotiated");
+    expect(&router, "/api/v1/write", &[("content-type", "text/plain")], snappy(&good), 415).await;
+    // The content type alone says which message it is.
     let v2_header = ("x-prometheus-remote-write-version", "2.0.0");
-    expect(&router, "/api/v1/write", &[PROTOBUF, v2_header], snappy(&good), 415).await;
+    expect(&router, "/api/v1/write", &[PROTOBUF, v2_header], snappy(&good), 204).await;
     let v1 = ("content-type", "application/x-protobuf; proto=prometheus.WriteRequest");
     expect(&router, "/api/v1/write", &[v1, snappy_header], snappy(&good), 204).await;
     assert_eq!(bench.budget.used_bytes(), 0);
     assert_eq!(bench.counted("bramble_receive_requests_total", &["415", "remote_write"]), 3);
+}
+
+const REMOTE_WRITE_2: [(&str, &str); 3] = [
+    ("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+    ("content-encoding", "snappy"),
+    ("x-prometheus-remote-write-version", "2.0.0"),
+];
+
+/// A 2.0 request: `up` with two samples and an exemplar, `h` with a histogram and one that ends it; and, if wanted,
+/// a series whose label is missing from the table of symbols, with one sample.
+fn request_2(with_bad: bool) -> Vec<u8> {
+    let now_ms = NOW_SECONDS as u64 * 1000;
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    ["", "__name__", "up", "h", "trace_id", "ab"].iter().for_each(|symbol| writer.bytes(4, symbol));
+    let sample = |series: &mut Writer<'_>, timestamp_ms: u64| {
+        series.message(2, |sample| {
+            sample.double(1, 1.0);
+            sample.varint(2, timestamp_ms);
+        });
+    };
+    writer.message(5, |series| {
+        series.bytes(1, [1, 2]);
+        sample(series, now_ms - 1);
+        sample(series, now_ms);
+        series.message(4, |exemplar| {
+            exemplar.bytes(1, [4, 5]);
+            exemplar.varint(3, now_ms);
+        });
+    });
+    writer.message(5, |series| {
+        series.bytes(1, [1, 3]);
+        series.message(3, |histogram| {
+            histogram.varint(1, 1);
+            histogram.varint(6, 1);
+            histogram.varint(15, now_ms - 1);
+        });
+        series.message(3, |histogram| {
+            histogram.fixed64(3, bramble_signal::STALE_NAN_BITS);
+            histogram.varint(15, now_ms);
+        });
+    });
+    if with_bad {
+        writer.message(5, |series| {
+            series.bytes(1, [1, 77]);
+            sample(series, now_ms);
+        });
+    }
+    out
+}
+
+fn written(answer: &Answer) -> [&str; 3] {
+    ["samples", "histograms", "exemplars"]
+        .map(|kind| answer.header(&format!("x-prometheus-remote-write-{kind}-written")).to_owned().leak() as &str)
+}
+
+#[tokio::test]
+async fn remote_write_2_says_what_was_written() {
+    let bench = Bench::small();
+    let router = remote_write(bench.state.clone());
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(false)), 204).await;
+    assert_eq!((written(&answer), answer.body.len()), (["2", "2", "1"], 0));
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(true)), 400).await;
+    assert_eq!(written(&answer), ["2", "2", "1"], "the good ones are stored");
+    assert!(
+        answer.text().starts_with("1 samples rejected, the others are stored: label references"),
+        "{}",
+        answer.text()
+    );
+    *bench.writer.reject_one.lock() = true;
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(false)), 400).await;
+    assert_eq!(written(&answer), ["1", "2", "1"]);
+    *bench.writer.reject_one.lock() = false;
+    *bench.writer.fail.lock() = Some(over_budget());
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(false)), 503).await;
+    assert_eq!((written(&answer), answer.header("retry-after")), (["0"; 3], "2"));
+    *bench.writer.fail.lock() = None;
+    let cut = request_2(false);
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&cut[..cut.len() - 1]), 400).await;
+    assert_eq!(written(&answer), ["0"; 3]);
+    // What is meant for the other version has nothing in it: fields 1 to 3 are reserved.
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&samples(&["up"])), 204).await;
+    assert_eq!(written(&answer), ["0"; 3]);
+    assert_eq!(bench.budget.used_bytes(), 0);
+}
+
+/// Ten thousand series of which one is bad.
+#[tokio::test]
+async fn one_bad_series_of_many_is_refused_alone() {
+    let bench = Bench::new(16 << 20, ReceiveLimits::default());
+    let router = remote_write(bench.state.clone());
+    let mut names: Vec<String> = (0..10_000).map(|i| format!("metric_{i}")).collect();
+    names[5_000] = String::new();
+    let body = samples(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let answer = expect(&router, "/api/v1/write", &[PROTOBUF], snappy(&body), 400).await;
+    assert!(answer.text().starts_with("1 samples rejected"), "{}", answer.text());
+    assert_eq!(written(&answer), ["9999", "0", "0"]);
+    assert_eq!(bench.writer.metrics.lock()[0].series_count(), 9_999);
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Decoder {
             Format::Protobuf => protobuf::decode(body, &mut push)?,
             Format::Json => json::decode(body, &mut push)?,
         }
-        Ok(Decoded { batch: push.batch, rejected: push.rejected, exemplars_skipped: 0 })
+        Ok(Decoded { batch: push.batch, rejected: push.rejected, ..Decoded::default() })
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn decode(
             logs.resource_logs(field.message()?)?;
         }
     }
-    Ok(Decoded { batch: logs.batch, rejected: logs.rejected, exemplars_skipped: 0 })
+    Ok(Decoded { batch: logs.batch, rejected: logs.rejected, ..Decoded::default() })
 }
 
 impl Logs<'_> {

@@ -26,7 +26,7 @@ pub(super) fn decode(body: &[u8], limits: &Limits, scratch: &mut Scratch) -> Res
             traces.resource_spans(field.message()?)?;
         }
     }
-    Ok(Decoded { batch: traces.batch, rejected: traces.rejected, exemplars_skipped: 0 })
+    Ok(Decoded { batch: traces.batch, rejected: traces.rejected, ..Decoded::default() })
 }
 
 impl Traces<'_> {

@@ -9,5 +9,5 @@
 mod reader;
 mod writer;
 
-pub use reader::{Field, Reader, Value};
-pub use writer::Writer;
+pub use reader::{Field, Reader, Value, unzigzag};
+pub use writer::{Writer, zigzag};

@@ -209,9 +209,37 @@ impl<'a> Field<'a> {
     /// # Errors
     /// Also when packed bytes are not whole numbers.
     pub fn push_fixed64(&self, out: &mut Vec<u64>) -> Result<(), DecodeError> {
+        self.each_fixed64(|bits| out.push(bits))
+    }
+
+    /// Calls `each` for every number of a repeated varint field, packed or one a field.
+    ///
+    /// # Errors
+    /// Also when packed bytes end inside a number.
+    pub fn each_varint(&self, mut each: impl FnMut(u64)) -> Result<(), DecodeError> {
+        let bytes = match self.value {
+            Value::Varint(value) => {
+                each(value);
+                return Ok(());
+            }
+            Value::Bytes(bytes) => bytes,
+            _ => return Err(self.mismatch("varints")),
+        };
+        let mut reader = Reader::at(bytes, self.position);
+        while !reader.rest.is_empty() {
+            each(reader.varint()?);
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for the bits of every number of a repeated `fixed64` or `double` field, packed or one a field.
+    ///
+    /// # Errors
+    /// Also when packed bytes are not whole numbers.
+    pub fn each_fixed64(&self, mut each: impl FnMut(u64)) -> Result<(), DecodeError> {
         let bytes = match self.value {
             Value::Fixed64(value) => {
-                out.push(value);
+                each(value);
                 return Ok(());
             }
             Value::Bytes(bytes) => bytes,
@@ -221,9 +249,19 @@ impl<'a> Field<'a> {
         if !rest.is_empty() {
             return Err(self.mismatch("whole 64-bit numbers"));
         }
-        out.extend(numbers.iter().map(|&n| u64::from_le_bytes(n)));
+        numbers.iter().for_each(|&n| each(u64::from_le_bytes(n)));
         Ok(())
     }
+
+    /// A `sint32`; longer numbers lose their upper half, as in protobuf's own readers.
+    pub fn sint32(&self) -> Result<i32, DecodeError> {
+        self.varint().map(|value| unzigzag(value) as i32)
+    }
+}
+
+/// A `sint64` as it travels: the sign in the lowest bit.
+pub fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// A `sint64` as it travels: the sign in the lowest bit.
+pub fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
 fn varint_len(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }

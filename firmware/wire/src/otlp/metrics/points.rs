@@ -34,9 +34,9 @@ pub(super) fn kind(data: &Field<'_>) -> Result<Result<MetricKind, RejectReason>,
         (SUM, 2) if monotonic => Ok(MetricKind::Counter),
         (SUM, 2) => Ok(MetricKind::Gauge),
         (HISTOGRAM, 2) => Ok(MetricKind::Histogram),
-        (SUM | HISTOGRAM, 1) => Err(RejectReason::DeltaTemporality),
+        (SUM | HISTOGRAM, 1) => Err(RejectReason::DeltaLate),
         (SUM | HISTOGRAM, _) => Err(RejectReason::UnspecifiedTemporality),
-        _ => Err(RejectReason::NativeHistogram),
+        _ => Err(RejectReason::HistogramScale),
     })
 }
 

@@ -101,8 +101,8 @@ fn what_is_not_supported_is_rejected_and_counted() {
             (RejectReason::MissingName, 1),
             (RejectReason::InvalidTimestamp, 1),
             (RejectReason::BucketMismatch, 2),
-            (RejectReason::DeltaTemporality, 2),
-            (RejectReason::NativeHistogram, 1),
+            (RejectReason::DeltaLate, 2),
+            (RejectReason::HistogramScale, 1),
             (RejectReason::NoValue, 2),
         ]
     );

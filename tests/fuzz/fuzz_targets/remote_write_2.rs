@@ -1,0 +1,14 @@
+//! Any bytes as a remote write 2.0 request.
+#![no_main]
+
+use bramble_wire::remote_write::{Decoder, Message};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut decoder = Decoder::new(bramble_fuzz::limits());
+    let first = decoder.decode(Message::V2, data);
+    if let Ok(decoded) = &first {
+        bramble_fuzz::check_metrics(&decoded.batch);
+    }
+    assert_eq!(decoder.decode(Message::V2, data), first);
+});
