@@ -91,8 +91,14 @@ impl AlignedBuffer {
 
     /// Appends zeros up to the next multiple of [`ALIGNMENT`].
     pub fn pad(&mut self) {
+        self.pad_to(ALIGNMENT);
+    }
+
+    /// Appends zeros up to the next multiple of `unit`, which divides [`ALIGNMENT`].
+    pub fn pad_to(&mut self, unit: usize) {
+        debug_assert!(ALIGNMENT.is_multiple_of(unit));
         let from = self.len;
-        self.len = from.next_multiple_of(ALIGNMENT);
+        self.len = from.next_multiple_of(unit).min(self.capacity);
         self[from..].fill(0);
     }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::aligned::{ALIGNMENT, AlignedBuffer};
+#[cfg(doc)]
+use crate::aligned::ALIGNMENT;
+use crate::aligned::AlignedBuffer;
 use crate::error::DiskError;
 use crate::metrics::DiskMetrics;
 
@@ -110,7 +112,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes all earlier writes of this file durable, with the length needed to read them.
     fn sync(&self, file: FileId) -> Result<(), DiskError>;
 
-    /// [`write_at`](Disk::write_at) and [`sync`](Disk::sync) of that range in one durable write: a journal's commit.
+    /// The smallest unit that the medium below `file` writes by itself, in bytes: a power of two from 512 to [`ALIGNMENT`].
+    /// Two writes that share no unit cannot tear each other. [`ALIGNMENT`] where it is not known.
+    fn write_unit(&self, file: FileId) -> usize;
+
+    /// [`write_at`](Disk::write_at) and [`sync`](Disk::sync) of that range in one durable write: a journal's commit. Offset
+    /// and length are multiples of [`write_unit`](Disk::write_unit).
     fn write_synced(&self, file: FileId, offset: u64, data: AlignedBuffer) -> (Result<(), DiskError>, AlignedBuffer);
 
     /// Reads all ranges, in parallel where the implementation can.
@@ -164,10 +171,10 @@ pub(crate) fn check_name(name: &str, doing: &'static str) -> Result<(), DiskErro
     Ok(())
 }
 
-/// Checks that a write is whole units of [`ALIGNMENT`].
-pub(crate) fn check_alignment(name: &str, offset: u64, length: usize) -> Result<(), DiskError> {
-    if !offset.is_multiple_of(ALIGNMENT as u64) || !length.is_multiple_of(ALIGNMENT) || length == 0 {
-        let what = "offset and length of a write are multiples of 4096, and not empty";
+/// Checks that a write is whole units of `unit` bytes.
+pub(crate) fn check_alignment(name: &str, offset: u64, length: usize, unit: usize) -> Result<(), DiskError> {
+    if !offset.is_multiple_of(unit as u64) || !length.is_multiple_of(unit) || length == 0 {
+        let what = "offset and length of a write are multiples of its unit, and not empty";
         return Err(DiskError::Invalid { name: name.into(), doing: "write", what });
     }
     Ok(())

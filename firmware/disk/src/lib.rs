@@ -21,6 +21,7 @@ mod open;
 mod page_cache;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
+mod sectors;
 pub mod segment;
 pub mod simulated;
 mod threads;

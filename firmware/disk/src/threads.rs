@@ -18,10 +18,11 @@ use parking_lot::RwLock;
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::aligned::AlignedBuffer;
+use crate::aligned::{ALIGNMENT, AlignedBuffer};
 use crate::disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, check_alignment, check_name};
 use crate::error::DiskError;
 use crate::metrics::DiskMetrics;
+use crate::sectors;
 
 /// The disk that is always available. It does not lock its directory; [`crate::open_disk`] does.
 pub struct ThreadsDisk {
@@ -38,6 +39,7 @@ pub(crate) struct OpenFile {
     pub(crate) name: String,
     buffered: File,
     direct: OnceLock<Option<File>>,
+    unit: OnceLock<usize>,
 }
 
 impl OpenFile {
@@ -49,6 +51,11 @@ impl OpenFile {
     /// The descriptor for aligned writes: direct where that is possible.
     pub(crate) fn writing(&self) -> &File {
         self.direct.get_or_init(|| self.reopen_direct()).as_ref().unwrap_or(&self.buffered)
+    }
+
+    /// What durable writes are multiples of; see [`crate::sectors`].
+    fn unit(&self) -> usize {
+        *self.unit.get_or_init(|| sectors::write_unit(&self.buffered))
     }
 
     /// Through /proc, so that the file is found also after it was renamed. None where the file system or a
@@ -119,7 +126,7 @@ impl ThreadsDisk {
 
     fn add(&self, name: &str, file: File) -> FileId {
         let id = FileId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let open = OpenFile { name: name.into(), buffered: file, direct: OnceLock::new() };
+        let open = OpenFile { name: name.into(), buffered: file, direct: OnceLock::new(), unit: OnceLock::new() };
         self.files.write().insert(id, Arc::new(open));
         id
     }
@@ -156,7 +163,7 @@ impl ThreadsDisk {
 
     fn write(&self, id: FileId, offset: u64, data: &[u8], durably: bool) -> Result<(), DiskError> {
         let file = self.file(id, "write")?;
-        check_alignment(&file.name, offset, data.len())?;
+        check_alignment(&file.name, offset, data.len(), if durably { file.unit() } else { ALIGNMENT })?;
         let started = Instant::now();
         let result = file.write_all(offset, data, durably);
         if durably {
@@ -240,6 +247,10 @@ impl Disk for ThreadsDisk {
         let result = file.buffered.sync_data();
         self.metrics.synced(&file.name, started.elapsed());
         result.map_err(|error| self.failed(&file.name, "sync", &error))
+    }
+
+    fn write_unit(&self, file: FileId) -> usize {
+        self.file(file, "stat").map_or(ALIGNMENT, |file| file.unit())
     }
 
     fn write_synced(&self, file: FileId, offset: u64, data: AlignedBuffer) -> (Result<(), DiskError>, AlignedBuffer) {

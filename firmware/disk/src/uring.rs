@@ -20,7 +20,7 @@ use std::time::Instant;
 use io_uring::{IoUring, Probe, opcode};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::aligned::AlignedBuffer;
+use crate::aligned::{ALIGNMENT, AlignedBuffer};
 use crate::disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, check_alignment};
 use crate::error::DiskError;
 use crate::metrics::DiskMetrics;
@@ -230,7 +230,7 @@ impl Disk for UringDisk {
 
     fn write_at(&self, file: FileId, offset: u64, data: AlignedBuffer) -> (Result<(), DiskError>, AlignedBuffer) {
         let prepared = self.inner.file(file, "write").and_then(|open| {
-            check_alignment(&open.name, offset, data.len())?;
+            check_alignment(&open.name, offset, data.len(), ALIGNMENT)?;
             let own = open.writing().try_clone().map_err(|error| self.inner.failed(&open.name, "write", &error))?;
             Ok((open, own))
         });
@@ -259,6 +259,10 @@ impl Disk for UringDisk {
         let Some(result) = self.ask(|answer| Job::Sync { file: own, answer }) else { return self.inner.sync(file) };
         self.inner.metrics().synced(&open.name, started.elapsed());
         result.map_err(|error| self.inner.failed(&open.name, "sync", &error))
+    }
+
+    fn write_unit(&self, file: FileId) -> usize {
+        self.inner.write_unit(file)
     }
 
     fn write_synced(&self, file: FileId, offset: u64, data: AlignedBuffer) -> (Result<(), DiskError>, AlignedBuffer) {

@@ -2,7 +2,7 @@
 
 use crate::aligned::ALIGNMENT;
 
-/// magic 4, version 2, reserved 2, ring 8, epoch 8, first sequence 8, records 4, frame number 4, payload bytes 4,
+/// magic 4, version 2, unit 2, ring 8, epoch 8, first sequence 8, records 4, frame number 4, payload bytes 4,
 /// raw bytes 4, extent 4, offset 4, reserved 4, CRC 4.
 pub(crate) const HEAD_BYTES: usize = 4 + 2 + 2 + 8 + 8 + 8 + 4 + 4 + 4 + 4 + 4 + 4 + 4 + 4;
 const _: () = assert!(HEAD_BYTES == 64);
@@ -10,7 +10,11 @@ const _: () = assert!(HEAD_BYTES == 64);
 const MAGIC: [u8; 4] = *b"BJFR";
 /// The newest frame version this build reads, and the one it writes. Magic, version, payload length and the CRC keep
 /// their places in every version, so that a newer frame is told from a damaged one.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
+/// Frames of version 1 say no unit: theirs is 4 KiB.
+const FIRST_WITH_UNIT: u16 = 2;
+/// The smallest unit: frames start at multiples of it.
+pub(crate) const UNIT_MIN: usize = 512;
 
 /// The head's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +30,11 @@ pub(crate) struct Head {
     /// The extent and offset it was meant for: a misdirected write shows.
     pub(crate) extent: u32,
     pub(crate) offset: u32,
+    /// What the frame's length is a multiple of: the medium's write unit when its epoch began.
+    pub(crate) unit: u16,
 }
 
-/// What stands at some multiple of 4 KiB.
+/// What stands at some multiple of [`UNIT_MIN`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
     /// A valid frame and its payload.
@@ -44,7 +50,7 @@ pub(crate) enum Found<'a> {
 impl Head {
     /// Bytes the frame takes in the extent.
     pub(crate) fn frame_bytes(&self) -> usize {
-        frame_bytes(self.payload_bytes as usize)
+        frame_bytes(self.payload_bytes as usize, usize::from(self.unit))
     }
 
     /// The sequence after its last record.
@@ -57,7 +63,7 @@ impl Head {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         head.extend_from_slice(&MAGIC);
         head.extend_from_slice(&VERSION.to_le_bytes());
-        head.extend_from_slice(&[0; 2]);
+        head.extend_from_slice(&self.unit.to_le_bytes());
         for field in [self.ring, self.epoch, self.first_sequence] {
             head.extend_from_slice(&field.to_le_bytes());
         }
@@ -80,9 +86,9 @@ impl Head {
     }
 }
 
-/// Bytes a frame with that payload takes.
-pub(crate) fn frame_bytes(payload_bytes: usize) -> usize {
-    (HEAD_BYTES + payload_bytes).next_multiple_of(ALIGNMENT)
+/// Bytes a frame with that payload takes, in units of `unit` bytes.
+pub(crate) fn frame_bytes(payload_bytes: usize, unit: usize) -> usize {
+    (HEAD_BYTES + payload_bytes).next_multiple_of(unit.max(1))
 }
 
 fn u32_at(head: &[u8; HEAD_BYTES], at: usize) -> u32 {
@@ -100,18 +106,25 @@ pub(crate) fn find(extent: u32, offset: usize, bytes: &[u8]) -> Found<'_> {
         return Found::Nothing;
     }
     let (ring, epoch) = (u64_at(head, 8), u64_at(head, 16));
+    if head[..4] != MAGIC {
+        return Found::Broken { ring, epoch };
+    }
     let payload = rest.get(..u32_at(head, 40) as usize);
     let valid = payload.filter(|payload| {
         let crc = crc32c::crc32c_append(crc32c::crc32c(&head[..HEAD_BYTES - 4]), payload);
         let matches = crc == u32_at(head, HEAD_BYTES - 4);
         #[cfg(feature = "sabotage")]
         let matches = matches || crate::sabotage::ignores(crate::sabotage::Ignored::JournalFrames);
-        head[..4] == MAGIC && matches
+        matches
     });
     let Some(payload) = valid else { return Found::Broken { ring, epoch } };
     let version = u16::from_le_bytes([head[4], head[5]]);
     if version > VERSION {
         return Found::Newer(version);
+    }
+    let unit = if version < FIRST_WITH_UNIT { ALIGNMENT as u16 } else { u16::from_le_bytes([head[6], head[7]]) };
+    if !unit.is_power_of_two() || !(UNIT_MIN..=ALIGNMENT).contains(&usize::from(unit)) {
+        return Found::Broken { ring, epoch };
     }
     let found = Head {
         ring,
@@ -123,6 +136,7 @@ pub(crate) fn find(extent: u32, offset: usize, bytes: &[u8]) -> Found<'_> {
         raw_bytes: u32_at(head, 44),
         extent: u32_at(head, 48),
         offset: u32_at(head, 52),
+        unit,
     };
     // A whole frame in the wrong place is as good as none.
     if (found.extent, found.offset as usize) != (extent, offset) {

@@ -3,7 +3,7 @@
 //! ```text
 //! journal/000001 …   extents: files of zeros (4 MiB), each reused as a whole, lap after lap
 //! extent  := frame*            of one epoch; behind them zeros, or what an earlier epoch left
-//! frame   := head (64 bytes) payload zero*      one commit; whole units of 4 KiB, at any multiple of 4 KiB
+//! frame   := head (64 bytes) payload zero*      one commit; whole units of the medium, 512 bytes to 4 KiB
 //! payload := the next part of a zstd stream that starts with the extent and is flushed with each commit
 //! record  := LEB128 length, bytes               in the decompressed payload, as many as the head says
 //! ```
@@ -45,7 +45,7 @@ pub const COMMIT_RAW_BYTES_MAX: usize = 2 << 20;
 pub struct JournalOptions {
     /// Bytes per extent; rounded up to 4 KiB, at least 64 KiB. One commit must fit.
     pub extent_bytes: u32,
-    /// Extents to have ready ahead of need; at least 2.
+    /// Extents that stay when a burst is over; at least 1.
     pub extents_min: u32,
     /// Most extents; bounds the disk space and the time of a replay.
     pub extents_max: u32,
@@ -53,7 +53,7 @@ pub struct JournalOptions {
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        JournalOptions { extent_bytes: 4 << 20, extents_min: 2, extents_max: 16 }
+        JournalOptions { extent_bytes: 4 << 20, extents_min: 1, extents_max: 16 }
     }
 }
 

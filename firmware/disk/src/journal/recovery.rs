@@ -12,7 +12,7 @@ use std::sync::Arc;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
 use super::extent::{self, Extent};
-use super::frame::{self, Found, Head};
+use super::frame::{self, Found, Head, UNIT_MIN};
 use super::ring::WINDOW_LOG;
 use super::{COMMIT_RAW_BYTES_MAX, Damage, JournalError, RecoveryReport, Replayed, Sequence};
 use crate::aligned::ALIGNMENT;
@@ -91,7 +91,7 @@ impl Reader<'_> {
         }
         let all = self.read(extent, bytes)?;
         let mut best: Option<Head> = None;
-        for offset in (0..bytes).step_by(ALIGNMENT) {
+        for offset in (0..bytes).step_by(UNIT_MIN) {
             let found = valid(number, offset, all.get(offset..).unwrap_or_default())?;
             if let Some(head) = found.filter(|head| best.is_none_or(|best| head.epoch > best.epoch)) {
                 best = Some(head);
@@ -127,6 +127,7 @@ pub(crate) fn recover(
     let mut report = RecoveryReport::default();
     let mut extents = Vec::new();
     let mut identities = Vec::new();
+    let mut broken = Vec::new();
     for entry in disk.list("journal")? {
         let Some(number) = extent::number(&entry.name) else { continue };
         let bytes = entry.bytes - entry.bytes % ALIGNMENT as u64;
@@ -138,6 +139,9 @@ pub(crate) fn recover(
         let file = disk.open(&entry.name)?;
         let extent = Extent { number, file, bytes, epoch: 0, first_sequence: 0, last_sequence: 0 };
         let identity = reader.identify(&extent)?;
+        if let (None, Found::Broken { ring, epoch }) = (&identity, frame::find(number, 0, &reader.buffer)) {
+            broken.push((ring, epoch));
+        }
         if identity.is_none() && !reader.unreadable.is_empty() {
             let what = "cannot be read; what it held is unknown".to_string();
             report.damaged.push(Damage { extent: number, offset: 0, what });
@@ -150,6 +154,8 @@ pub(crate) fn recover(
     report.last_sequence = after;
     let last_epoch = order.iter().map(|(_, head)| head.epoch).max().unwrap_or(0);
     replay(&mut reader, &order, &mut extents, after, &mut report, on_record)?;
+    // The first commit of an extent, cut off. One of the two may be what is broken.
+    report.torn_tail |= broken.iter().any(|&(of, epoch)| of == ring || epoch == last_epoch + 1);
     Ok(Recovered { ring, extents, last_epoch, report })
 }
 
@@ -266,14 +272,15 @@ fn walk(bytes: &[u8], extent: u32, identity: &Head) -> Walk {
                 offset += head.frame_bytes();
             }
             Found::Broken { ring, epoch } => {
-                walk.torn = (ring, epoch) == (identity.ring, identity.epoch);
+                // One of the two may be what is broken.
+                walk.torn = ring == identity.ring || epoch == identity.epoch;
                 break;
             }
             _ => break,
         }
     }
     // A later frame of the same epoch was written after whatever should be here.
-    for later in (offset..bytes.len()).step_by(ALIGNMENT) {
+    for later in (offset..bytes.len()).step_by(UNIT_MIN) {
         let Found::Frame(head, _) = frame::find(extent, later, bytes.get(later..).unwrap_or_default()) else {
             continue;
         };

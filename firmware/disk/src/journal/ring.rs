@@ -7,7 +7,7 @@ use zstd::zstd_safe::{
 };
 
 use super::extent::{Extent, Growth, NewExtent};
-use super::frame::{HEAD_BYTES, Head, frame_bytes, record_prefix};
+use super::frame::{HEAD_BYTES, Head, UNIT_MIN, frame_bytes, record_prefix};
 use super::{COMMIT_RAW_BYTES_MAX, JournalError, JournalOptions, RecoveryReport, Replayed, Sequence, recovery};
 use crate::aligned::{ALIGNMENT, AlignedBuffer};
 use crate::disk::Disk;
@@ -44,6 +44,8 @@ struct Current {
     epoch: u64,
     offset: u64,
     frames: u32,
+    /// What its frames are multiples of.
+    unit: usize,
 }
 
 impl Journal {
@@ -116,7 +118,8 @@ impl Journal {
         _ = self.compressor.reset(ResetDirective::SessionOnly);
         let chosen = &mut self.extents[extent];
         (chosen.epoch, chosen.first_sequence, chosen.last_sequence) = (self.last_epoch, 0, 0);
-        self.current = Some(Current { extent, epoch: self.last_epoch, offset: 0, frames: 0 });
+        let unit = self.disk.write_unit(chosen.file).clamp(UNIT_MIN, ALIGNMENT);
+        self.current = Some(Current { extent, epoch: self.last_epoch, offset: 0, frames: 0, unit });
         Ok(self.last_epoch)
     }
 
@@ -178,7 +181,7 @@ impl Journal {
             out.pos()
         };
         frame.resize(HEAD_BYTES + payload_bytes);
-        frame.pad();
+        frame.pad_to(at.unit);
         let head = Head {
             ring: self.ring,
             epoch: at.epoch,
@@ -189,6 +192,7 @@ impl Journal {
             raw_bytes: raw_bytes as u32,
             extent: self.extents[at.extent].number,
             offset: at.offset as u32,
+            unit: at.unit as u16,
         };
         head.seal(&mut frame);
         Ok(frame)
@@ -245,6 +249,21 @@ impl Journal {
         used as f64 / (held + still).max(1) as f64
     }
 
+    /// Bytes of frames that are still needed, as far as sequences tell within an extent: what a replay would read. Unlike
+    /// [`used_fraction`](Journal::used_fraction) it falls with each release, and not only when an extent comes free.
+    pub fn needed_bytes(&self) -> u64 {
+        let needed = |(index, extent): (usize, &Extent)| {
+            let written = match &self.current {
+                Some(current) if current.extent == index => current.offset,
+                _ => extent.bytes,
+            };
+            let records = (extent.last_sequence + 1).saturating_sub(extent.first_sequence);
+            let left = extent.last_sequence.saturating_sub(self.released).min(records);
+            (written as f64 * left as f64 / records.max(1) as f64) as u64
+        };
+        self.extents.iter().enumerate().filter(|(_, extent)| extent.last_sequence > 0).map(needed).sum()
+    }
+
     /// Bytes of frames written since it was opened, padding included, growth not.
     pub fn bytes_written(&self) -> u64 {
         self.bytes_written
@@ -255,13 +274,17 @@ impl Journal {
         self.extents.len() as u32
     }
 
-    /// The work of making one more extent, when the ring should have one: below the minimum, or no free one left
-    /// below the maximum. Run it on any thread and [`adopt`](Journal::adopt) the result before asking again.
+    /// The work of making one more extent, when the ring should have one: none is free, and the current one is half
+    /// full. Zeroing an extent costs as many bytes as filling it, so one that may never be needed is not made.
+    /// Run it on any thread and [`adopt`](Journal::adopt) the result before asking again.
     pub fn growth(&self) -> Option<Growth> {
+        let half_full = self.current.as_ref().is_some_and(|current| self.room(current) as u64 <= current.offset);
+        self.growth_when(self.extents.is_empty() || half_full)
+    }
+
+    fn growth_when(&self, wanted: bool) -> Option<Growth> {
         let count = self.extents() as u64;
-        let free = self.free().count();
-        let wanted = count < u64::from(self.options.extents_min.max(2)) || free == 0;
-        if !wanted || count >= u64::from(self.options.extents_max.max(2)) {
+        if !wanted || self.free().next().is_some() || count >= u64::from(self.options.extents_max.max(2)) {
             return None;
         }
         let number = self.extents.iter().map(|extent| extent.number).max().unwrap_or(0) + 1;
@@ -273,25 +296,25 @@ impl Journal {
         self.extents.push(extent.0);
     }
 
-    /// [`growth`](Journal::growth) done at once. False when the ring needs none or may not grow.
+    /// Makes an extent at once, half full or not. False when one is free or the ring may not grow.
     ///
     /// # Errors
     /// When the disk fails or is full; the ring is as before.
     pub fn grow_ahead(&mut self) -> Result<bool, DiskError> {
-        let Some(growth) = self.growth() else { return Ok(false) };
+        let Some(growth) = self.growth_when(true) else { return Ok(false) };
         let extent = growth.run()?;
         self.adopt(extent);
         Ok(true)
     }
 
-    /// Takes free extents out of the ring and removes their files, until `keep` extents (at least the minimum) are left
-    /// or none is free. Returns how many went. A removed file may come back after a power cut; its frames are old and
+    /// Takes free extents out of the ring and removes their files, until `keep` extents (at least one) are left or none is
+    /// free. Returns how many went. A removed file may come back after a power cut; its frames are old and
     /// are told apart by their sequences.
     ///
     /// # Errors
     /// When a file cannot be removed; it is out of the ring all the same.
     pub fn shrink(&mut self, keep: u32) -> Result<u32, DiskError> {
-        let keep = keep.max(self.options.extents_min).max(2) as usize;
+        let keep = keep.max(1) as usize;
         let mut gone = 0;
         while self.extents.len() > keep {
             let last = self.free().max_by_key(|(_, extent)| extent.number).map(|(index, _)| index);
@@ -368,7 +391,7 @@ impl Journal {
 /// Most bytes a frame with `raw_bytes` of prefixed records can take: zstd's bound for one call, the frame head of a new
 /// stream, and a block header per flush.
 fn frame_bound(raw_bytes: usize) -> usize {
-    frame_bytes(compress_bound(raw_bytes) + 64)
+    frame_bytes(compress_bound(raw_bytes) + 64, ALIGNMENT)
 }
 
 impl Drop for Journal {

@@ -116,22 +116,71 @@ fn the_ring_grows_ahead_of_need() {
     let (_directory, disk) = disk();
     let (mut journal, ..) = open(&disk, SMALL, 0);
     assert_eq!(journal.extents(), 1);
-    assert!(journal.grow_ahead().unwrap());
-    assert!(!journal.grow_ahead().unwrap(), "two are enough while one is free");
+    assert!(journal.growth().is_none(), "one is free");
     fill(&mut journal, 1).unwrap();
-    let growth = journal.growth();
-    assert!(growth.is_none());
+    assert!(journal.growth().is_none(), "there is room in it");
+    while journal.growth().is_none() {
+        assert_eq!(journal.extents(), 1, "before it is needed");
+        let seed = journal.next_sequence();
+        commit(&mut journal, &[&noise(1000, seed)]).unwrap();
+    }
+    let last = journal.next_sequence() - 1;
+    let fraction = journal.used_fraction() * 4.0;
+    assert!((0.5..0.6).contains(&fraction), "{fraction} of an extent");
+    assert!(journal.grow_ahead().unwrap());
+    assert!(!journal.grow_ahead().unwrap(), "one is enough");
     drop(journal);
-    let (journal, ..) = open(&disk, SMALL, 0);
-    assert_eq!(journal.extents(), 2);
+    let (mut journal, report, _) = open(&disk, SMALL, 0);
+    assert_eq!((journal.extents(), report.last_sequence), (2, last));
+    journal.release(last);
+    assert_eq!((journal.shrink(1).unwrap(), journal.extents()), (1, 1));
+    commit(&mut journal, &[b"goes on"]).unwrap();
+}
+
+#[test]
+fn needed_bytes_fall_with_each_release() {
+    let (mut journal, ..) = open(&disk_of_unit(512), SMALL, 0);
+    assert_eq!(journal.needed_bytes(), 0);
+    for seed in 0..20 {
+        commit(&mut journal, &[&noise(900, seed)]).unwrap();
+    }
+    assert_eq!(journal.needed_bytes(), journal.bytes_written());
+    assert_eq!(journal.needed_bytes(), 20 * 1024);
+    journal.release(15);
+    assert_eq!((journal.needed_bytes(), journal.extents()), (5 * 1024, 1), "within an extent too");
+    for seed in 20..100 {
+        commit(&mut journal, &[&noise(900, seed)]).unwrap();
+    }
+    assert!((84 * 1024..92 * 1024).contains(&journal.needed_bytes()), "{}", journal.needed_bytes());
+    journal.release(98);
+    assert_eq!(journal.needed_bytes(), 2 * 1024);
+    journal.release(100);
+    assert_eq!(journal.needed_bytes(), 0);
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    Rng::new(seed).fill(&mut bytes);
+    bytes
+}
+
+/// A disk whose medium writes `unit` bytes by itself.
+fn disk_of_unit(unit: usize) -> Arc<dyn Disk> {
+    Arc::new(SimulatedDisk::new(1, SimulatedOptions { write_unit: unit, ..SimulatedOptions::default() }))
 }
 
 #[test]
 fn one_commit_costs_one_unit_and_too_large_ones_are_refused() {
+    for unit in [512, 1024, 4096] {
+        let (mut journal, ..) = open(&disk_of_unit(unit), SMALL, 0);
+        commit(&mut journal, &[b"small"]).unwrap();
+        commit(&mut journal, &[b"small too"]).unwrap();
+        assert_eq!(journal.bytes_written(), 2 * unit as u64);
+    }
     let (_directory, disk) = disk();
     let (mut journal, ..) = open(&disk, SMALL, 0);
     commit(&mut journal, &[b"small"]).unwrap();
-    assert_eq!(journal.bytes_written(), 4096);
     assert!(matches!(journal.prepare_commit(40 << 10), Err(JournalError::TooLarge { .. })));
     assert!(matches!(journal.append(&[&[1; 70 << 10]]), Err(JournalError::NotPrepared { .. })));
     assert_eq!(journal.append(&[]).unwrap(), 1);
@@ -252,7 +301,9 @@ fn no_cut_loses_what_was_acknowledged_or_invents_anything() {
     for seed in 0..400 {
         let mut rng = Rng::new(seed);
         let write_error_chance = if seed % 3 == 0 { 0.1 } else { 0.0 };
-        let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+        let write_unit = if seed % 4 == 0 { 4096 } else { 512 };
+        let options = SimulatedOptions { write_unit, ..SimulatedOptions::default() };
+        let simulated = Arc::new(SimulatedDisk::new(seed, options));
         let disk: Arc<dyn Disk> = simulated.clone();
         let mut model = Model::default();
         for _ in 0..5 {
@@ -347,13 +398,44 @@ fn another_rings_extent_is_ignored_and_a_newer_frame_refused() {
     drop(journal);
 
     let mut bytes = std::fs::read(path(&second_directory, 1)).unwrap();
-    bytes[4] = 2;
-    let payload = u32::from_le_bytes(bytes[40..44].try_into().unwrap()) as usize;
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..60]), &bytes[64..64 + payload]);
-    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+    patch_frame(&mut bytes, 0, 3, 512);
     std::fs::write(path(&second_directory, 1), bytes).unwrap();
     let refused = Journal::open(second, SMALL, 0, &mut |_| {});
-    assert!(matches!(refused.err(), Some(JournalError::Disk(DiskError::NewerVersion { found: 2, supported: 1, .. }))));
+    assert!(matches!(refused.err(), Some(JournalError::Disk(DiskError::NewerVersion { found: 3, supported: 2, .. }))));
+}
+
+/// Gives the frame at `at` another version and unit; returns how long its payload is.
+fn patch_frame(bytes: &mut [u8], at: usize, version: u8, unit: u16) -> usize {
+    let frame = &mut bytes[at..];
+    frame[4] = version;
+    frame[6..8].copy_from_slice(&unit.to_le_bytes());
+    let payload = u32::from_le_bytes(frame[40..44].try_into().unwrap()) as usize;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&frame[..60]), &frame[64..64 + payload]);
+    frame[60..64].copy_from_slice(&crc.to_le_bytes());
+    payload
+}
+
+#[test]
+fn frames_of_version_1_are_read() {
+    let disk = disk_of_unit(4096);
+    let (mut journal, ..) = open(&disk, SMALL, 0);
+    fill(&mut journal, 12).unwrap();
+    drop(journal);
+    let file = disk.open("journal/000001").unwrap();
+    let mut bytes = crate::read_range(disk.as_ref(), file, 0, 64 << 10).unwrap();
+    let (mut at, mut frames) = (0, 0);
+    while bytes[at..].starts_with(b"BJFR") {
+        at += (64 + patch_frame(&mut bytes, at, 1, 0)).next_multiple_of(4096);
+        frames += 1;
+    }
+    disk.write_at(file, 0, crate::AlignedBuffer::padded_copy(&bytes)).0.unwrap();
+    let (_, report, records) = open(&disk, SMALL, 0);
+    check(&records, 1, 12);
+    assert_eq!((report.damaged.len(), report.torn_tail, frames > 3), (0, false, true));
+    patch_frame(&mut bytes, 0, 2, 100);
+    disk.write_at(file, 0, crate::AlignedBuffer::padded_copy(&bytes)).0.unwrap();
+    let (_, report, records) = open(&disk, SMALL, 0);
+    assert!(records.is_empty() && !report.damaged.is_empty(), "no unit is 100 bytes: {report:?}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ use crate::disk::Disk;
 pub struct SimulatedOptions {
     /// Bytes of files that fit.
     pub capacity_bytes: u64,
+    /// What [`Disk::write_unit`] says: 512, the sector that this disk keeps whole, or a multiple up to 4096.
+    pub write_unit: usize,
     /// Chance that a read fails, 0 to 1.
     pub read_error_chance: f64,
     /// Chance that a write fails, having written any part.
@@ -63,6 +65,7 @@ impl Default for SimulatedOptions {
     fn default() -> Self {
         SimulatedOptions {
             capacity_bytes: 1 << 30,
+            write_unit: 512,
             read_error_chance: 0.0,
             write_error_chance: 0.0,
             sync_error_chance: 0.0,

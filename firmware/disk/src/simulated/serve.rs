@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::node::SECTOR;
 use super::world::{NodeId, World};
 use super::{Operation, SimulatedDisk};
-use crate::aligned::AlignedBuffer;
+use crate::aligned::{ALIGNMENT, AlignedBuffer};
 use crate::disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, check_alignment, check_name};
 use crate::error::DiskError;
 use crate::metrics::DiskMetrics;
@@ -106,7 +106,7 @@ impl SimulatedDisk {
     fn write_handle(&self, file: FileId, offset: u64, data: &[u8], durably: bool) -> Result<(), DiskError> {
         let begun = self.begin(Operation::Mutate)?;
         let (id, name) = begun.0.handle(file, "write")?;
-        check_alignment(&name, offset, data.len())?;
+        check_alignment(&name, offset, data.len(), if durably { begun.0.options.write_unit } else { ALIGNMENT })?;
         self.write(begun, id, &name, offset, data, durably)
     }
 }
@@ -160,6 +160,10 @@ impl Disk for SimulatedDisk {
         let begun = self.begin(Operation::Mutate)?;
         let (id, name) = begun.0.handle(file, "sync")?;
         self.sync_node(begun, id, &name)
+    }
+
+    fn write_unit(&self, _file: FileId) -> usize {
+        self.world.lock().options.write_unit
     }
 
     fn write_synced(&self, file: FileId, offset: u64, data: AlignedBuffer) -> (Result<(), DiskError>, AlignedBuffer) {
