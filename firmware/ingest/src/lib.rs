@@ -24,6 +24,7 @@ mod queue;
 mod record;
 mod recovery;
 mod retention;
+mod rollups;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 mod sizes;

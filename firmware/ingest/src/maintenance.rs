@@ -3,6 +3,7 @@
 use crate::catalog_rows::{meta_of_row, row_of};
 use crate::commit::{Positions, Shared, WritePath};
 use crate::retention::{self, StorageReport};
+use crate::rollups::RollupState;
 use bramble_catalog::Change;
 use bramble_signal::Signal;
 use bramble_storage::{BlockId, BlockMeta, HeadStats, RetentionClass, Sequence, StoreError, day_of_ns};
@@ -27,7 +28,7 @@ type Partition = (Signal, i32, RetentionClass);
 
 /// Steps flushes, merges and retention. One at a time per data directory.
 pub struct Maintenance {
-    path: WritePath,
+    pub(crate) path: WritePath,
     state: Mutex<State>,
 }
 
@@ -39,6 +40,7 @@ struct State {
     block_added_ns: HashMap<Partition, (u64, BlockId)>,
     /// Monotonic time before which a partition whose merge failed is left alone.
     merge_after_ns: HashMap<Partition, u64>,
+    rollups: RollupState,
     growth: retention::Growth,
     /// Monotonic time when space was measured last.
     measured_ns: Option<u64>,
@@ -153,7 +155,7 @@ impl Maintenance {
     pub fn force_merge(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         for (partition, blocks) in partitions(&self.blocks()) {
-            if blocks.len() > 1 {
+            if blocks.len() > 1 && !is_rollups(partition) {
                 self.merge(partition, &blocks)?;
             }
         }
@@ -324,6 +326,15 @@ impl Maintenance {
             state.measured_ns = Some(now_ns);
             return Progress::Idle;
         };
+        let today = shared.time.decision_ns().map(day_of_ns);
+        match self.roll_up_before(&mut state.rollups, &victims, blocks, today, reason == "bytes") {
+            Ok(Progress::Worked) => return Progress::Worked,
+            Ok(Progress::Idle) => {}
+            Err(_) => {
+                state.measured_ns = Some(now_ns);
+                return Progress::Idle;
+            }
+        }
         match self.remove(&victims, reason) {
             Ok(()) => Progress::Worked,
             Err(error) => {
@@ -370,6 +381,9 @@ impl Maintenance {
         let shared = &self.path.shared;
         let now_ns = shared.clock.monotonic_ns();
         for (partition, blocks) in partitions(blocks) {
+            if is_rollups(partition) {
+                continue;
+            }
             let over = today.is_some_and(|today| partition.1 < today);
             let added_ns = state.block_added_ns.get(&partition).map_or(0, |newest| newest.0);
             let waits = state.merge_after_ns.get(&partition).is_some_and(|after_ns| now_ns < *after_ns);
@@ -386,7 +400,12 @@ impl Maintenance {
                 state.merge_after_ns.insert(partition, now_ns + MERGE_RETRY_NS);
             }
         }
-        Progress::Idle
+        let State { rollups, block_added_ns, .. } = state;
+        let is_quiet = |block: &BlockMeta| {
+            let newest = block_added_ns.get(&(block.signal, block.day, block.class));
+            now_ns >= newest.map_or(0, |newest| newest.0).saturating_add(shared.options.merge_quiet_ns)
+        };
+        today.map_or(Progress::Idle, |today| self.roll_up_one(rollups, blocks, today, is_quiet))
     }
 
     fn merge(&self, (signal, day, class): Partition, inputs: &[BlockMeta]) -> Result<(), StoreError> {
@@ -429,6 +448,11 @@ impl Maintenance {
     }
 }
 
+/// Rollups are written anew, never merged: what is one row in two blocks would count twice.
+fn is_rollups((signal, _, class): Partition) -> bool {
+    signal == Signal::Metrics && class == RetentionClass::Cold
+}
+
 fn lowest(positions: &Positions) -> Sequence {
     positions.iter().copied().min().unwrap_or(0)
 }
@@ -455,7 +479,7 @@ pub(crate) struct Unswapped {
 impl Shared {
     /// Makes a store serve what the catalog lists since just now. If it cannot (a block does not open), the change waits
     /// for [`settle`](Self::settle).
-    fn swap(
+    pub(crate) fn swap(
         &self,
         signal: Signal,
         added: &[BlockMeta],
@@ -472,7 +496,7 @@ impl Shared {
 
     /// Lets the store catch up with the catalog. Until it has, nothing else may change: a merge of blocks that the
     /// catalog lists and the store does not serve would lose them.
-    fn settle(&self, signal: Signal) -> Result<(), StoreError> {
+    pub(crate) fn settle(&self, signal: Signal) -> Result<(), StoreError> {
         let mut waiting = self.unswapped.lock();
         while let Some(at) = waiting.iter().position(|change| change.signal == signal) {
             let Unswapped { added, removed, frozen_done, .. } = &waiting[at];
