@@ -100,6 +100,14 @@ async function drawnGraphs() {
   );
 }
 
+/** Writes into the first PromQL editor, over what is there. */
+async function write(text) {
+  await page.waitForSelector(".promql-editor .cm-content");
+  await page.locator(".promql-editor .cm-content").first().click();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type(text);
+}
+
 async function noSidewaysScroll() {
   const { wide, page: width } = await page.evaluate(() => ({
     wide: document.documentElement.scrollWidth,
@@ -131,7 +139,9 @@ async function send(url, body) {
   }
 }
 
-/** Something to look at, in case nothing else sends: lines of three levels and a trace of three spans. */
+let exemplarTrace = "";
+
+/** Something to look at, in case nothing else sends: lines of three levels, a trace of three spans, a histogram with an exemplar. */
 async function seed() {
   const nowMs = Date.now();
   const nanos = (ms) => `${Math.round(ms)}000000`;
@@ -161,7 +171,22 @@ async function seed() {
   const traces = await send(new URL(`http://${new URL(base).hostname}:${port}/v1/traces`), {
     resourceSpans: [{ resource, scopeSpans: [{ spans }] }],
   });
-  console.log(`sent: log lines ${logs}, a trace ${traces}`);
+  exemplarTrace = traceId;
+  const exemplars = [{ traceId, spanId: root, asDouble: 0.4, timeUnixNano: nanos(nowMs - 500) }];
+  const point = (ageMs, count) => ({
+    startTimeUnixNano: nanos(nowMs - 60_000),
+    timeUnixNano: nanos(nowMs - ageMs),
+    count: String(count),
+    sum: count * 0.4,
+    explicitBounds: [0.1, 1],
+    bucketCounts: ["0", String(count), "0"],
+    ...(ageMs === 0 ? { exemplars } : {}),
+  });
+  const histogram = { aggregationTemporality: 2, dataPoints: [point(30_000, 1), point(15_000, 2), point(0, 3)] };
+  const metrics = await send(new URL(`http://${new URL(base).hostname}:${port}/v1/metrics`), {
+    resourceMetrics: [{ resource, scopeMetrics: [{ metrics: [{ name: "browser_test_latency", unit: "s", histogram }] }] }],
+  });
+  console.log(`sent: log lines ${logs}, a trace ${traces}, metrics ${metrics}`);
 }
 
 await seed();
@@ -222,13 +247,71 @@ await check("the metrics page: graph and table; a mistake is marked at its place
   await page.waitForTimeout(300);
   await shot("metrics-dark-1440", false);
   expectingTrouble = true;
-  await page.fill(".query textarea", "rate(node_load1[1m]");
+  await write("rate(node_load1[1m]");
+  // The editor closes the bracket that was opened; the mistake is to have none.
+  await page.keyboard.press("Delete");
+  await page.keyboard.press("Escape");
   await page.keyboard.press("Enter");
   await page.waitForSelector(".mistake");
   assert((await page.textContent(".mistake"))?.trim() !== "", "no message");
   assert(page.url().includes("rate"), "the query is not in the address");
+  await page.waitForSelector(".cm-lintRange-error");
   await shot("metrics-mistake-dark-1440", false);
   expectingTrouble = false;
+});
+await check("the editor completes names of this server", async () => {
+  await goto("#/metrics");
+  await write("node_loa");
+  await page.waitForSelector(".cm-tooltip-autocomplete");
+  await page.locator(".cm-tooltip-autocomplete li", { hasText: "node_load1" }).first().click();
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".series tbody tr");
+  assert(/q=node_load1/.test(page.url()), `the address is ${page.url()}`);
+});
+await check("several queries, hidden and shown, as lines, stacked and as a table; the address brings them back", async () => {
+  await goto("#/metrics?q=node_load1&q=node_load5");
+  await page.waitForFunction(() => document.querySelectorAll(".series tbody tr").length >= 2);
+  await page.locator(".query-letter").first().click();
+  await page.waitForFunction(() => document.querySelectorAll(".series tbody tr").length === 1);
+  await page.locator(".query-letter").first().click();
+  await page.locator(".segments button", { hasText: "Table" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".values tbody tr").length >= 2);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelectorAll(".values tbody tr").length >= 2);
+  await shot("metrics-table-dark-1440", false);
+});
+await check("dragging over the graph becomes the time range", async () => {
+  await goto("#/metrics?q=node_load1");
+  await page.waitForSelector(".series tbody tr");
+  const box = await page.locator(".plot .u-over").boundingBox();
+  assert(box, "no graph");
+  await page.mouse.move(box.x + box.width * 0.5, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.8, box.y + box.height / 2, { steps: 5 });
+  await page.mouse.up();
+  await page.waitForFunction(() => /from=\d+&to=\d+/.test(location.hash));
+});
+await check("labels of a metric are found, and a click asks for one value", async () => {
+  await goto("#/metrics");
+  await page.fill(".names input", "node_cpu_seconds_total");
+  await page.locator(".metric-name").first().click();
+  await page.locator(".label-name", { hasText: "mode" }).click();
+  await page.locator(".label-values button", { hasText: "idle" }).click();
+  await page.waitForFunction(() => decodeURIComponent(location.hash).includes('mode="idle"'));
+  await page.waitForSelector(".series tbody tr");
+});
+await check("top offenders of cardinality lead to a query", async () => {
+  await goto("#/metrics");
+  await page.locator(".offenders button").first().click();
+  await page.waitForFunction(() => location.hash.includes("q="));
+});
+await check("an exemplar on the graph leads to its trace", async () => {
+  await goto("#/metrics?q=browser_test_latency_seconds_sum");
+  await page.waitForSelector("a.spot");
+  await shot("metrics-exemplar-dark-1440", false);
+  await page.locator("a.spot").first().click();
+  await page.waitForSelector(".waterfall .span");
+  assert(page.url().includes(exemplarTrace), `the address is ${page.url()}`);
 });
 await check("the traces page leads to a trace's waterfall and a span's details", async () => {
   await goto("#/traces");

@@ -93,6 +93,13 @@ function seriesOf(query) {
 const wrapped = (data) => ({
   status: "success",
   data,
+  ...(mode === "partial"
+    ? {
+        infos: [
+          'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "node_load1" (1:6)',
+        ],
+      }
+    : {}),
   ...(mode === "partial" ? { warnings: ["Partial: 1 block is still being recovered."] } : {}),
 });
 
@@ -112,6 +119,37 @@ function prometheus(path, query) {
       "up",
     ]);
   }
+  if (path === "/labels") return wrapped(["__name__", "instance", "mode"]);
+  if (path.startsWith("/label/")) return wrapped(["pi-0", "pi-1", "pi-2"]);
+  if (path === "/series") return wrapped([{ __name__: "node_load1", instance: "pi-0" }]);
+  if (path === "/metadata") {
+    const name = query.get("metric") ?? "node_load1";
+    return wrapped({
+      [name]: [{ type: "gauge", help: "What it is, in a sentence of its source.", unit: "" }],
+    });
+  }
+  if (path === "/status/tsdb") {
+    const tallies = (names) => names.map((name, i) => ({ name, value: Math.round(14_000 / (i + 1)) }));
+    return wrapped({
+      headStats: { numSeries: 41_200, numLabelPairs: 3120 },
+      seriesCountByMetricName: tallies([
+        "apiserver_request_duration_seconds_bucket",
+        "node_cpu_seconds_total",
+        "up",
+      ]),
+      labelValueCountByLabelName: tallies(["le", "instance", "pod"]),
+      seriesCountByLabelValuePair: tallies(["job=k3s", "instance=pi-0", "mode=idle"]),
+    });
+  }
+  if (path === "/query_exemplars") {
+    const [from, to] = ["start", "end"].map((name) => Number(query.get(name)));
+    const exemplars = Array.from({ length: 12 }, (_, i) => ({
+      labels: { trace_id: traceId(i), span_id: "b7ad6b7169203331" },
+      value: String(10 + 60 * noise(i, 3)),
+      timestamp: from + ((to - from) * (i + 0.5)) / 12,
+    }));
+    return wrapped([{ seriesLabels: { __name__: "latency_seconds_bucket", le: "0.5" }, exemplars }]);
+  }
   const q = query.get("query") ?? "";
   const open = [...q].filter((char) => char === "(").length - [...q].filter((char) => char === ")").length;
   if (open !== 0)
@@ -123,6 +161,24 @@ function prometheus(path, query) {
         error: `invalid parameter "query": 1:${q.length + 1}: parse error: unclosed left parenthesis`,
       },
     ];
+  if (q === "latency_seconds") {
+    const buckets = Array.from({ length: 16 }, (_, i) => [
+      0,
+      String(2 ** (i / 2 - 8)),
+      String(2 ** ((i + 1) / 2 - 8)),
+      String(Math.round(900 * Math.exp(-((i - 7) ** 2) / 9))),
+    ]);
+    const histogram = { count: "4780", sum: "301.7", buckets };
+    const result = [
+      {
+        metric: { __name__: q, instance: "pi-0" },
+        ...(path === "/query"
+          ? { histogram: [Date.now() / 1000, histogram] }
+          : { histograms: [[Date.now() / 1000, histogram]] }),
+      },
+    ];
+    return wrapped({ resultType: path === "/query" ? "vector" : "matrix", result });
+  }
   const series = mode === "empty" && !/node_/.test(q) ? [] : seriesOf(q);
   if (path === "/query") {
     const at = Date.now() / 1000;

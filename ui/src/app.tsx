@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { ago } from "./format";
 import { LogsPage } from "./pages/logs";
-import { MetricsPage } from "./pages/metrics";
+import { MetricsPage } from "./pages/metrics/metrics";
 import { Overview } from "./pages/overview/overview";
 import { TracePage } from "./pages/trace";
 import { TracesPage } from "./pages/traces";

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { ApiError, positionIn, withQuery } from "../src/api/http";
 import { countByLevel, decodeStreams, levelOf, traceIdOf } from "../src/api/loki";
-import { decodeMatrix, decodeVector, seriesName } from "../src/api/prometheus";
+import { decodeExemplars, decodeMatrix, decodeVector, seriesName } from "../src/api/prometheus";
 import { decodeStatus, doorPort } from "../src/api/status";
 import { decodeSearch, decodeTrace, legacyTags, spanTree, traceQl } from "../src/api/traces";
+import { traceOf } from "../src/pages/metrics/answers";
+import { selector, startingQuery } from "../src/pages/metrics/starting";
+import { marksOf } from "../src/parts/promql/marks";
 
 describe("Prometheus", () => {
   it("decodes a matrix with its warnings", () => {
@@ -43,13 +46,52 @@ describe("Prometheus", () => {
       data: { resultType: "vector", result: [{ metric: {}, value: [1, "7"] }] },
     };
     const scalar = { status: "success", data: { resultType: "scalar", result: [1, "7"] } };
-    expect(decodeVector(vector).data).toEqual([{ labels: {}, value: 7 }]);
-    expect(decodeVector(scalar).data).toEqual([{ labels: {}, value: 7 }]);
+    expect(decodeVector(vector).data).toEqual([{ labels: {}, value: 7, histogram: null }]);
+    expect(decodeVector(scalar).data).toEqual([{ labels: {}, value: 7, histogram: null }]);
+  });
+
+  it("decodes native histograms of a vector", () => {
+    const histogram = { count: "3", sum: "1.5", buckets: [[0, "0.5", "1", "3"]] };
+    const data = { resultType: "vector", result: [{ metric: { a: "b" }, histogram: [1, histogram] }] };
+    expect(decodeVector({ status: "success", data }).data).toEqual([
+      {
+        labels: { a: "b" },
+        value: 3,
+        histogram: { count: 3, sum: 1.5, buckets: [{ low: 0.5, high: 1, count: 3 }] },
+      },
+    ]);
+  });
+
+  it("decodes exemplars and finds their traces", () => {
+    const trace = "0AF7651916CD43DD8448EB211C80319C";
+    const exemplars = [
+      { labels: { traceID: trace }, value: "2", timestamp: 5.5 },
+      { labels: {}, value: "3", timestamp: 6 },
+    ];
+    const found = decodeExemplars({ status: "success", data: [{ seriesLabels: { a: "b" }, exemplars }] });
+    expect(found.map((one) => [one.at, one.value, traceOf(one)])).toEqual([
+      [5.5, 2, trace.toLowerCase()],
+      [6, 3, null],
+    ]);
+  });
+
+  it("marks remarks at their place", () => {
+    const info = "PromQL info: metric might not be a counter (1:6)";
+    expect(marksOf(null, [], [info, "no place"])).toEqual([
+      { line: 1, column: 6, severity: "info", message: "metric might not be a counter" },
+    ]);
+  });
+
+  it("writes selectors for any name", () => {
+    expect(selector("up")).toBe("up");
+    expect(selector("up", "job", 'a"b')).toBe('up{job="a\\"b"}');
+    expect(selector("http.requests", "k8s.pod", "x")).toBe('{"http.requests", "k8s.pod"="x"}');
+    expect(startingQuery("x_total")).toBe("rate(x_total[5m])");
   });
 
   it("leaves series without float samples out", () => {
     const data = { resultType: "matrix", result: [{ metric: {}, histograms: [[1, {}]] }] };
-    expect(decodeMatrix({ status: "success", data }).data).toEqual([]);
+    expect(decodeMatrix({ status: "success", data })).toMatchObject({ data: [], histograms: 1 });
   });
 
   it.each([

@@ -7,7 +7,11 @@ import { drupelets, storageView } from "../src/pages/overview/storage";
 import { rootFilesystem } from "../src/pages/overview/vitals";
 import { isDuration } from "../src/pages/traces";
 
-const sample = (value: number, labels: Record<string, string> = {}): Sample => ({ labels, value });
+const sample = (value: number, labels: Record<string, string> = {}): Sample => ({
+  labels,
+  value,
+  histogram: null,
+});
 
 describe("queries", () => {
   it("put the machine's matcher beside the others, and nothing where there is none", () => {

@@ -2,18 +2,32 @@ import { describe, expect, it } from "vitest";
 import {
   formatRoute,
   formatSpan,
+  metricsRoute,
   parseRoute,
   parseSpan,
   type Route,
   resolveRange,
+  shifted,
   stepOf,
+  widened,
 } from "../src/state/url";
 
 const ROUTES: readonly Route[] = [
   { page: "overview", range: { last: 900 }, host: "" },
   { page: "overview", range: { last: 3600 }, host: "pi-2:9100" },
-  { page: "metrics", q: 'sum by (a) (rate(x_total{a=~"b|c&d=e#f", g="%"}[5m]))', range: { last: 21_600 } },
-  { page: "metrics", q: "", range: { from: 1_700_000_000, to: 1_700_003_600 } },
+  metricsRoute('sum by (a) (rate(x_total{a=~"b|c&d=e#f", g="%"}[5m]))', { last: 21_600 }),
+  metricsRoute("", { from: 1_700_000_000, to: 1_700_003_600 }),
+  {
+    page: "metrics",
+    queries: [
+      { text: "-up", off: false },
+      { text: "-up", off: true },
+      { text: "", off: false },
+    ],
+    view: "stack",
+    range: { last: 3600 },
+  },
+  { page: "metrics", queries: [{ text: "", off: true }], view: "table", range: { last: 3600 } },
   { page: "logs", q: '{app="ä ö"} |= "100 %" != `+`', range: { last: 3600 }, live: false },
   { page: "logs", q: "", range: { last: 90 }, live: true },
   { page: "traces", service: "a b", operation: "GET /x?y=1", min: "100ms", range: { last: 604_800 } },
@@ -68,6 +82,13 @@ describe("time ranges", () => {
   it("lies on the grid of its step", () => {
     expect(resolveRange({ last: 60 }, 1_000_007_500, 15)).toEqual({ start: 999_945, end: 1_000_005 });
     expect(resolveRange({ from: 7, to: 31 }, 0, 5)).toEqual({ start: 5, end: 30 });
+  });
+
+  it("moves by half of itself and widens around its middle", () => {
+    expect(shifted({ from: 100, to: 200 }, 0, -1)).toEqual({ from: 50, to: 150 });
+    expect(shifted({ last: 100 }, 1_000_000, 1)).toEqual({ from: 950, to: 1050 });
+    expect(widened({ from: 100, to: 200 })).toEqual({ from: 50, to: 250 });
+    expect(widened({ last: 3600 })).toEqual({ last: 7200 });
   });
 
   it("chooses a step that keeps to the number of points", () => {

@@ -18,6 +18,15 @@ export interface Line {
 /** How lines are drawn: over each other with a light area, on top of each other, as plain lines, or as stacked bars. */
 export type Shape = "area" | "stack" | "lines" | "bars";
 
+/** A point on top of the lines that leads somewhere. */
+export interface Spot {
+  /** Unix seconds. */
+  readonly at: number;
+  readonly value: number;
+  readonly href: string | null;
+  readonly title: string;
+}
+
 interface PlotProps {
   readonly times: readonly number[];
   readonly lines: readonly Line[];
@@ -35,6 +44,8 @@ interface PlotProps {
   readonly free?: boolean;
   /** Graphs with the same key share the cursor. */
   readonly sync?: string;
+  /** Drawn as links over the lines; a value beyond the scale sits at its edge. */
+  readonly spots?: readonly Spot[];
   readonly onCursor?: (index: number | null) => void;
   /** Dragging selects a time range, Unix seconds. */
   readonly onSelect?: (from: number, to: number) => void;
@@ -151,6 +162,7 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
       ...(props.sync ? { sync: { key: props.sync, setSeries: false } } : {}),
     },
     hooks: {
+      draw: [(self) => placeSpots(self, props.spots ?? [])],
       setCursor: [(self) => props.onCursor?.(self.cursor.idx ?? null)],
       setSelect: [
         (self) => {
@@ -163,6 +175,33 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
       ],
     },
   };
+}
+
+/** Puts a link for each spot where the scales say, over the drawn lines. */
+function placeSpots(self: uPlot, spots: readonly Spot[]): void {
+  let layer = self.over.querySelector<HTMLElement>(".spots");
+  if (!layer) {
+    if (spots.length === 0) return;
+    layer = document.createElement("div");
+    layer.className = "spots";
+    self.over.append(layer);
+  }
+  const [width, height] = [self.over.clientWidth, self.over.clientHeight];
+  const marks = spots.flatMap((spot) => {
+    const x = self.valToPos(spot.at, "x");
+    if (!(x >= 0 && x <= width)) return [];
+    const y = Math.min(Math.max(self.valToPos(spot.value, "y"), 4), height - 4);
+    const mark = document.createElement(spot.href === null ? "span" : "a");
+    if (spot.href !== null) mark.setAttribute("href", spot.href);
+    mark.className = "spot";
+    mark.title = spot.title;
+    mark.style.left = `${x}px`;
+    mark.style.top = `${Number.isFinite(y) ? y : height - 4}px`;
+    // A press here is for the link, not the beginning of a selection.
+    mark.addEventListener("mousedown", (event) => event.stopPropagation());
+    return [mark];
+  });
+  layer.replaceChildren(...marks);
 }
 
 /** A graph. Rebuilt when its lines' identity, the theme or its format changes; otherwise only given new data. */
@@ -191,6 +230,9 @@ export function Plot(props: PlotProps) {
     const live: PlotProps = {
       ...now,
       format: (value) => latest.current.format(value),
+      get spots() {
+        return latest.current.spots ?? [];
+      },
       onCursor: (index) => latest.current.onCursor?.(index),
       ...(now.onSelect
         ? { onSelect: (from: number, to: number) => latest.current.onSelect?.(from, to) }
@@ -216,6 +258,10 @@ export function Plot(props: PlotProps) {
   useEffect(() => {
     graph.current?.setData(columnsOf(props.times, props.lines, props.shape));
   }, [props.times, props.lines, props.shape]);
+
+  useEffect(() => {
+    if (graph.current) placeSpots(graph.current, props.spots ?? []);
+  }, [props.spots]);
 
   return (
     <div class="plot" ref={box} style={{ height: `${props.height}px` }} role="img" aria-label={props.label} />

@@ -7,10 +7,28 @@
 /** The last `last` seconds, moving; or fixed, Unix seconds, `from < to`. */
 export type TimeRange = { readonly last: number } | { readonly from: number; readonly to: number };
 
+/** A query of the metrics page; a query that is off is kept but not asked. */
+export interface ShownQuery {
+  readonly text: string;
+  readonly off: boolean;
+}
+
+/** How answers are shown: over time, stacked over time, or as the values at the range's end. */
+export type MetricView = "graph" | "stack" | "table";
+
+/** More are ignored: each is asked with every beat. */
+export const QUERIES_MAX = 8;
+
 /** What can be looked at. */
 export type Route =
   | { readonly page: "overview"; readonly range: TimeRange; readonly host: string }
-  | { readonly page: "metrics"; readonly q: string; readonly range: TimeRange }
+  | {
+      readonly page: "metrics";
+      /** At least one. */
+      readonly queries: readonly ShownQuery[];
+      readonly view: MetricView;
+      readonly range: TimeRange;
+    }
   | { readonly page: "logs"; readonly q: string; readonly range: TimeRange; readonly live: boolean }
   | {
       readonly page: "traces";
@@ -64,6 +82,30 @@ function put(query: URLSearchParams, key: string, value: string): void {
   if (value !== "") query.set(key, value);
 }
 
+const VIEWS: readonly MetricView[] = ["graph", "stack", "table"];
+
+/** `q` once per query; a query that is off has a `-` before it (PromQL that begins with one has a space between). */
+function parseQueries(query: URLSearchParams): ShownQuery[] {
+  const found = query.getAll("q").slice(0, QUERIES_MAX);
+  const queries = found.map((text) =>
+    text.startsWith("-") ? { text: text.slice(1), off: true } : { text, off: false },
+  );
+  const trimmed = queries.map(({ text, off }) => ({ text: text.trim(), off }));
+  return trimmed.length === 0 ? [{ text: "", off: false }] : trimmed;
+}
+
+function putQueries(query: URLSearchParams, queries: readonly ShownQuery[]): void {
+  const only = queries.length === 1 ? queries[0] : undefined;
+  if (only && only.text === "" && !only.off) return;
+  for (const { text, off } of queries)
+    query.append("q", off ? `-${text}` : text.startsWith("-") ? ` ${text}` : text);
+}
+
+/** The metrics page with one query. */
+export function metricsRoute(text: string, range: TimeRange = { last: DEFAULT_LAST.metrics }): Route {
+  return { page: "metrics", queries: [{ text, off: false }], view: "graph", range };
+}
+
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -82,7 +124,12 @@ export function parseRoute(hash: string): Route {
   const [page = "", rest = ""] = path.split("/");
   switch (page) {
     case "metrics":
-      return { page, q: get("q"), range: parseRange(query, DEFAULT_LAST.metrics) };
+      return {
+        page,
+        queries: parseQueries(query),
+        view: VIEWS.find((view) => view === get("view")) ?? "graph",
+        range: parseRange(query, DEFAULT_LAST.metrics),
+      };
     case "logs":
       return { page, q: get("q"), range: parseRange(query, DEFAULT_LAST.logs), live: get("live") !== "0" };
     case "traces":
@@ -111,7 +158,8 @@ export function formatRoute(route: Route): string {
       putRange(query, route.range, DEFAULT_LAST.overview);
       break;
     case "metrics":
-      put(query, "q", route.q);
+      putQueries(query, route.queries);
+      if (route.view !== "graph") query.set("view", route.view);
       putRange(query, route.range, DEFAULT_LAST.metrics);
       break;
     case "logs":
@@ -146,4 +194,24 @@ const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14
 export function stepOf(range: TimeRange, points: number): number {
   const length = "last" in range ? range.last : range.to - range.from;
   return STEPS.find((step) => length / step <= points) ?? Math.ceil(length / points);
+}
+
+/** The range before or after this one (`by` -1 or 1: half a length further), fixed. */
+export function shifted(range: TimeRange, nowMs: number, by: -1 | 1): TimeRange {
+  const { from, to } = fixed(range, nowMs);
+  const step = Math.max(1, Math.round((to - from) / 2)) * by;
+  return { from: Math.max(0, from + step), to: Math.max(1, to + step) };
+}
+
+/** Twice as much time around the same middle; a moving range stays moving. */
+export function widened(range: TimeRange): TimeRange {
+  if ("last" in range) return { last: Math.min(LAST_MAX, range.last * 2) };
+  const more = Math.max(1, Math.round((range.to - range.from) / 2));
+  return { from: Math.max(0, range.from - more), to: range.to + more };
+}
+
+function fixed(range: TimeRange, nowMs: number): { from: number; to: number } {
+  if ("from" in range) return range;
+  const to = Math.floor(nowMs / 1000);
+  return { from: to - range.last, to };
 }

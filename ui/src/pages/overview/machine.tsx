@@ -40,7 +40,7 @@ export function useWindow(
       windows.map(async ({ name, query, window }) => {
         const grid = await window.advance(now, async (start, end, by) => {
           const answer: Answer<Series[]> = await queryRange(query, start, end, by, signal);
-          warnings.push(...answer.warnings);
+          warnings.push(...answer.warnings, ...answer.infos);
           return answer.data;
         });
         return {
