@@ -46,6 +46,11 @@ impl Annotations {
         add(&self.infos, format!("PromQL info: {} ({})", text.as_ref(), position_text(query, span.start)));
     }
 
+    /// An info about the answer as a whole.
+    pub(crate) fn info_anywhere(&self, text: impl AsRef<str>) {
+        add(&self.infos, format!("PromQL info: {}", text.as_ref()));
+    }
+
     /// Warnings and infos, ascending.
     pub(crate) fn finish(self) -> (Vec<String>, Vec<String>) {
         (shown(self.warnings.into_inner(), "warning"), shown(self.infos.into_inner(), "info"))

@@ -34,7 +34,7 @@ pub(crate) fn part(name: &str, seconds: f64) -> f64 {
 
 /// Year, month and day of a day counted from the epoch, in the proleptic Gregorian calendar. Years are taken to
 /// begin in March, so that the leap day comes last.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
