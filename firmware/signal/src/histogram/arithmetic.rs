@@ -16,7 +16,7 @@ use super::amount::{Amount, Compensated};
 use super::bounds::exponential_bound;
 use super::layout::{Moved, Runs, Side, add_within, coarser, merge};
 use super::zero::{outside, zero_within};
-use super::{NativeHistogram, ResetHint};
+use super::{BucketSpan, NativeHistogram, ResetHint};
 
 /// What a caller may want to tell of an addition or subtraction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,12 +81,15 @@ impl NativeHistogram {
     /// A histogram of the same layout with nothing in it.
     fn compensation(&self) -> Self {
         Self {
-            zero_count: 0.0,
-            count: 0.0,
-            sum: 0.0,
+            schema: self.schema,
+            reset_hint: self.reset_hint,
+            zero_threshold: self.zero_threshold,
+            positive_spans: self.positive_spans.clone(),
             positive_counts: vec![0.0; self.positive_counts.len()],
+            negative_spans: self.negative_spans.clone(),
             negative_counts: vec![0.0; self.negative_counts.len()],
-            ..self.clone()
+            custom_bounds: self.custom_bounds.clone(),
+            ..Self::default()
         }
     }
 
@@ -113,7 +116,7 @@ impl NativeHistogram {
                 self.combine_sides::<V>(
                     lost,
                     other,
-                    Reach { schema: self.schema, steps: 0, swallowed: f64::NAN, negate },
+                    Reach { schema: self.schema, steps: 0, swallowed: f64::NEG_INFINITY, negate },
                 );
             }
         } else {
@@ -171,9 +174,8 @@ impl NativeHistogram {
 
     fn reduce_compensated<V: Amount>(&mut self, lost: &mut Self, schema: i8) {
         let steps = u32::from(self.schema.abs_diff(schema));
-        let reduced = |side: Side<'_>| {
-            Runs::collect(side.counts.len(), Moved::<_, _>::new(side.cells::<V>(), |i| coarser(i, steps)))
-        };
+        let reduced =
+            |side: Side<'_>| Runs::collect(side.counts.len(), Moved::new(side.cells::<V>(), |i| coarser(i, steps)));
         let positive = reduced(Side { lost: &lost.positive_counts, ..self.positive() });
         let negative = reduced(Side { lost: &lost.negative_counts, ..self.negative() });
         self.take_sides(lost, positive, negative);
@@ -188,6 +190,21 @@ impl NativeHistogram {
     }
 
     fn combine_sides<V: Amount>(&mut self, lost: &mut Self, other: &Self, reach: Reach) {
+        if self.adds_in_place(other, reach) {
+            add_straight::<V>(
+                &mut self.positive_counts,
+                &mut lost.positive_counts,
+                &other.positive_counts,
+                reach.negate,
+            );
+            add_straight::<V>(
+                &mut self.negative_counts,
+                &mut lost.negative_counts,
+                &other.negative_counts,
+                reach.negate,
+            );
+            return;
+        }
         let (schema, threshold) = (self.schema, self.zero_threshold);
         let exponential = !self.has_custom_bounds();
         let cells = |side| {
@@ -207,6 +224,22 @@ impl NativeHistogram {
             lost.negative_counts = std::mem::take(&mut runs.lost);
             self.set_negative(runs);
         }
+    }
+
+    /// Whether all buckets of the other have the places of its own, as those of one series mostly do.
+    fn adds_in_place(&self, other: &Self, reach: Reach) -> bool {
+        let first_is_outside = |spans: &[BucketSpan]| {
+            let first = spans.first().map_or(0, |s| s.offset);
+            self.has_custom_bounds() || exponential_bound(first.into(), self.schema) > self.zero_threshold
+        };
+        reach.steps == 0
+            && reach.swallowed == f64::NEG_INFINITY
+            && self.positive_spans == other.positive_spans
+            && self.negative_spans == other.negative_spans
+            && self.positive_counts.len() == other.positive_counts.len()
+            && self.negative_counts.len() == other.negative_counts.len()
+            && first_is_outside(&self.positive_spans)
+            && first_is_outside(&self.negative_spans)
     }
 
     /// Custom bounds that differ: both go over to the bounds they share.
@@ -284,6 +317,19 @@ fn signed<V: Amount>(amount: V, negate: bool) -> V {
 fn total<V: Amount>((sum, lost): (f64, f64), more: V) -> (f64, f64) {
     let total = V::of(sum, lost).plus(more);
     (total.sum(), total.lost())
+}
+
+fn add_straight<V: Amount>(counts: &mut [f64], lost: &mut Vec<f64>, more: &[f64], negate: bool) {
+    if V::COMPENSATED {
+        lost.resize(counts.len(), 0.0);
+    }
+    for (at, (count, more)) in counts.iter_mut().zip(more).enumerate() {
+        let total = V::of(*count, lost.get(at).copied().unwrap_or(0.0)).plus(signed(V::of(*more, 0.0), negate));
+        *count = total.sum();
+        if let Some(lost) = lost.get_mut(at) {
+            *lost = total.lost();
+        }
+    }
 }
 
 /// The other histogram's cells as the sum's schema has them, without those in its zero bucket.

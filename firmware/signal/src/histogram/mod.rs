@@ -13,7 +13,10 @@ mod codec;
 mod equality;
 mod layout;
 mod resets;
+#[cfg(test)]
+mod tests;
 mod text;
+mod trim;
 mod value;
 mod zero;
 
@@ -22,6 +25,7 @@ pub use bounds::{custom_bound, exponential_bound};
 pub use buckets::Bucket;
 pub use classic::{ClassicBucket, ClassicError, convert_classic};
 pub use codec::{HistogramDecodeError, decode_histogram, encode_histogram};
+pub use trim::Keep;
 pub use value::{histogram_at, histogram_marker, is_histogram_marker, without_marker};
 
 /// Schema of histograms with custom bounds.

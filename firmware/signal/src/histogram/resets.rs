@@ -1,6 +1,6 @@
 //! Counter resets: did a histogram begin anew since the one before it in its series?
 
-use super::bounds::custom_bound;
+use super::bounds::{custom_bound, exponential_bound};
 use super::layout::{Moved, Side, coarser};
 use super::zero::zero_within;
 use super::{NativeHistogram, ResetHint};
@@ -24,7 +24,7 @@ impl NativeHistogram {
         }
         if self.has_custom_bounds() {
             return match self.same_bounds(previous) {
-                true => fell(self.positive(), previous.positive(), 0),
+                true => any_fell(self.positive().cells(), previous.positive().cells()),
                 false => self.fell_between_shared_bounds(previous),
             };
         }
@@ -39,10 +39,13 @@ impl NativeHistogram {
         if self.zero_count < zero {
             return true;
         }
-        let steps = u32::from(self.schema.abs_diff(previous.schema));
-        let beyond_zero = |side| Beyond { side, schema: self.schema, threshold };
-        beyond_zero(self.positive()).fell_from(beyond_zero(previous.positive()), steps)
-            || beyond_zero(self.negative()).fell_from(beyond_zero(previous.negative()), steps)
+        let reach = Reach {
+            schema: self.schema,
+            threshold,
+            before: previous.schema,
+            swallowed: if previous.zero_threshold < threshold { threshold } else { f64::NEG_INFINITY },
+        };
+        reach.fell(self.positive(), previous.positive()) || reach.fell(self.negative(), previous.negative())
     }
 
     fn fell_between_shared_bounds(&self, previous: &Self) -> bool {
@@ -69,26 +72,24 @@ fn up_to(cells: &mut Peekable<impl Iterator<Item = (i64, f64)>>, bounds: &[f64],
     sum
 }
 
-/// The buckets of a side that are not inside the zero bucket of the later histogram.
-struct Beyond<'a> {
-    side: Side<'a>,
-    /// Schema to see the side in.
+/// Which buckets of exponential sides are compared, and as what.
+struct Reach {
+    /// Schema and zero threshold of the later histogram.
     schema: i8,
     threshold: f64,
+    /// Schema of the one before, and up to where its buckets count as in the zero bucket.
+    before: i8,
+    swallowed: f64,
 }
 
-impl Beyond<'_> {
-    fn fell_from(&self, previous: Beyond<'_>, steps: u32) -> bool {
-        let inside =
-            |index: i64| self.threshold > 0.0 && super::exponential_bound(index, self.schema) <= self.threshold;
-        let now = self.side.cells::<f64>().skip_while(|(i, _)| inside(*i));
-        let then = Moved::new(previous.side.cells::<f64>(), |i| coarser(i, steps)).skip_while(|(i, _)| inside(*i));
-        any_fell(now, then)
+impl Reach {
+    fn fell(&self, now: Side<'_>, then: Side<'_>) -> bool {
+        let steps = u32::from(self.schema.abs_diff(self.before));
+        let inside = |index: i64| self.threshold > 0.0 && exponential_bound(index, self.schema) <= self.threshold;
+        let then = then.cells::<f64>().skip_while(|(i, _)| exponential_bound(*i, self.before) <= self.swallowed);
+        let then = Moved::new(then, |i| coarser(i, steps)).skip_while(|(i, _)| inside(*i));
+        any_fell(now.cells::<f64>().skip_while(|(i, _)| inside(*i)), then)
     }
-}
-
-fn fell(now: Side<'_>, then: Side<'_>, steps: u32) -> bool {
-    any_fell(now.cells::<f64>(), Moved::new(then.cells::<f64>(), |i| coarser(i, steps)))
 }
 
 /// Whether a bucket holds less than it did, or is gone though it was populated.
