@@ -1,6 +1,9 @@
 //! Ports: binding, accepting, serving.
 
 use axum::Router;
+use bramble_serve::Peer;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
 
 /// Connections over all doors; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 512;
@@ -91,8 +95,8 @@ pub(crate) async fn serve_all(bound: Vec<Bound>, stop: watch::Receiver<bool>, gr
 async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, stop: watch::Receiver<bool>) {
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, or the peer is gone already: not a reason to stop accepting.
                 tracing::warn!(%error, "accept failed");
@@ -104,12 +108,12 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, st
         let (router, stop) = (router.clone(), stop.clone());
         tokio::spawn(async move {
             let _slot = slot;
-            connection(stream, router, stop).await;
+            connection(stream, Peer(peer.ip()), router, stop).await;
         });
     }
 }
 
-async fn connection(stream: tokio::net::TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(stream: tokio::net::TcpStream, peer: Peer, router: Router, mut stop: watch::Receiver<bool>) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 << 10);
     builder
@@ -120,7 +124,10 @@ async fn connection(stream: tokio::net::TcpStream, router: Router, mut stop: wat
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(64 << 10)
         .keep_alive_interval(Some(Duration::from_secs(60)));
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    }));
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {

@@ -1,10 +1,13 @@
 //! What API handlers may ask of the process.
 
+use crate::commands::config_text;
 use crate::machine;
+use crate::reload::Reload;
+use crate::serving::flags;
 use bramble_disk::Disk;
 use bramble_ingest::{Maintenance, WritePath};
 use bramble_runtime::{Budgets, Clock};
-use bramble_serve::{DiskStatus, Door, MemoryStatus, Operations, Status};
+use bramble_serve::{ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 use std::sync::Arc;
@@ -19,7 +22,8 @@ pub(crate) struct Process {
     pub(crate) disk_why: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started_ms: i64,
-    pub(crate) config_text: String,
+    pub(crate) reload: Reload,
+    pub(crate) quit: tokio::sync::Notify,
     pub(crate) doors: Mutex<Vec<Door>>,
 }
 
@@ -47,7 +51,33 @@ impl Operations for Process {
     }
 
     fn config_text(&self) -> String {
-        self.config_text.clone()
+        config_text(&self.reload.config())
+    }
+
+    fn flags(&self) -> Vec<(&'static str, String)> {
+        flags(&self.reload.config())
+    }
+
+    fn config_state(&self) -> ConfigState {
+        self.reload.state()
+    }
+
+    fn lifecycle_enabled(&self) -> bool {
+        self.reload.config().prometheus.enable_lifecycle
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reload.reload(self.clock.wall_ms())
+    }
+
+    fn quit(&self) {
+        // Kept for the waiter if it does not wait yet.
+        self.quit.notify_one();
+    }
+
+    fn replay(&self) -> [u64; 3] {
+        // What is replayed is not counted: one step, done or not.
+        if self.path.is_ready() { [0, 0, 0] } else { [0, 1, 0] }
     }
 
     fn force_flush(&self) -> Result<(), String> {

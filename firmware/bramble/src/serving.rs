@@ -1,6 +1,6 @@
 //! From settings to the parts they describe.
 
-use crate::config::{Config, Door};
+use crate::config::{Config, Door, SettingValue};
 use crate::machine;
 use bramble_disk::DiskChoice;
 use bramble_disk::journal::JournalOptions;
@@ -79,4 +79,27 @@ pub(crate) fn ingest_options(config: &Config) -> IngestOptions {
         retention,
         ..IngestOptions::default()
     }
+}
+
+/// Settings that Prometheus has as flags, under its names.
+pub(crate) fn flags(config: &Config) -> Vec<(&'static str, String)> {
+    let (query, storage) = (&config.query, &config.storage);
+    let seconds = |ms: i64| format!("{}s", ms / 1000);
+    let address = config.doors.prometheus.address(&config.doors.listen).unwrap_or_default();
+    let total = storage.total.0.map_or_else(|| "0B".to_owned(), |size| format!("{}B", size.0));
+    vec![
+        ("query.lookback-delta", seconds(query.lookback.ms())),
+        ("query.max-concurrency", query.concurrency.to_string()),
+        ("query.max-samples", query.max_samples.to_string()),
+        ("query.timeout", seconds(query.timeout.ms())),
+        ("storage.tsdb.path", data_dir(config).map(|d| d.display().to_string()).unwrap_or_default()),
+        ("storage.tsdb.retention.size", total),
+        ("storage.tsdb.retention.time", format!("{}d", storage.hot_days.max(storage.cold_days))),
+        ("web.enable-admin-api", config.prometheus.enable_admin_api.to_string()),
+        ("web.enable-lifecycle", config.prometheus.enable_lifecycle.to_string()),
+        ("web.enable-otlp-receiver", "true".to_owned()),
+        ("web.enable-remote-write-receiver", "true".to_owned()),
+        ("web.listen-address", address),
+        ("log.level", config.log.level.show().trim_matches('"').to_owned()),
+    ]
 }

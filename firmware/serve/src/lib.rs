@@ -6,11 +6,15 @@
 //! knows how data is stored.
 
 pub mod api;
+mod client;
+mod gate;
 mod params;
 mod run;
 mod state;
 pub mod ui;
 
+pub use client::{Peer, as_client, remember_client};
+pub use gate::{Client, QueryGate};
 pub use params::{Params, TimeError, parse_duration_ms, parse_time_ms};
 pub use run::{RunError, run};
-pub use state::{ApiState, BuildInfo, DiskStatus, Door, MemoryStatus, Operations, Status};
+pub use state::{ApiState, BuildInfo, ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};

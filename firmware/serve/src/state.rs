@@ -1,12 +1,12 @@
 //! What handlers share.
 
+use crate::gate::QueryGate;
 use bramble_query_promql::Engine;
 use bramble_runtime::{Budget, Clock};
-use bramble_storage::{LogSource, MetricSource, TraceSource};
+use bramble_storage::{LogSource, MetricAdmin, MetricSource, TraceSource};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// What this program is.
 #[derive(Clone, Debug)]
@@ -69,6 +69,15 @@ pub struct MemoryStatus {
     pub rss_bytes: usize,
 }
 
+/// What became of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigState {
+    /// When it was read successfully, milliseconds since the epoch.
+    pub read_ms: i64,
+    /// Whether the newest attempt succeeded.
+    pub ok: bool,
+}
+
 /// What handlers may ask of the rest of the process. Implemented by the binary.
 pub trait Operations: Send + Sync + 'static {
     /// State of the process.
@@ -79,6 +88,21 @@ pub trait Operations: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     /// Effective configuration, as TOML.
     fn config_text(&self) -> String;
+    /// Settings that Prometheus has as command line flags, by their names there, and their values.
+    fn flags(&self) -> Vec<(&'static str, String)>;
+    /// What became of the configuration: when it was read last and whether that succeeded.
+    fn config_state(&self) -> ConfigState;
+    /// Whether [`reload`](Self::reload) and [`quit`](Self::quit) may be asked for over HTTP.
+    fn lifecycle_enabled(&self) -> bool;
+    /// Reads the configuration again and applies what can be applied to a running process.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing is changed then.
+    fn reload(&self) -> Result<(), String>;
+    /// Begins to stop the process.
+    fn quit(&self);
+    /// Where recovery is: first, last and current place. All equal when it has ended.
+    fn replay(&self) -> [u64; 3];
     /// Writes all heads as blocks; blocks until done.
     ///
     /// # Errors
@@ -93,6 +117,8 @@ pub trait Operations: Send + Sync + 'static {
 
 /// What handlers share. Cheap to clone behind its `Arc`.
 pub struct ApiState {
+    /// What an administrator may do to metrics; absent unless enabled.
+    pub metric_admin: Option<Arc<dyn MetricAdmin>>,
     /// Metrics to read.
     pub metrics: Arc<dyn MetricSource>,
     /// Logs to read.
@@ -105,8 +131,8 @@ pub struct ApiState {
     pub clock: Arc<dyn Clock>,
     /// Memory of queries.
     pub query_budget: Budget,
-    /// How many queries run at once.
-    pub query_slots: Arc<Semaphore>,
+    /// Whose query runs when.
+    pub query_gate: QueryGate,
     /// Default and longest time of one query.
     pub query_timeout: Duration,
     /// The rest of the process.

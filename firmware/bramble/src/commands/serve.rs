@@ -1,12 +1,13 @@
 //! `bramble serve`: everything, wired together.
 
-use super::{config_text, revision};
+use super::revision;
 use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
 use crate::config::{Config, Loaded};
 use crate::doors::{self, Door};
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
+use crate::reload::{LogLevels, Reload};
 use crate::serving::{data_dir, disk_choice, door_addresses, ingest_options};
 use crate::{machine, watchdog};
 use anyhow::Context;
@@ -18,7 +19,7 @@ use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
-use bramble_serve::{ApiState, BuildInfo, api, ui};
+use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
 use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
 use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
@@ -26,10 +27,10 @@ use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
 use prometheus::Registry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
 /// Time that running requests get after SIGTERM; with the last commit it stays below 5 s.
 const GRACE: Duration = Duration::from_secs(2);
@@ -64,12 +65,16 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (log_layer, own_logs) = own::own_logs(clock.clone());
     let (span_layer, own_spans) = own::own_spans(clock.clone(), OWN_SPANS_KEPT, clock.wall_ns() as u64);
-    let level = loaded.config.log.level.0.as_str().to_lowercase();
-    let filter = || EnvFilter::new(format!("{level},hyper=warn,h2=warn,tower=warn"));
+    let mut levels = LogLevels::default();
     tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr).with_filter(filter()))
-        .with(log_layer.with_filter(filter()))
-        .with(span_layer.with_filter(filter()))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_target(false)
+                .with_writer(std::io::stderr)
+                .with_filter(levels.filter(&loaded.config)),
+        )
+        .with(log_layer.with_filter(levels.filter(&loaded.config)))
+        .with(span_layer.with_filter(levels.filter(&loaded.config)))
         .init();
     let core = open(&loaded.config, clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,7 +86,8 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("async runtime")?;
-    let outcome = runtime.block_on(run(&loaded, core, own_logs, own_spans, began));
+    let reload = Reload::new(arguments.clone(), &loaded, levels, core.started_ms);
+    let outcome = runtime.block_on(run(&loaded, core, reload, own_logs, own_spans, began));
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
@@ -150,6 +156,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
 async fn run(
     loaded: &Loaded,
     core: Core,
+    reload: Reload,
     own_logs: own::OwnLogs,
     own_spans: own::OwnSpans,
     began: Instant,
@@ -165,10 +172,11 @@ async fn run(
         disk_why: core.disk_why.clone(),
         clock: core.clock.clone(),
         started_ms: core.started_ms,
-        config_text: config_text(config),
+        reload,
+        quit: Default::default(),
         doors: Default::default(),
     });
-    let state = api_state(config, &core, process.clone());
+    let state = api_state(config, &core, process.clone())?;
     let receivers = receiver_state(config, &core)?;
     let bound = doors::bind_all(routed_doors(config, state, receivers)).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
@@ -195,6 +203,7 @@ async fn run(
     let serving = tokio::spawn(doors::serve_all(bound, stopping, GRACE));
     tokio::select! {
         signal = wait_for_signal() => tracing::info!(signal, "stopping"),
+        () = process.quit.notified() => tracing::info!("stopping: asked over HTTP"),
         failed = committer.failed => anyhow::bail!("{}", failed.unwrap_or_else(|_| "the commit thread ended unexpectedly".to_owned())),
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -210,26 +219,27 @@ async fn run(
     Ok(())
 }
 
-fn api_state(config: &Config, core: &Core, process: Arc<Process>) -> Arc<ApiState> {
+fn api_state(config: &Config, core: &Core, process: Arc<Process>) -> anyhow::Result<Arc<ApiState>> {
     let metrics: Arc<dyn MetricSource> = core.metrics.clone();
     let options = EngineOptions {
         lookback_ms: config.query.lookback.ms(),
         max_samples: config.query.max_samples,
         ..EngineOptions::default()
     };
-    Arc::new(ApiState {
+    Ok(Arc::new(ApiState {
         promql: Engine::new(metrics.clone(), options),
+        metric_admin: None,
         metrics,
         logs: core.logs.clone() as Arc<dyn LogSource>,
         traces: core.traces.clone() as Arc<dyn TraceSource>,
         clock: core.clock.clone(),
         query_budget: core.budgets.get(BudgetName::Query),
-        query_slots: Arc::new(Semaphore::new(config.query.concurrency.clamp(1, 1024) as usize)),
+        query_gate: QueryGate::new(config.query.concurrency.clamp(1, 1024) as usize, &core.registry)?,
         query_timeout: config.query.timeout.0,
         operations: process,
         build: BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: revision() },
         started_ms: core.started_ms,
-    })
+    }))
 }
 
 fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
@@ -265,14 +275,17 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
     };
     let router = |name: &str| match name {
         "main" => main(),
-        "prometheus" | "victoria_metrics" => prometheus(),
+        "prometheus" => prometheus(),
+        "victoria_metrics" => api::prometheus::as_victoria(prometheus()),
         "loki" => loki(),
         "tempo" => tempo(),
         "jaeger" => jaeger(),
         "otlp_grpc" | "otlp_grpc_old" => otlp_grpc(),
         _ => otlp_http(),
     };
-    let compressed = |router: Router| router.layer(api::compression());
+    let compressed = |router: Router| {
+        router.layer(api::compression()).layer(axum::middleware::from_fn(bramble_serve::remember_client))
+    };
     door_addresses(config)
         .into_iter()
         .map(|(name, address)| Door { name, address, router: compressed(router(name)), required: name == "main" })

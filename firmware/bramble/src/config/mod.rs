@@ -175,6 +175,13 @@ settings! {
         /// How far an instant looks back for a sample.
         lookback: Interval = Interval::seconds(300);
     }
+    /// What Prometheus' API allows beyond asking.
+    prometheus: PrometheusSettings {
+        /// Whether series may be deleted and snapshots made over HTTP (`/api/v1/admin/tsdb`).
+        enable_admin_api: bool = false;
+        /// Whether the process may be told over HTTP to read its configuration again or to stop (`/-/reload`, `/-/quit`).
+        enable_lifecycle: bool = false;
+    }
     /// Metrics of this machine, under node_exporter's names.
     host: HostSettings {
         /// Whether they are collected.

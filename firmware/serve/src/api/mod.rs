@@ -4,6 +4,7 @@ pub mod bramble;
 pub mod jaeger;
 pub mod loki;
 pub mod prometheus;
+mod stream;
 pub mod tempo;
 
 use axum::response::{IntoResponse, Response};
@@ -13,9 +14,14 @@ use serde::Serialize;
 /// A JSON answer.
 pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Ok(bytes) => (status, json_head(), bytes).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("answer cannot be printed: {e}")).into_response(),
     }
+}
+
+/// The header of JSON answers.
+pub(crate) fn json_head() -> [(header::HeaderName, &'static str); 1] {
+    [(header::CONTENT_TYPE, "application/json")]
 }
 
 /// A plain text answer.
@@ -25,5 +31,5 @@ pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Response {
 
 /// Compresses answers where the client asks for it.
 pub fn compression() -> tower_http::compression::CompressionLayer {
-    tower_http::compression::CompressionLayer::new().gzip(true)
+    tower_http::compression::CompressionLayer::new().gzip(true).zstd(true).deflate(true)
 }

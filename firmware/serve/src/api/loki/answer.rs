@@ -48,7 +48,7 @@ impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Read(read) => read.into(),
-            RunError::Busy => ApiError(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+            RunError::Busy | RunError::Queue => ApiError(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             RunError::Panicked => ApiError(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }

@@ -1,14 +1,12 @@
-//! The envelope, values and errors.
+//! The envelope and errors.
 
 use crate::api::json;
 use crate::run::RunError;
 use axum::response::{IntoResponse, Response};
-use bramble_query_promql::{QueryError, Value, format_value};
-use bramble_signal::{Labels, SeriesSamples};
+use bramble_query_promql::QueryError;
 use bramble_storage::ReadError;
 use http::{StatusCode, header};
-use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// An error in Prometheus' form.
 #[derive(Debug)]
@@ -28,15 +26,30 @@ impl ApiError {
         Self::bad_data(format!("invalid parameter \"{name}\": {message}"))
     }
 
+    /// Something is switched off. Prometheus answers 500 to these.
+    pub(super) fn disabled(message: &str) -> Self {
+        Self::of(StatusCode::INTERNAL_SERVER_ERROR, "unavailable", message)
+    }
+
+    /// Something of ours failed.
+    pub(super) fn internal(message: impl ToString) -> Self {
+        Self::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
     fn of(status: StatusCode, kind: &'static str, message: impl ToString) -> Self {
         ApiError { status, kind, message: message.to_string() }
     }
 }
 
+/// What Prometheus answers, to itself and to logs, when the client is gone.
+fn client_closed() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match &error {
-            ReadError::Cancelled => Self::of(StatusCode::SERVICE_UNAVAILABLE, "canceled", error),
+            ReadError::Cancelled => Self::of(client_closed(), "canceled", error),
             ReadError::Timeout => Self::of(StatusCode::SERVICE_UNAVAILABLE, "timeout", error),
             ReadError::OverBudget(_) | ReadError::Limit(_) => {
                 Self::of(StatusCode::UNPROCESSABLE_ENTITY, "execution", error)
@@ -51,6 +64,7 @@ impl From<RunError> for ApiError {
         match error {
             RunError::Read(read) => read.into(),
             RunError::Busy => Self::of(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error),
+            RunError::Queue => Self::of(StatusCode::SERVICE_UNAVAILABLE, "timeout", error),
             RunError::Panicked => Self::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", error),
         }
     }
@@ -62,7 +76,7 @@ impl From<QueryError> for ApiError {
             QueryError::Parse(_) | QueryError::Type(..) => Self::parameter("query", error),
             QueryError::Storage(_) => Self::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", error),
             QueryError::Timeout => Self::of(StatusCode::SERVICE_UNAVAILABLE, "timeout", error),
-            QueryError::Cancelled => Self::of(StatusCode::SERVICE_UNAVAILABLE, "canceled", error),
+            QueryError::Cancelled => Self::of(client_closed(), "canceled", error),
             _ => Self::of(StatusCode::UNPROCESSABLE_ENTITY, "execution", error),
         }
     }
@@ -98,6 +112,9 @@ pub(super) struct Success<T> {
     pub(super) infos: Vec<String>,
 }
 
+/// What is said when an answer was cut.
+pub(super) const TRUNCATED: &str = "results truncated due to limit";
+
 /// An answer without notes.
 pub(super) fn success<T: Serialize>(data: T) -> Response {
     success_with(data, Vec::new(), Vec::new())
@@ -106,116 +123,4 @@ pub(super) fn success<T: Serialize>(data: T) -> Response {
 /// An answer with warnings and infos.
 pub(super) fn success_with<T: Serialize>(data: T, warnings: Vec<String>, infos: Vec<String>) -> Response {
     json(StatusCode::OK, &Success { status: "success", data, warnings, infos })
-}
-
-/// Labels as a JSON object.
-pub(super) struct LabelsJson<'a>(pub(super) &'a Labels);
-
-impl Serialize for LabelsJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.0.iter() {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// Milliseconds as JSON seconds with at most three decimals.
-struct Seconds(i64);
-
-impl Serialize for Seconds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 % 1000 == 0 {
-            serializer.serialize_i64(self.0 / 1000)
-        } else {
-            serializer.serialize_f64(self.0 as f64 / 1000.0)
-        }
-    }
-}
-
-/// `[seconds, "value"]`.
-struct Point(i64, f64);
-
-impl Serialize for Point {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_tuple(2)?;
-        pair.serialize_element(&Seconds(self.0))?;
-        pair.serialize_element(&format_value(self.1))?;
-        pair.end()
-    }
-}
-
-/// `resultType` and `result`.
-pub(super) struct ValueJson<'a>(pub(super) &'a Value);
-
-impl Serialize for ValueJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
-        match self.0 {
-            Value::Scalar { time_ms, value } => {
-                map.serialize_entry("resultType", "scalar")?;
-                map.serialize_entry("result", &Point(*time_ms, *value))?;
-            }
-            Value::String { time_ms, value } => {
-                map.serialize_entry("resultType", "string")?;
-                map.serialize_entry("result", &(Seconds(*time_ms), value))?;
-            }
-            Value::Vector(samples) => {
-                map.serialize_entry("resultType", "vector")?;
-                map.serialize_entry("result", &Vector(samples))?;
-            }
-            Value::Matrix(series) => {
-                map.serialize_entry("resultType", "matrix")?;
-                map.serialize_entry("result", &Matrix(series))?;
-            }
-        }
-        map.end()
-    }
-}
-
-struct Vector<'a>(&'a [(Labels, i64, f64)]);
-
-impl Serialize for Vector<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Item<'a> {
-            metric: LabelsJson<'a>,
-            value: Point,
-        }
-        let mut seq = serializer.serialize_seq(Some(self.0.len()))?;
-        for (labels, time_ms, value) in self.0 {
-            seq.serialize_element(&Item { metric: LabelsJson(labels), value: Point(*time_ms, *value) })?;
-        }
-        seq.end()
-    }
-}
-
-struct Matrix<'a>(&'a [SeriesSamples]);
-
-impl Serialize for Matrix<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Item<'a> {
-            metric: LabelsJson<'a>,
-            values: Points<'a>,
-        }
-        let mut seq = serializer.serialize_seq(Some(self.0.len()))?;
-        for series in self.0 {
-            seq.serialize_element(&Item { metric: LabelsJson(&series.labels), values: Points(series) })?;
-        }
-        seq.end()
-    }
-}
-
-struct Points<'a>(&'a SeriesSamples);
-
-impl Serialize for Points<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seq = serializer.serialize_seq(Some(self.0.values.len()))?;
-        for (&time_ms, &value) in self.0.timestamps_ms.iter().zip(&self.0.values) {
-            seq.serialize_element(&Point(time_ms, value))?;
-        }
-        seq.end()
-    }
 }

@@ -1,16 +1,17 @@
-//! `/series`, `/labels`, `/label/<name>/values`, `/metadata`.
+//! `/series`, `/labels`, `/label/<name>/values`.
 
-use super::answer::{ApiError, LabelsJson, success, success_with};
-use crate::params::{Params, parse_time_ms};
+use super::answer::{ApiError, TRUNCATED, success_with};
+use super::asked::{EVER_MS, limit_of, selectors_of, time_of};
+use super::value::LabelsJson;
+use crate::params::Params;
 use crate::run::run;
 use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use bramble_query_promql::parse_selector;
-use bramble_signal::{Labels, Matcher, MetricMetadata};
+use bramble_signal::{Labels, Matcher};
 use bramble_storage::{MetricSelect, QueryContext, ReadError};
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use http::Uri;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What these calls have in common: selectors, range, limit.
@@ -21,28 +22,11 @@ struct Find {
     limit: usize,
 }
 
-fn find_of(params: &Params) -> Result<Find, ApiError> {
-    let time = |name: &str, default: i64| match params.get(name) {
-        None => Ok(default),
-        Some(text) => {
-            parse_time_ms(text).map_err(|e| ApiError::parameter(name, format!("invalid time value for '{name}': {e}")))
-        }
-    };
-    let limit = match params.get("limit") {
-        None => 0,
-        Some(text) => text
-            .parse()
-            .map_err(|_| ApiError::parameter("limit", format!("cannot parse \"{text}\" to a valid limit")))?,
-    };
-    let (start_ms, end_ms) = (time("start", i64::MIN / 2)?, time("end", i64::MAX / 2)?);
-    let mut selectors = Vec::new();
-    for text in params.all(&["match[]"]) {
-        let matchers = parse_selector(text).map_err(|e| ApiError::parameter("match[]", e))?;
-        if matchers.iter().all(Matcher::matches_absent) {
-            return Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"));
-        }
-        selectors.push(matchers);
-    }
+/// `bad_selector` words what is wrong with a selector, since the calls differ in it.
+fn find_of(params: &Params, bad_selector: fn(String) -> ApiError) -> Result<Find, ApiError> {
+    let limit = limit_of(params)?;
+    let (start_ms, end_ms) = (time_of(params, "start", EVER_MS.0)?, time_of(params, "end", EVER_MS.1)?);
+    let selectors = selectors_of(params).map_err(bad_selector)?;
     Ok(Find { selectors, start_ms, end_ms, limit })
 }
 
@@ -66,10 +50,11 @@ impl Find {
         Ok(all)
     }
 
-    fn cut<T>(&self, mut found: Vec<T>, mut warnings: Vec<String>) -> (Vec<T>, Vec<String>) {
+    fn cut<T>(&self, found: BTreeSet<T>, mut warnings: Vec<String>) -> (Vec<T>, Vec<String>) {
+        let mut found: Vec<T> = found.into_iter().collect();
         if self.limit > 0 && found.len() > self.limit {
             found.truncate(self.limit);
-            warnings.push("results truncated due to limit".to_owned());
+            warnings.push(TRUNCATED.to_owned());
         }
         (found, warnings)
     }
@@ -79,43 +64,39 @@ pub(super) async fn series(State(state): State<Arc<ApiState>>, params: Params) -
     if params.all(&["match[]"]).next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let find = find_of(&params)?;
+    let find = find_of(&params, |e| ApiError::parameter("match[]", e))?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let found = find.union(|select| state.metrics.series(select, context))?;
-        Ok::<_, ReadError>(find.cut(found.into_iter().collect::<Vec<Labels>>(), context.warnings()))
+        let found: BTreeSet<Labels> = find.union(|select| state.metrics.series(select, context))?;
+        Ok::<_, ReadError>(find.cut(found, context.warnings()))
     };
     let (found, warnings) = run(&state, None, work).await??;
     Ok(success_with(found.iter().map(LabelsJson).collect::<Vec<_>>(), warnings, Vec::new()))
 }
 
 pub(super) async fn label_names(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    let find = find_of(&params).map_err(strip_match)?;
+    let find = find_of(&params, ApiError::bad_data)?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
         let found = find.union(|select| state.metrics.label_names(select, context))?;
-        Ok::<_, ReadError>(find.cut(found.into_iter().collect::<Vec<String>>(), context.warnings()))
+        Ok::<_, ReadError>(find.cut(found, context.warnings()))
     };
     let (found, warnings) = run(&state, None, work).await??;
     Ok(success_with(found, warnings, Vec::new()))
 }
 
-/// Prometheus words a bad selector without the parameter's name in these two calls.
-fn strip_match(mut error: ApiError) -> ApiError {
-    if let Some(rest) = error.message.strip_prefix("invalid parameter \"match[]\": ") {
-        error.message = rest.to_owned();
-    }
-    error
-}
-
 pub(super) async fn label_values(
     State(state): State<Arc<ApiState>>,
     Path(name): Path<String>,
+    uri: Uri,
     params: Params,
 ) -> Result<Response, ApiError> {
+    if name.is_empty() {
+        return Ok(super::status::not_found(uri).await);
+    }
     let name = unescape(&name);
-    let find = find_of(&params).map_err(strip_match)?;
+    let find = find_of(&params, ApiError::bad_data)?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
         let found = find.union(|select| state.metrics.label_values(&name, select, context))?;
-        Ok::<_, ReadError>(find.cut(found.into_iter().collect::<Vec<String>>(), context.warnings()))
+        Ok::<_, ReadError>(find.cut(found, context.warnings()))
     };
     let (found, warnings) = run(&state, None, work).await??;
     Ok(success_with(found, warnings, Vec::new()))
@@ -141,31 +122,6 @@ fn unescape(name: &str) -> String {
         }
     }
     out
-}
-
-#[derive(Serialize)]
-struct MetadataJson {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    help: String,
-    unit: String,
-}
-
-pub(super) async fn metadata(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    let number = |name: &str| match params.get(name) {
-        None => Ok(i64::MAX),
-        Some(text) => text.parse::<i64>().map_err(|_| ApiError::bad_data(format!("{name} must be a number"))),
-    };
-    let (limit, _per_metric) = (number("limit")?, number("limit_per_metric")?);
-    let wanted = params.get("metric");
-    let mut families: BTreeMap<String, Vec<MetadataJson>> = BTreeMap::new();
-    for m in state.metrics.metadata() {
-        let MetricMetadata { name, kind, help, unit } = m;
-        if wanted.is_none_or(|w| w == name) && (families.len() as i64) < limit {
-            families.entry(name).or_default().push(MetadataJson { kind: kind.as_str(), help, unit });
-        }
-    }
-    Ok(success(families))
 }
 
 #[cfg(test)]

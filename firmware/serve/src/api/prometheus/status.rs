@@ -1,15 +1,14 @@
-//! Health, build, status pages, and calls whose feature is configured elsewhere.
+//! Health, build, status pages, and operations on the process.
 
-use super::answer::{ApiError, success};
+use super::answer::success;
 use crate::api::text;
-use crate::params::{Params, rfc3339_of_ms};
+use crate::params::rfc3339_of_ms;
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use bramble_storage::{MetricSelect, QueryContext};
-use http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{StatusCode, Uri, header};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 type Shared = State<Arc<ApiState>>;
@@ -29,12 +28,48 @@ pub(super) async fn ready(State(state): Shared) -> Response {
     }
 }
 
-pub(super) async fn not_found() -> Response {
+/// Unknown paths; one with doubled slashes is pointed to its shorter form, as Go's router does.
+pub(super) async fn not_found(uri: Uri) -> Response {
+    let path = uri.path();
+    if path.contains("//") {
+        let short = path.split('/').filter(|part| !part.is_empty()).fold(String::new(), |all, part| all + "/" + part);
+        let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+        let target = format!("{short}{query}");
+        let mut response = Redirect::permanent(&target).into_response();
+        *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        return response;
+    }
     text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-pub(super) async fn lifecycle_off() -> Response {
-    text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled.")
+/// Refuses what is asked of the process's life, unless that is switched on.
+fn lifecycle_off(state: &ApiState) -> Option<Response> {
+    let off = !state.operations.lifecycle_enabled();
+    off.then(|| text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled."))
+}
+
+pub(super) async fn reload(State(state): Shared) -> Response {
+    if let Some(refusal) = lifecycle_off(&state) {
+        return refusal;
+    }
+    match tokio::task::spawn_blocking(move || state.operations.reload()).await {
+        Ok(Ok(())) => StatusCode::OK.into_response(),
+        Ok(Err(message)) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {message}\n")),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "reloading failed unexpectedly; this is a bug\n"),
+    }
+}
+
+pub(super) async fn quit(State(state): Shared) -> Response {
+    if let Some(refusal) = lifecycle_off(&state) {
+        return refusal;
+    }
+    state.operations.quit();
+    text(StatusCode::OK, "Requesting termination... Goodbye!")
+}
+
+/// GET where something happens is refused, with the reason.
+pub(super) async fn only_post() -> Response {
+    text(StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed")
 }
 
 pub(super) async fn metrics(State(state): Shared) -> Response {
@@ -58,101 +93,52 @@ pub(super) async fn version(State(state): Shared) -> Response {
     crate::api::json(StatusCode::OK, &build_info(&state))
 }
 
+/// Threads of this process.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
 pub(super) async fn runtime(State(state): Shared) -> Response {
     let status = state.operations.status();
+    let config = state.operations.config_state();
+    let retention = state.operations.flags().into_iter().find(|(name, _)| *name == "storage.tsdb.retention.time");
+    let directory = std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default();
     success(json!({
-        "startTime": rfc3339_of_ms(state.started_ms), "CWD": "/", "hostname": status.hostname,
-        "serverTime": rfc3339_of_ms(state.clock.wall_ms()), "reloadConfigSuccess": true,
-        "lastConfigTime": rfc3339_of_ms(state.started_ms), "corruptionCount": 0, "goroutineCount": 0,
+        "startTime": rfc3339_of_ms(state.started_ms), "CWD": directory, "hostname": status.hostname,
+        "serverTime": rfc3339_of_ms(state.clock.wall_ms()), "reloadConfigSuccess": config.ok,
+        "lastConfigTime": rfc3339_of_ms(config.read_ms), "corruptionCount": 0, "goroutineCount": threads(),
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, usize::from), "GOMEMLIMIT": status.memory.cap_bytes,
-        "GOGC": "", "GODEBUG": "", "storageRetention": "tiers: 15d/30d/90d",
+        "GOGC": "", "GODEBUG": "", "storageRetention": retention.map(|(_, value)| value).unwrap_or_default(),
     }))
 }
 
-pub(super) async fn flags() -> Response {
-    success(json!({"web.enable-remote-write-receiver": "true"}))
+pub(super) async fn flags(State(state): Shared) -> Response {
+    success(state.operations.flags().into_iter().collect::<BTreeMap<_, _>>())
 }
 
+/// The configuration in the form that clients expect.
 pub(super) async fn config(State(state): Shared) -> Response {
-    success(json!({"yaml": state.operations.config_text()}))
+    success(json!({"yaml": yaml(&state.operations.config_text())}))
+}
+
+/// The printed settings (sections of keys with plain values) as YAML, which reads the same values in the same way.
+fn yaml(toml: &str) -> String {
+    let mut out = String::new();
+    for line in toml.lines() {
+        let line = line.trim();
+        if let Some(section) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            out.push_str(section);
+            out.push_str(":\n");
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            out.push_str(&format!("  {key}: {value}\n"));
+        }
+    }
+    out
 }
 
 pub(super) async fn replay(State(state): Shared) -> Response {
-    let done = i32::from(state.operations.is_ready());
-    success(json!({"min": 0, "max": 1 - done, "current": 0}))
-}
-
-pub(super) async fn empty_list() -> Response {
-    success(json!([]))
-}
-
-pub(super) async fn scrape_pools() -> Response {
-    success(json!({"scrapePools": []}))
-}
-
-pub(super) async fn targets(params: Params) -> Response {
-    let mut body = json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}});
-    if params.get("state") == Some("dropped") {
-        body["droppedTargetCounts"] = serde_json::Value::Null;
-    }
-    success(body)
-}
-
-pub(super) async fn rules(params: Params) -> Result<Response, ApiError> {
-    match params.get("type") {
-        None | Some("alert" | "record") => Ok(success(json!({"groups": []}))),
-        Some(other) => Err(ApiError::parameter("type", format!("not supported value \"{other}\""))),
-    }
-}
-
-pub(super) async fn alerts() -> Response {
-    success(json!({"alerts": []}))
-}
-
-pub(super) async fn alertmanagers() -> Response {
-    success(json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}))
-}
-
-fn top(counts: HashMap<String, u64>, limit: usize) -> Vec<serde_json::Value> {
-    let mut sorted: Vec<(String, u64)> = counts.into_iter().collect();
-    sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    sorted.into_iter().take(limit).map(|(name, value)| json!({"name": name, "value": value})).collect()
-}
-
-/// Cardinality of what was seen within the last hour.
-pub(super) async fn tsdb(State(state): Shared, params: Params) -> Result<Response, ApiError> {
-    let limit = match params.get("limit").map(str::parse::<usize>) {
-        None => 10,
-        Some(Ok(n)) if n >= 1 => n,
-        Some(_) => return Err(ApiError::bad_data("limit must be a positive number")),
-    };
-    let now_ms = state.clock.wall_ms();
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        state
-            .metrics
-            .series(&MetricSelect { matchers: &[], start_ms: now_ms - 3_600_000, end_ms: now_ms + 3_600_000 }, context)
-    };
-    let series = crate::run::run(&state, None, work).await??;
-    let (mut by_name, mut by_pair, mut bytes) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let mut values: HashMap<String, std::collections::HashSet<String>> = HashMap::new();
-    for labels in &series {
-        for (name, value) in labels.iter() {
-            if name == bramble_signal::METRIC_NAME {
-                *by_name.entry(value.to_owned()).or_insert(0u64) += 1;
-            }
-            *by_pair.entry(format!("{name}={value}")).or_insert(0u64) += 1;
-            if values.entry(name.to_owned()).or_default().insert(value.to_owned()) {
-                *bytes.entry(name.to_owned()).or_insert(0u64) += value.len() as u64;
-            }
-        }
-    }
-    let pairs = by_pair.len();
-    let counts = values.into_iter().map(|(name, set)| (name, set.len() as u64)).collect();
-    Ok(success(json!({
-        "headStats": {"numSeries": series.len(), "numLabelPairs": pairs, "chunkCount": 0, "minTime": now_ms - 3_600_000, "maxTime": now_ms},
-        "seriesCountByMetricName": top(by_name, limit), "labelValueCountByLabelName": top(counts, limit),
-        "memoryInBytesByLabelName": top(bytes, limit), "seriesCountByLabelValuePair": top(by_pair, limit),
-    })))
+    let [min, max, current] = state.operations.replay();
+    success(json!({"min": min, "max": max, "current": current}))
 }
 
 pub(super) async fn force_flush(State(state): Shared) -> Response {
@@ -169,5 +155,23 @@ async fn operate(state: Arc<ApiState>, work: fn(&dyn crate::state::Operations) -
         Ok(Ok(())) => text(StatusCode::OK, "done\n"),
         Ok(Err(message)) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the operation failed unexpectedly; this is a bug"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_as_yaml() {
+        assert_eq!(yaml("# x\n\n[a]\n# b = c\nb = \"c\"\nd = 5\n"), "a:\n  b: \"c\"\n  d: 5\n");
+    }
+
+    #[tokio::test]
+    async fn doubled_slashes_are_shortened() {
+        let found = not_found("/api/v1/label//values?x=1".parse().unwrap()).await;
+        assert_eq!(found.status(), 301);
+        assert_eq!(found.headers()["location"], "/api/v1/label/values?x=1");
+        assert_eq!(not_found("/api/v1/nope".parse().unwrap()).await.status(), 404);
     }
 }

@@ -1,0 +1,96 @@
+//! Reading the configuration again while the process runs.
+//!
+//! What can change without a restart changes: the log level. Everything else is checked, and said to need a restart if
+//! it differs from what runs.
+
+use crate::ConfigArguments;
+use crate::config::{Config, Loaded};
+use bramble_serve::ConfigState;
+use parking_lot::Mutex;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::{Error, Layer};
+
+type SetLevel = Box<dyn Fn(EnvFilter) -> Result<(), Error> + Send + Sync>;
+
+/// The filters of all log layers.
+#[derive(Default)]
+pub(crate) struct LogLevels(Vec<SetLevel>);
+
+fn filter_of(config: &Config) -> EnvFilter {
+    let level = config.log.level.0.as_str().to_lowercase();
+    EnvFilter::new(format!("{level},hyper=warn,h2=warn,tower=warn"))
+}
+
+impl LogLevels {
+    /// A filter that can be changed later.
+    pub(crate) fn filter<S: 'static>(&mut self, config: &Config) -> Layer<EnvFilter, S> {
+        let (layer, handle) = Layer::new(filter_of(config));
+        self.0.push(Box::new(move |filter| handle.reload(filter)));
+        layer
+    }
+}
+
+/// The configuration that runs, and how to read it anew.
+pub(crate) struct Reload {
+    arguments: ConfigArguments,
+    levels: LogLevels,
+    now: Mutex<(Config, ConfigState)>,
+}
+
+impl Reload {
+    /// `loaded` is what the process was started with, at `read_ms`.
+    pub(crate) fn new(arguments: ConfigArguments, loaded: &Loaded, levels: LogLevels, read_ms: i64) -> Self {
+        Reload { arguments, levels, now: Mutex::new((loaded.config.clone(), ConfigState { read_ms, ok: true })) }
+    }
+
+    /// What runs.
+    pub(crate) fn config(&self) -> Config {
+        self.now.lock().0.clone()
+    }
+
+    /// When it was read, and whether the newest attempt succeeded.
+    pub(crate) fn state(&self) -> ConfigState {
+        self.now.lock().1
+    }
+
+    /// Reads it again and applies what can be applied.
+    pub(crate) fn reload(&self, now_ms: i64) -> Result<(), String> {
+        let mut now = self.now.lock();
+        let loaded = match self.arguments.load() {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                now.1.ok = false;
+                tracing::error!(%error, "the configuration cannot be read; what runs stays as it is");
+                return Err(error.to_string());
+            }
+        };
+        for set in &self.levels.0 {
+            set(filter_of(&loaded.config)).map_err(|e| e.to_string())?;
+        }
+        now.0.log = loaded.config.log.clone();
+        for key in differences(&now.0, &loaded.config) {
+            tracing::warn!(setting = key, "changed; takes effect with the next start");
+        }
+        now.1 = ConfigState { read_ms: now_ms, ok: true };
+        tracing::info!("configuration read again");
+        Ok(())
+    }
+}
+
+/// Names of settings that differ.
+fn differences(a: &Config, b: &Config) -> Vec<String> {
+    let pairs = a.entries().into_iter().zip(b.entries());
+    pairs.filter(|(a, b)| a.value != b.value).map(|(a, _)| a.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let (before, mut after) = (Config::default(), Config::default());
+        after.query.concurrency = 9;
+        assert_eq!(differences(&before, &after), ["query.concurrency"]);
+    }
+}

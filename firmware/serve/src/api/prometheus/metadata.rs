@@ -1,0 +1,51 @@
+//! `/metadata` and `/targets/metadata`.
+
+use super::answer::{ApiError, success};
+use super::asked::number_of;
+use crate::params::Params;
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::response::Response;
+use bramble_query_promql::parse_selector;
+use bramble_signal::MetricMetadata;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+struct MetadataJson {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    help: String,
+    unit: String,
+}
+
+pub(super) async fn metadata(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
+    let limit = number_of(&params, "limit", -1)?;
+    let per_metric = number_of(&params, "limit_per_metric", -1)?;
+    let wanted = params.get("metric");
+    let mut families: BTreeMap<String, Vec<MetadataJson>> = BTreeMap::new();
+    for MetricMetadata { name, kind, help, unit } in state.metrics.metadata() {
+        if wanted.is_some_and(|w| w != name) {
+            continue;
+        }
+        if limit >= 0 && families.len() as i64 >= limit && !families.contains_key(&name) {
+            break;
+        }
+        let entries = families.entry(name).or_default();
+        if per_metric <= 0 || (entries.len() as i64) < per_metric {
+            entries.push(MetadataJson { kind: kind.as_str(), help, unit });
+        }
+    }
+    Ok(success(families))
+}
+
+/// Metadata by target. There are no targets until something is scraped, but what is asked is checked.
+pub(super) async fn of_targets(params: Params) -> Result<Response, ApiError> {
+    number_of(&params, "limit", -1)?;
+    if let Some(text) = params.get("match_target") {
+        parse_selector(text).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    }
+    Ok(success(json!([])))
+}
