@@ -1,4 +1,4 @@
-//! Adding, subtracting, scaling.
+//! Adding and subtracting.
 //!
 //! Two histograms meet in the layout that both can be brought to: the lower resolution, the wider zero bucket
 //! ([`super::zero`]), the bounds they share. No bucket's observations are lost by it, only told apart less. Rules are
@@ -268,45 +268,6 @@ impl NativeHistogram {
         self.positive_spans.clone_from(&of.positive_spans);
         self.negative_spans.clone_from(&of.negative_spans);
         self.custom_bounds.clone_from(&of.custom_bounds);
-    }
-
-    /// Multiplies all counts and the sum. A negative factor makes a gauge of it.
-    pub fn mul(&mut self, factor: f64) {
-        self.scale(|number| number * factor);
-        if factor < 0.0 {
-            self.reset_hint = ResetHint::Gauge;
-        }
-    }
-
-    /// Divides all counts and the sum. A negative divisor makes a gauge of it; a divisor of zero leaves count, sum and
-    /// zero count infinite (or NaN, of nothing) and no buckets.
-    pub fn div(&mut self, divisor: f64) {
-        if divisor == 0.0 {
-            self.set_positive(Runs::default());
-            self.set_negative(Runs::default());
-        }
-        self.scale(|number| number / divisor);
-        if divisor < 0.0 {
-            self.reset_hint = ResetHint::Gauge;
-        }
-    }
-
-    /// Changes the sign of all counts and of the sum: a gauge.
-    pub fn negate(&mut self) {
-        self.mul(-1.0);
-    }
-
-    fn scale(&mut self, by: impl Fn(f64) -> f64) {
-        let numbers = [&mut self.zero_count, &mut self.count, &mut self.sum].into_iter();
-        for number in numbers.chain(&mut self.positive_counts).chain(&mut self.negative_counts) {
-            *number = by(*number);
-        }
-    }
-
-    /// Whether count, sum or a bucket is infinite: a mean then goes on incrementally.
-    pub fn has_overflow(&self) -> bool {
-        let buckets = self.positive_counts.iter().chain(&self.negative_counts);
-        [self.zero_count, self.count, self.sum].iter().chain(buckets).any(|n| n.is_infinite())
     }
 }
 

@@ -4,7 +4,7 @@
 //! memory or time for the gaps between spans.
 
 use super::amount::Amount;
-use super::{BUCKETS_MAX, BucketSpan, NativeHistogram};
+use super::{BucketSpan, NativeHistogram};
 
 /// Walks the buckets that spans describe, from either end: index of the bucket, and place of its count.
 ///
@@ -159,7 +159,7 @@ impl Runs {
         runs
     }
 
-    fn gap(&self, index: i64) -> i64 {
+    pub(super) fn gap(&self, index: i64) -> i64 {
         index.saturating_sub(self.end)
     }
 
@@ -194,7 +194,7 @@ impl Runs {
         }
     }
 
-    fn fill<V: Amount>(&mut self, until: i64) {
+    pub(super) fn fill<V: Amount>(&mut self, until: i64) {
         while self.end < until {
             self.push(self.end, V::of(0.0, 0.0));
         }
@@ -250,29 +250,6 @@ pub(super) fn add_within<V: Amount>(
     true
 }
 
-fn is_compact(side: Side<'_>, max_empty: usize) -> bool {
-    let apart = |(at, span): (usize, &BucketSpan)| {
-        span.length > 0 && (at == 0 || i64::from(span.offset) > i64::try_from(max_empty).unwrap_or(i64::MAX))
-    };
-    side.counts.iter().all(|c| *c != 0.0) && side.spans.iter().enumerate().all(apart)
-}
-
-fn compacted(side: Side<'_>, max_empty: usize) -> Option<Runs> {
-    if is_compact(side, max_empty) {
-        return None;
-    }
-    let mut runs = Runs::with_capacity::<f64>(side.counts.len());
-    for (index, count) in side.cells::<f64>().filter(|(_, c)| *c != 0.0) {
-        let gap = usize::try_from(runs.gap(index)).unwrap_or(0);
-        let room = BUCKETS_MAX.max(side.counts.len()).saturating_sub(runs.counts.len());
-        if !runs.counts.is_empty() && gap <= max_empty && gap <= room {
-            runs.fill::<f64>(index);
-        }
-        runs.push(index, count);
-    }
-    Some(runs)
-}
-
 impl NativeHistogram {
     pub(super) fn positive(&self) -> Side<'_> {
         Side { spans: &self.positive_spans, counts: &self.positive_counts, lost: &[] }
@@ -288,47 +265,5 @@ impl NativeHistogram {
 
     pub(super) fn set_negative(&mut self, runs: Runs) {
         (self.negative_spans, self.negative_counts) = (runs.spans, runs.counts);
-    }
-
-    /// Drops empty buckets and writes spans in the least form: of empty buckets between others, runs of at most
-    /// `max_empty_buckets` stay (or are put in), so that their neighbours share a span.
-    ///
-    /// Buckets are put in only while a side has at most [`BUCKETS_MAX`], whatever `max_empty_buckets` says.
-    /// Allocates only when there is something to do.
-    pub fn compact(&mut self, max_empty_buckets: usize) {
-        if let Some(runs) = compacted(self.positive(), max_empty_buckets) {
-            self.set_positive(runs);
-        }
-        if let Some(runs) = compacted(self.negative(), max_empty_buckets) {
-            self.set_negative(runs);
-        }
-    }
-
-    /// Adds up buckets so that the schema is `schema`; a histogram that is not finer, or has custom bounds, stays.
-    pub fn reduce_resolution(&mut self, schema: i8) {
-        let schema = schema.max(super::EXPONENTIAL_SCHEMA_MIN);
-        if self.has_custom_bounds() || schema >= self.schema {
-            return;
-        }
-        let steps = u32::from(self.schema.abs_diff(schema));
-        let reduced = |side: Side<'_>| {
-            Runs::collect(side.counts.len() >> steps.min(8), Moved::new(side.cells::<f64>(), |i| coarser(i, steps)))
-        };
-        let (positive, negative) = (reduced(self.positive()), reduced(self.negative()));
-        self.set_positive(positive);
-        self.set_negative(negative);
-        self.schema = schema;
-    }
-
-    /// A copy of at most the resolution of `schema`, see [`NativeHistogram::reduce_resolution`].
-    pub fn copy_to_schema(&self, schema: i8) -> Self {
-        let mut copy = self.clone();
-        copy.reduce_resolution(schema);
-        copy
-    }
-
-    /// Number of buckets that have a count, the zero bucket not among them.
-    pub fn bucket_count(&self) -> usize {
-        self.positive_counts.len() + self.negative_counts.len()
     }
 }

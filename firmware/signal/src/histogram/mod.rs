@@ -3,6 +3,14 @@
 //! Shape and names follow Prometheus' native histogram specification
 //! (<https://prometheus.io/docs/specs/native_histograms/>). Counts are floating point here, whatever they were on the
 //! wire: integers below 2^53 are exact.
+//!
+//! `layout`, `bounds` and `amount` are the ground the rest stands on: spans as indices, indices as bounds, sums with and
+//! without compensation. What PromQL does with histograms is in `arithmetic` (with `zero`, the zero bucket of two),
+//! `scale`, `resets`, `equality`, `compaction`, `trim`, `buckets` and `text`; `classic` makes histograms of classic
+//! buckets, `codec` and `value` bring them to disk and into columns of numbers.
+//!
+//! Everything but [`NativeHistogram::validate`] takes a histogram as it comes, also one that breaks its rules: answers may
+//! then be wrong, but nothing panics, and time and memory follow the number of spans and counts, not the indices.
 
 mod amount;
 mod arithmetic;
@@ -10,9 +18,11 @@ mod bounds;
 mod buckets;
 mod classic;
 mod codec;
+mod compaction;
 mod equality;
 mod layout;
 mod resets;
+mod scale;
 #[cfg(test)]
 mod tests;
 mod text;
