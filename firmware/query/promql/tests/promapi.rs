@@ -109,9 +109,10 @@ fn expected_points(result: &Json) -> Result<Points, String> {
 
 fn got_points(value: Value) -> Points {
     match value {
-        Value::Vector(elements) => {
-            elements.into_iter().map(|(l, t, v)| (labels_json(&l).to_string(), vec![(t, format_value(v))])).collect()
-        }
+        Value::Vector(elements) => elements
+            .into_iter()
+            .map(|s| (labels_json(&s.labels).to_string(), vec![(s.timestamps_ms[0], format_value(s.values[0]))]))
+            .collect(),
         Value::Matrix(series) => series
             .into_iter()
             .map(|s| {

@@ -1,16 +1,18 @@
 //! Runs scripts in the grammar of promqltest: our own (`tests/scripts/`), and the shared conformance scripts
 //! when they are there. Per file it prints passed/total and compares with a floor that only goes up.
 //!
+//! They run over the memory store and over the real one, in whose head, or blocks, the data are.
+//!
 //! Every instant evaluation is also run as a one-step range query where the result is a vector, and must agree.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
 mod script;
+mod stores;
 
 use bramble_query_promql::{Answer, Engine, EngineOptions, QueryError, Value};
-use bramble_signal::{Labels, MetricBatch};
-use bramble_storage::QueryContext;
-use bramble_storage::memory::MemoryMetrics;
+use bramble_signal::{MetricBatch, Sample, SeriesSamples};
+use bramble_storage::{MetricSource, QueryContext};
 use script::{Command, Eval, Expect, Expected, Point};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +25,9 @@ fn shared() -> Option<PathBuf> {
 }
 
 struct Runner {
-    store: Arc<MemoryMetrics>,
+    newest: bool,
+    store: Box<dyn stores::Bench>,
+    make: fn() -> Box<dyn stores::Bench>,
     engine: Engine,
     passed: usize,
     total: usize,
@@ -31,26 +35,23 @@ struct Runner {
 }
 
 impl Runner {
-    fn new() -> Self {
-        let store = Arc::new(MemoryMetrics::new());
-        Runner { engine: engine(&store), store, passed: 0, total: 0, failures: Vec::new() }
+    /// `newest`: as Prometheus after 3.5.
+    fn new(newest: bool, make: fn() -> Box<dyn stores::Bench>) -> Self {
+        let store = make();
+        let engine = engine(store.source(), newest);
+        Runner { newest, engine, store, make, passed: 0, total: 0, failures: Vec::new() }
     }
 
     fn run(&mut self, name: &str, text: &str) {
         for command in script::parse(text) {
             match command {
                 Command::Clear => {
-                    self.store = Arc::new(MemoryMetrics::new());
-                    self.engine = engine(&self.store);
+                    self.store = (self.make)();
+                    self.engine = engine(self.store.source(), self.newest);
                 }
                 Command::Load(series) => {
-                    for (labels, samples) in series {
-                        let mut batch = MetricBatch::new();
-                        let mut pairs: Vec<(&str, &str)> = labels.iter().collect();
-                        batch.start_series(&mut pairs).unwrap();
-                        samples.iter().for_each(|(t, v)| batch.push_sample(*t, *v));
-                        self.store.load(batch);
-                    }
+                    self.store.load(batch(&series));
+                    self.store.settle();
                 }
                 Command::Eval(eval) => {
                     self.total += 1;
@@ -95,23 +96,45 @@ impl Runner {
         }
         let Ok(answer) = self.engine.range(text, start, start + 2 * step, step, None, &context) else { return Ok(()) };
         let Value::Matrix(series) = answer.value else { return Err("range query gives no matrix".to_owned()) };
-        let at_time = |s: bramble_signal::SeriesSamples| {
+        let at_time = |s: SeriesSamples| {
             let at = s.timestamps_ms.iter().position(|t| *t == eval.start_ms)?;
-            Some((s.labels, vec![(eval.start_ms, s.values[at])]))
+            let mut one = SeriesSamples { labels: s.labels.clone(), ..SeriesSamples::default() };
+            one.push(Sample { timestamp_ms: eval.start_ms, value: s.values[at] }, &s.histograms);
+            Some(one)
         };
         let got: Vec<_> = series.into_iter().filter_map(at_time).collect();
-        compare(eval, got, false).map_err(|e| format!("as a range query: {e}"))
+        compare(eval, &got, false).map_err(|e| format!("as a range query: {e}"))
     }
 }
 
-fn engine(store: &Arc<MemoryMetrics>) -> Engine {
+fn batch(series: &[script::LoadedSeries]) -> MetricBatch {
+    let mut batch = MetricBatch::new();
+    for (labels, samples) in series {
+        // Samples that began at the same time share an entry.
+        for run in samples.chunk_by(|a, b| a.start_ms == b.start_ms) {
+            let mut pairs: Vec<(&str, &str)> = labels.iter().collect();
+            batch.start_series(&mut pairs).unwrap();
+            batch.set_start(run[0].start_ms);
+            for sample in run {
+                match &sample.value {
+                    Point::Value(value) => batch.push_sample(sample.time_ms, *value),
+                    Point::Histogram(literal) => batch.push_histogram(sample.time_ms, literal.histogram.clone()),
+                    Point::Missing => {}
+                }
+            }
+        }
+    }
+    batch
+}
+
+fn engine(source: Arc<dyn MetricSource>, newest: bool) -> Engine {
     let options = EngineOptions {
         max_samples: 10_000,
         delayed_name_removal: true,
-        newer_than_3_5: true,
+        newer_than_3_5: newest,
         ..EngineOptions::default()
     };
-    Engine::new(store.clone(), options)
+    Engine::new(source, options)
 }
 
 fn check_answer(eval: &Eval, answer: Result<Answer, QueryError>) -> Result<(), String> {
@@ -139,13 +162,12 @@ fn check_answer(eval: &Eval, answer: Result<Answer, QueryError>) -> Result<(), S
                 false => Err(format!("got the text {value:?}")),
             };
         }
-        Value::Scalar { value, .. } => vec![(Labels::empty(), vec![(time, value)])],
-        Value::Vector(elements) => elements.into_iter().map(|(l, t, v)| (l, vec![(t, v)])).collect(),
-        Value::Matrix(series) => {
-            series.into_iter().map(|s| (s.labels, s.timestamps_ms.into_iter().zip(s.values).collect())).collect()
+        Value::Scalar { value, .. } => {
+            vec![SeriesSamples { timestamps_ms: vec![time], values: vec![value], ..SeriesSamples::default() }]
         }
+        Value::Vector(series) | Value::Matrix(series) => series,
     };
-    compare(eval, got, eval.expects.iter().any(|e| matches!(e, Expect::Ordered)))
+    compare(eval, &got, eval.expects.iter().any(|e| matches!(e, Expect::Ordered)))
 }
 
 fn check_annotations(eval: &Eval, answer: &Answer) -> Result<(), String> {
@@ -166,23 +188,15 @@ fn check_annotations(eval: &Eval, answer: &Answer) -> Result<(), String> {
     Ok(())
 }
 
-type Got = Vec<(Labels, Vec<(i64, f64)>)>;
-
-fn compare(eval: &Eval, got: Got, ordered: bool) -> Result<(), String> {
+fn compare(eval: &Eval, got: &[SeriesSamples], ordered: bool) -> Result<(), String> {
     let step = eval.step_ms.or(eval.matrix_step_ms).unwrap_or(0);
     let start = eval.matrix_start_ms.unwrap_or(eval.start_ms);
     let mut expected = Vec::new();
     for Expected { labels, points } in &eval.expected {
-        let mut samples = Vec::new();
-        for (i, point) in points.iter().enumerate() {
-            match point {
-                Point::Value(v) => samples.push((start + step * i as i64, *v)),
-                Point::Missing => {}
-                Point::Histogram => return Err("expects a native histogram".to_owned()),
-            }
-        }
+        let there = points.iter().enumerate().filter(|(_, p)| **p != Point::Missing);
+        let samples: Vec<(i64, &Point)> = there.map(|(i, p)| (start + step * i as i64, p)).collect();
         if !samples.is_empty() {
-            expected.push((labels.clone(), samples));
+            expected.push((labels, samples));
         }
     }
     if got.len() != expected.len() {
@@ -190,24 +204,26 @@ fn compare(eval: &Eval, got: Got, ordered: bool) -> Result<(), String> {
     }
     for (i, (labels, samples)) in expected.iter().enumerate() {
         let found = match ordered {
-            true => got.get(i).filter(|(l, _)| l == labels),
-            false => got.iter().find(|(l, _)| l == labels),
+            true => got.get(i).filter(|s| s.labels == **labels),
+            false => got.iter().find(|s| s.labels == **labels),
         };
-        let Some((_, values)) = found else { return Err(format!("no {labels} (place {i}) in {got:?}")) };
-        let same = values.len() == samples.len()
-            && values.iter().zip(samples).all(|(a, b)| a.0 == b.0 && almost_equal(a.1, b.1));
+        let Some(found) = found else { return Err(format!("no {labels} (place {i}) in {got:?}")) };
+        let points = found.timestamps_ms.iter().zip(&found.values);
+        let same = found.values.len() == samples.len()
+            && points.zip(samples).all(|(got, wanted)| *got.0 == wanted.0 && same_point(wanted.1, *got.1, found));
         if !same {
-            return Err(format!("{labels}: expected {samples:?}, got {values:?}"));
+            return Err(format!("{labels}: expected {samples:?}, got {found:?}"));
         }
     }
     Ok(())
 }
 
-fn almost_equal(a: f64, b: f64) -> bool {
-    if a.is_nan() && b.is_nan() || a == b {
-        return true;
+fn same_point(wanted: &Point, value: f64, series: &SeriesSamples) -> bool {
+    match (wanted, series.histogram(value)) {
+        (Point::Value(wanted), None) => script::almost_equal(*wanted, value),
+        (Point::Histogram(wanted), Some(histogram)) => script::histogram::same(wanted, histogram),
+        _ => false,
     }
-    (a - b).abs() / (a.abs() + b.abs()).min(f64::MAX) < 1e-6 || (a == 0.0 || b == 0.0) && (a - b).abs() < 1e-30
 }
 
 fn scripts(folder: &Path) -> Vec<PathBuf> {
@@ -226,29 +242,35 @@ fn own_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let files = scripts(&folder);
     assert!(!files.is_empty());
-    for file in files {
-        let mut runner = Runner::new();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        runner.run(&name, &std::fs::read_to_string(&file).unwrap());
-        assert!(runner.total > 0, "{name} evaluates nothing");
-        assert!(runner.failures.is_empty(), "{}", runner.failures.join("\n"));
+    for make in [stores::memory, stores::real, stores::flushed] {
+        for file in &files {
+            let mut runner = Runner::new(true, make);
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            runner.run(&name, &std::fs::read_to_string(file).unwrap());
+            assert!(runner.total > 0, "{name} evaluates nothing");
+            assert!(runner.failures.is_empty(), "{}", runner.failures.join("\n"));
+        }
     }
 }
 
-#[test]
-fn shared_scripts_do_not_fall_below_their_floor() {
+/// All shared scripts against one kind of store; `false` when there are none.
+fn shared_scripts_over(kind: &str, make_of: impl Fn(usize) -> fn() -> Box<dyn stores::Bench>) {
     let Some(shared) = shared() else {
         println!("skipped: no conformance scripts (BRAMBLE_CONFORMANCE)");
         return;
     };
     let floors = include_str!("promqltest.floor");
     let (mut fallen, mut passed, mut total) = (Vec::new(), 0, 0);
+    let only = std::env::var("PROMQLTEST_ONLY").unwrap_or_default();
     for folder in ["testdata-v3.5.3", "testdata-head"] {
-        for file in scripts(&shared.join(folder)) {
-            let mut runner = Runner::new();
+        for (i, file) in scripts(&shared.join(folder)).into_iter().enumerate() {
+            let mut runner = Runner::new(folder == "testdata-head", make_of(i));
             let name = format!("{folder}/{}", file.file_name().unwrap().to_string_lossy());
+            if !name.contains(&only) {
+                continue;
+            }
             runner.run(&name, &std::fs::read_to_string(&file).unwrap());
-            println!("{name} {}/{}", runner.passed, runner.total);
+            println!("{kind} {name} {}/{}", runner.passed, runner.total);
             if std::env::var_os("PROMQLTEST_VERBOSE").is_some() {
                 runner.failures.iter().for_each(|f| println!("  {f}"));
             }
@@ -260,6 +282,17 @@ fn shared_scripts_do_not_fall_below_their_floor() {
             (passed, total) = (passed + runner.passed, total + runner.total);
         }
     }
-    println!("all {passed}/{total}");
+    println!("{kind} all {passed}/{total}");
     assert!(fallen.is_empty(), "{fallen:?}");
+}
+
+#[test]
+fn shared_scripts_do_not_fall_below_their_floor() {
+    shared_scripts_over("memory", |_| stores::memory);
+}
+
+#[test]
+fn shared_scripts_over_the_real_store() {
+    // Every other file reads from blocks, the others from the head.
+    shared_scripts_over("store", |i| if i % 2 == 0 { stores::flushed } else { stores::real });
 }

@@ -47,6 +47,6 @@ impl Evaluator<'_> {
 }
 
 fn give(labels: Labels, values: Vec<f64>, sink: Sink<'_>) -> Outcome<()> {
-    let row = Row { labels, drop_name: false, values };
+    let row = Row::floats(labels, false, values);
     if row.is_empty() { Ok(()) } else { sink(row) }
 }

@@ -2,11 +2,12 @@
 
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink};
-use super::rows::{ABSENT, Grid, Row, is_absent, is_name_label};
+use super::groups::Groups;
+use super::native::{HistogramSum, Noted};
+use super::rows::{ABSENT, Grid, Row, is_absent, is_float, is_name_label};
 use super::sums::{Compensated, Mean, Spread};
-use crate::syntax::{AggregateOp, Expr, ExprKind};
-use bramble_signal::Labels;
-use std::collections::HashMap;
+use crate::syntax::{AggregateOp, Expr, ExprKind, Span};
+use bramble_signal::{Labels, is_histogram_marker};
 
 /// How rows are put together.
 pub(crate) struct Grouping<'e> {
@@ -15,14 +16,14 @@ pub(crate) struct Grouping<'e> {
 }
 
 impl Grouping<'_> {
-    /// The labels of the group that a row belongs to.
-    pub(crate) fn key(&self, labels: &Labels) -> Labels {
-        let listed = |name: &str| self.labels.iter().any(|l| l == name);
-        match self.without {
-            true => Labels::from_pairs(labels.iter().filter(|(n, _)| !is_name_label(n) && !listed(n))),
-            false if self.labels.is_empty() => Labels::empty(),
-            false => Labels::from_pairs(labels.iter().filter(|(n, _)| listed(n))),
-        }
+    /// The pairs of a row's labels that decide its group.
+    pub(crate) fn pairs<'l>(&'l self, labels: &'l Labels) -> impl Iterator<Item = (&'l str, &'l str)> + Clone {
+        // Without labels to look for there is nothing to go through.
+        let all = if self.without || !self.labels.is_empty() { Some(labels.iter()) } else { None };
+        all.into_iter().flatten().filter(|(name, _)| {
+            let listed = self.labels.iter().any(|l| l == name);
+            if self.without { !listed && !is_name_label(name) } else { listed }
+        })
     }
 }
 
@@ -54,10 +55,12 @@ impl Cells {
         }
     }
 
+    /// Adds a row's values. Histograms count for `count` and `group`; sums and means of them are kept elsewhere, and
+    /// to the others they are nothing.
     fn add(&mut self, op: AggregateOp, values: &[f64]) {
         macro_rules! fold {
             ($cells:expr) => {
-                for ((cell, any), value) in $cells.iter_mut().zip(values).filter(|(_, v)| !is_absent(**v)) {
+                for ((cell, any), value) in $cells.iter_mut().zip(values).filter(|(_, v)| is_float(**v)) {
                     cell.add(*value);
                     *any = true;
                 }
@@ -67,9 +70,14 @@ impl Cells {
             Cells::Sum(cells) => fold!(cells),
             Cells::Mean(cells) => fold!(cells),
             Cells::Spread(cells) => fold!(cells),
+            Cells::Plain(cells) if matches!(op, AggregateOp::Count | AggregateOp::Group) => {
+                for (cell, _) in cells.iter_mut().zip(values).filter(|(_, v)| !is_absent(**v)) {
+                    *cell = if is_absent(*cell) { 1.0 } else { next(op, *cell, 1.0) };
+                }
+            }
             Cells::Plain(cells) => {
-                for (cell, value) in cells.iter_mut().zip(values).filter(|(_, v)| !is_absent(**v)) {
-                    *cell = if is_absent(*cell) { first(op, *value) } else { next(op, *cell, *value) };
+                for (cell, value) in cells.iter_mut().zip(values).filter(|(_, v)| is_float(**v)) {
+                    *cell = if is_absent(*cell) { *value } else { next(op, *cell, *value) };
                 }
             }
         }
@@ -91,19 +99,81 @@ impl Cells {
     }
 }
 
-fn first(op: AggregateOp, value: f64) -> f64 {
-    match op {
-        AggregateOp::Count | AggregateOp::Group => 1.0,
-        _ => value,
-    }
-}
-
 fn next(op: AggregateOp, so_far: f64, value: f64) -> f64 {
     match op {
         AggregateOp::Count => so_far + 1.0,
         AggregateOp::Min if value < so_far || so_far.is_nan() => value,
         AggregateOp::Max if value > so_far || so_far.is_nan() => value,
         _ => so_far,
+    }
+}
+
+/// Histograms of a group at one step.
+enum NativeCell {
+    None,
+    Sum(Box<HistogramSum>),
+    /// They do not go together.
+    Broken,
+}
+
+/// One group.
+struct Folded {
+    drop_name: bool,
+    cells: Cells,
+    /// Sums of histograms, one per step; none until there is one.
+    natives: Vec<NativeCell>,
+}
+
+impl Folded {
+    /// Adds a row's histograms; says how much memory that took.
+    fn add_histograms(&mut self, row: &Row, is_mean: bool, newer: bool, notes: &mut dyn FnMut(Noted)) -> usize {
+        let mut bytes = 0;
+        if self.natives.is_empty() {
+            self.natives.resize_with(row.values.len(), || NativeCell::None);
+            bytes += row.values.len() * size_of::<NativeCell>();
+        }
+        for (i, cell) in self.natives.iter_mut().enumerate() {
+            let Some(histogram) = row.histogram(i) else { continue };
+            match cell {
+                NativeCell::Broken => {}
+                NativeCell::None => {
+                    let sum = HistogramSum::new(histogram);
+                    bytes += sum.memory_bytes();
+                    *cell = NativeCell::Sum(Box::new(sum));
+                }
+                NativeCell::Sum(sum) => {
+                    if let Err(noted) = sum.add(histogram, is_mean, newer) {
+                        notes(noted);
+                        *cell = NativeCell::Broken;
+                    }
+                }
+            }
+        }
+        bytes
+    }
+
+    fn finish(self, labels: Labels, op: AggregateOp, notes: &mut dyn FnMut(Noted)) -> Row {
+        let mut row = Row::floats(labels, self.drop_name, self.cells.finish(op));
+        for (i, cell) in self.natives.into_iter().enumerate() {
+            let there = row.values.get(i).is_some_and(|v| !is_absent(*v));
+            let value = match cell {
+                NativeCell::None => continue,
+                NativeCell::Sum(_) | NativeCell::Broken if there => {
+                    notes(Noted::MixedGroup);
+                    ABSENT
+                }
+                NativeCell::Broken => ABSENT,
+                NativeCell::Sum(sum) => {
+                    let mut sum = sum.finish(op == AggregateOp::Avg, notes);
+                    sum.compact(0);
+                    row.keep(sum)
+                }
+            };
+            if let Some(slot) = row.values.get_mut(i) {
+                *slot = value;
+            }
+        }
+        row
     }
 }
 
@@ -120,30 +190,50 @@ impl Evaluator<'_> {
     }
 
     fn fold(&self, op: AggregateOp, inner: &Expr, grouping: &Grouping<'_>, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
-        let mut places: HashMap<Labels, usize> = HashMap::new();
-        let mut groups: Vec<(Labels, bool, Cells)> = Vec::new();
+        let mut groups = Groups::default();
+        let mut folded: Vec<Folded> = Vec::new();
         let mut hold = self.hold();
+        let newer = self.options.newer_than_3_5;
         self.each(inner, grid, &mut |row| {
-            let key = grouping.key(&row.labels);
-            let at = match places.get(&key) {
-                Some(at) => *at,
-                None => {
-                    let cells = Cells::new(op, grid.count);
-                    self.charge(&mut hold, cells.memory_bytes(), 0)?;
-                    places.insert(key.clone(), groups.len());
-                    groups.push((key, false, cells));
-                    groups.len() - 1
-                }
-            };
-            if let Some((_, drop_name, cells)) = groups.get_mut(at) {
-                *drop_name |= row.drop_name;
-                cells.add(op, &row.values);
+            let at = groups.place(grouping.pairs(&row.labels));
+            if at == folded.len() {
+                let cells = Cells::new(op, grid.count);
+                self.charge(&mut hold, cells.memory_bytes(), 0)?;
+                folded.push(Folded { drop_name: false, cells, natives: Vec::new() });
             }
-            Ok(())
+            let Some(group) = folded.get_mut(at) else { return Ok(()) };
+            group.drop_name |= row.drop_name;
+            group.cells.add(op, &row.values);
+            if row.histograms.is_empty() {
+                return Ok(());
+            }
+            match op {
+                AggregateOp::Sum | AggregateOp::Avg => {
+                    let is_mean = op == AggregateOp::Avg;
+                    let notes = &mut |noted| self.note(noted, row.name(), inner.span);
+                    let bytes = group.add_histograms(&row, is_mean, newer, notes);
+                    self.charge(&mut hold, bytes, 0)
+                }
+                AggregateOp::Count | AggregateOp::Group => Ok(()),
+                _ => {
+                    self.ignores_histograms(op, &row, inner.span);
+                    Ok(())
+                }
+            }
         })?;
-        for (labels, drop_name, cells) in groups {
-            sink(Row { labels, drop_name, values: cells.finish(op) })?;
+        for (labels, group) in groups.into_keys().into_iter().zip(folded) {
+            let row = group.finish(labels, op, &mut |noted| self.note(noted, "", inner.span));
+            if !row.is_empty() {
+                sink(row)?;
+            }
         }
         Ok(())
+    }
+
+    /// Tells that an aggregation has nothing to do with a row's histograms.
+    pub(crate) fn ignores_histograms(&self, op: AggregateOp, row: &Row, span: Span) {
+        if !row.histograms.is_empty() && row.values.iter().any(|v| is_histogram_marker(*v)) {
+            self.info(span, format!("ignored histogram in {op} aggregation"));
+        }
     }
 }

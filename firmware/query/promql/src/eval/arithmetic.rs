@@ -1,8 +1,9 @@
 //! Operators on numbers, and between vectors and scalars.
 
 use super::evaluator::{Evaluator, Outcome, Sink};
-use super::rows::{ABSENT, Grid, is_absent};
-use crate::syntax::{BinaryOp, Expr};
+use super::native::{self, Element, Operands, Refusal};
+use super::rows::{ABSENT, Grid, Row, is_absent};
+use crate::syntax::{BinaryOp, Expr, Span};
 
 /// The number an operator gives; for comparisons 1 or 0.
 pub(crate) fn scalars(op: BinaryOp, a: f64, b: f64) -> f64 {
@@ -41,9 +42,7 @@ pub(crate) fn compares(op: BinaryOp, a: f64, b: f64) -> bool {
 
 /// What an element becomes: its new value, or [`ABSENT`] when a comparison filters it out.
 pub(crate) fn element(op: BinaryOp, return_bool: bool, a: f64, b: f64, kept: f64) -> f64 {
-    use BinaryOp::*;
     match op {
-        TrimUpper | TrimLower => ABSENT,
         op if op.is_comparison() && !return_bool => {
             if compares(op, a, b) {
                 kept
@@ -63,15 +62,20 @@ pub(crate) struct WithScalar<'e> {
     pub(crate) scalar: &'e Expr,
     /// The scalar is on the left.
     pub(crate) swapped: bool,
+    /// Where the whole operation stands.
+    pub(crate) span: Span,
 }
 
 impl Evaluator<'_> {
     pub(crate) fn with_scalar(&self, operation: &WithScalar<'_>, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
-        let WithScalar { op, return_bool, vector, scalar, swapped } = *operation;
+        let WithScalar { op, return_bool, vector, scalar, swapped, .. } = *operation;
         let scalars = self.scalar(scalar, grid)?;
         let mut produce = |sink: Sink<'_>| {
             self.each(vector, grid, &mut |mut row| {
                 let mut any = false;
+                if !row.histograms.is_empty() || matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+                    return self.natively_with_scalar(operation, &scalars, row, sink);
+                }
                 for (value, scalar) in row.values.iter_mut().zip(&scalars).filter(|(v, _)| !is_absent(**v)) {
                     let (a, b) = if swapped { (*scalar, *value) } else { (*value, *scalar) };
                     *value = element(op, return_bool, a, b, *value);
@@ -83,6 +87,71 @@ impl Evaluator<'_> {
         match op.is_comparison() && !return_bool {
             true => produce(sink),
             false => self.renamed(vector, sink, &mut produce),
+        }
+    }
+}
+
+impl Evaluator<'_> {
+    /// One operation between a row that holds histograms and scalars.
+    fn natively_with_scalar(
+        &self,
+        operation: &WithScalar<'_>,
+        scalars: &[f64],
+        row: Row,
+        sink: Sink<'_>,
+    ) -> Outcome<()> {
+        let WithScalar { op, return_bool, swapped, span, .. } = *operation;
+        let mut out = Row::floats(row.labels.clone(), row.drop_name, vec![ABSENT; row.values.len()]);
+        for (i, (value, scalar)) in row.values.iter().zip(scalars).enumerate().filter(|(_, (v, _))| !is_absent(**v)) {
+            let operands = match (row.histogram(i), swapped) {
+                (Some(h), true) => Operands::FloatHistogram(*scalar, h),
+                (Some(h), false) => Operands::HistogramFloat(h, *scalar),
+                (None, true) => Operands::Floats(*scalar, *value),
+                (None, false) => Operands::Floats(*value, *scalar),
+            };
+            let result = match self.operated(op, return_bool, operands, *value, span) {
+                None => continue,
+                Some(Element::Float(value)) => value,
+                Some(Element::Histogram(histogram)) => out.keep(histogram),
+            };
+            if let Some(slot) = out.values.get_mut(i) {
+                *slot = result;
+            }
+        }
+        if out.is_empty() { Ok(()) } else { sink(out) }
+    }
+
+    /// An operation on two elements, with what there is to say about it. `kept` is what numbers become when a
+    /// comparison holds.
+    pub(crate) fn operated(
+        &self,
+        op: BinaryOp,
+        return_bool: bool,
+        operands: Operands<'_>,
+        kept: f64,
+        span: Span,
+    ) -> Option<Element> {
+        if let Operands::Floats(a, b) = operands
+            && !matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+        {
+            return Some(element(op, return_bool, a, b, kept)).filter(|v| !is_absent(*v)).map(Element::Float);
+        }
+        let newer = self.options.newer_than_3_5;
+        match native::operate(op, operands, newer, &mut |noted| self.note(noted, "", span)) {
+            Ok(_) if return_bool => Some(Element::Float(1.0)),
+            Ok(element) => Some(element),
+            Err(Refusal::Filtered) => return_bool.then_some(Element::Float(0.0)),
+            Err(Refusal::Types(left, right)) => {
+                self.info(
+                    span,
+                    format!("incompatible sample types encountered for binary operator \"{op}\": {left} {op} {right}"),
+                );
+                None
+            }
+            Err(Refusal::Layout) => {
+                self.warn(span, format!("incompatible bucket layout encountered for binary operator {op}"));
+                None
+            }
         }
     }
 }

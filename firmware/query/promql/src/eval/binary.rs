@@ -14,11 +14,13 @@ impl Evaluator<'_> {
         let (op, return_bool) = (*op, *return_bool);
         match (lhs.value_type(), rhs.value_type(), matching) {
             (ValueType::Scalar, _, _) => {
-                let operation = WithScalar { op, return_bool, vector: rhs, scalar: lhs, swapped: true };
+                let operation =
+                    WithScalar { op, return_bool, vector: rhs, scalar: lhs, swapped: true, span: expr.span };
                 self.with_scalar(&operation, grid, sink)
             }
             (_, ValueType::Scalar, _) => {
-                let operation = WithScalar { op, return_bool, vector: lhs, scalar: rhs, swapped: false };
+                let operation =
+                    WithScalar { op, return_bool, vector: lhs, scalar: rhs, swapped: false, span: expr.span };
                 self.with_scalar(&operation, grid, sink)
             }
             (_, _, Some(matching)) if op.is_set() => self.set_operation(op, lhs, rhs, matching, grid, sink),

@@ -2,10 +2,11 @@
 
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink};
-use super::rows::{ABSENT, Grid, Row, is_absent};
-use super::{dates, rows};
+use super::rows::{ABSENT, Grid, Row, is_absent, is_float};
+use super::select::Newest;
+use super::{dates, native, rows};
 use crate::syntax::{Expr, ExprKind, Function, ValueType};
-use bramble_signal::Labels;
+use bramble_signal::{Labels, NativeHistogram, histogram_at};
 use std::f64::consts::LN_2;
 
 /// Beyond this, the square in asinh and acosh is all that counts (and may overflow).
@@ -84,6 +85,9 @@ impl Evaluator<'_> {
         if let Some(f) = of_number(name) {
             return self.mapped(args, &[], grid, sink, &move |v, _| f(v));
         }
+        if let Some(f) = native::number_of(name) {
+            return self.of_histograms(name, args, grid, sink, f);
+        }
         if dates::is_date_part(name) {
             return self.date_call(name, args, grid, sink);
         }
@@ -97,7 +101,7 @@ impl Evaluator<'_> {
             "vector" => match args.first() {
                 Some(arg) => {
                     let values = self.scalar(arg, grid)?;
-                    sink(Row { labels: Labels::empty(), drop_name: false, values })
+                    sink(Row::floats(Labels::empty(), false, values))
                 }
                 None => Ok(()),
             },
@@ -109,11 +113,10 @@ impl Evaluator<'_> {
             }
             "label_replace" => self.label_replace(args, grid, sink),
             "label_join" => self.label_join(args, grid, sink),
-            "histogram_quantile" => self.histogram_quantile(args, grid, sink),
-            "histogram_quantiles" => self.histogram_quantiles(args, grid, sink),
-            "histogram_fraction" => self.histogram_fraction(args, grid, sink),
-            // Of floats, these functions of native histograms have nothing to say.
-            "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev" | "histogram_stdvar" => Ok(()),
+            "histogram_quantile" => self.telling_resets(false, || self.histogram_quantile(args, grid, sink)),
+            "histogram_quantiles" => self.telling_resets(false, || self.histogram_quantiles(args, grid, sink)),
+            "histogram_fraction" => self.telling_resets(false, || self.histogram_fraction(args, grid, sink)),
+            "start_timestamp" => self.start_timestamps(args, grid, sink),
             "info" => super::info::info(self, args, grid, sink),
             other => failed(format!("function {other:?} is not supported")),
         }
@@ -149,7 +152,7 @@ impl Evaluator<'_> {
         let Some(arg) = args.first() else { return Ok(values) };
         self.each(arg, grid, &mut |row| {
             for ((value, several), new) in values.iter_mut().zip(&mut several).zip(&row.values) {
-                if is_absent(*new) {
+                if !is_float(*new) {
                     continue;
                 }
                 *several |= !is_absent(*value);
@@ -195,11 +198,54 @@ impl Evaluator<'_> {
     fn timestamps(&self, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
         let Some(arg) = args.first() else { return Ok(()) };
         self.renamed(arg, sink, &mut |sink| match &arg.unparen().kind {
-            ExprKind::Selector(selector) => self.newest(selector, grid, true, sink),
+            ExprKind::Selector(selector) => self.newest(selector, grid, Newest::Time, sink),
             _ => self.each(arg, grid, &mut |mut row| {
-                row.map(|i, _| grid.at(i) as f64 / 1000.0);
+                for (i, value) in row.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                    *value = grid.at(i) as f64 / 1000.0;
+                }
+                row.histograms.clear();
                 sink(row)
             }),
+        })
+    }
+
+    /// `start_timestamp(v)`: when what the samples of a selector count began. Of what was computed it is not known.
+    fn start_timestamps(&self, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+        match args.first().map(Expr::unparen) {
+            Some(Expr { kind: ExprKind::Selector(selector), .. }) => {
+                let arg = args.first().map_or_else(|| unreachable!("checked above"), |a| a);
+                self.renamed(arg, sink, &mut |sink| self.newest(selector, grid, Newest::Start, sink))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A number of each histogram; numbers go.
+    fn of_histograms(
+        &self,
+        name: &str,
+        args: &[Expr],
+        grid: Grid,
+        sink: Sink<'_>,
+        f: fn(&NativeHistogram) -> f64,
+    ) -> Outcome<()> {
+        let Some(arg) = args.first() else { return Ok(()) };
+        // Prometheus leaves buckets out then, and so has to compare while they are there.
+        let tells =
+            self.options.newer_than_3_5 && matches!(name, "histogram_count" | "histogram_sum" | "histogram_avg");
+        self.renamed(arg, sink, &mut |sink| {
+            self.telling_resets(tells || self.tells_resets.get(), || {
+                self.each(arg, grid, &mut |mut row| {
+                    if row.histograms.is_empty() {
+                        return Ok(());
+                    }
+                    let histograms = std::mem::take(&mut row.histograms);
+                    for value in &mut row.values {
+                        *value = histogram_at(*value, &histograms).map_or(ABSENT, f);
+                    }
+                    if row.is_empty() { Ok(()) } else { sink(row) }
+                })
+            })
         })
     }
 
@@ -214,7 +260,7 @@ impl Evaluator<'_> {
             }),
             None => {
                 let values = grid.times().map(|t| part(t as f64 / 1000.0)).collect();
-                sink(Row { labels: Labels::empty(), drop_name: false, values })
+                sink(Row::floats(Labels::empty(), false, values))
             }
         }
     }
@@ -225,6 +271,8 @@ impl Evaluator<'_> {
             return self.each(arg, grid, sink);
         }
         let mut rows = self.collect(arg, grid)?.take();
+        rows.iter_mut().for_each(Row::drop_histograms);
+        rows.retain(|row| !row.is_empty());
         let value = |row: &Row| row.values.first().copied().unwrap_or(ABSENT);
         rows.sort_by(|a, b| rows::order(value(a), value(b), down));
         rows.into_iter().try_for_each(sink)

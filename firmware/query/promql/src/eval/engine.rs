@@ -1,6 +1,5 @@
 //! The engine: queries in, answers out.
 
-use super::annotations::Annotations;
 use super::evaluator::Evaluator;
 use super::rows::{Grid, Row, is_absent};
 use crate::syntax::{Expr, Level, ParseError, ValueType, check_level, parse};
@@ -56,8 +55,8 @@ pub enum Value {
         /// The text.
         value: String,
     },
-    /// Labels, time in milliseconds and value of each element.
-    Vector(Vec<(Labels, i64, f64)>),
+    /// Series of one sample each, in the order of the answer.
+    Vector(Vec<SeriesSamples>),
     /// Series, ascending by labels.
     Matrix(Vec<SeriesSamples>),
 }
@@ -71,6 +70,20 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// Infos, ready to show.
     pub infos: Vec<String>,
+    /// How many samples it took.
+    pub stats: SampleStats,
+}
+
+/// How many samples a query took, as Prometheus counts them: each step counts every sample that it looks at, a histogram
+/// for as many samples as it has the size of.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SampleStats {
+    /// `totalQueryableSamples`
+    pub total_queryable: u64,
+    /// `peakSamples`: most samples held at once.
+    pub peak: u64,
+    /// `totalQueryableSamplesPerStep`: time in milliseconds and samples of each step.
+    pub queryable_per_step: Vec<(i64, u64)>,
 }
 
 /// Why there is no answer. The doc of each variant names Prometheus' `errorType`.
@@ -167,11 +180,10 @@ impl Engine {
             ValueType::Vector => {
                 let rows = evaluator.collect(&expr, grid)?;
                 let rows = evaluator.finish(rows.take())?;
-                let element = |row: Row| row.values.first().map(|v| (row.labels, time_ms, *v));
-                Value::Vector(rows.into_iter().filter_map(element).collect())
+                Value::Vector(rows.into_iter().map(|row| to_series(row, grid)).collect())
             }
         };
-        Ok(answer(value, evaluator.into_annotations()))
+        Ok(answer(value, evaluator))
     }
 
     /// Evaluates at `start_ms`, `start_ms + step_ms`, … up to `end_ms`.
@@ -207,7 +219,7 @@ impl Engine {
                 rows
             }
             ValueType::Scalar => {
-                vec![Row { labels: Labels::empty(), drop_name: false, values: evaluator.scalar(&expr, grid)? }]
+                vec![Row::floats(Labels::empty(), false, evaluator.scalar(&expr, grid)?)]
             }
             other => {
                 return Err(QueryError::Type(format!(
@@ -216,7 +228,7 @@ impl Engine {
             }
         };
         let series = rows.into_iter().map(|row| to_series(row, grid)).filter(|s| !s.values.is_empty()).collect();
-        Ok(answer(Value::Matrix(series), evaluator.into_annotations()))
+        Ok(answer(Value::Matrix(series), evaluator))
     }
 
     fn evaluator<'a>(
@@ -244,15 +256,16 @@ impl Engine {
     }
 }
 
-fn answer(value: Value, annotations: Annotations) -> Answer {
-    let (warnings, infos) = annotations.finish();
-    Answer { value, warnings, infos }
+fn answer(value: Value, evaluator: Evaluator<'_>) -> Answer {
+    let stats = evaluator.sample_stats();
+    let (warnings, infos) = evaluator.annotations.finish();
+    Answer { value, warnings, infos, stats }
 }
 
 fn to_series(row: Row, grid: Grid) -> SeriesSamples {
     let there = row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
     let (timestamps_ms, values) = there.map(|(i, v)| (grid.at(i), *v)).unzip();
-    SeriesSamples { labels: row.labels, timestamps_ms, values, ..SeriesSamples::default() }
+    SeriesSamples { labels: row.labels, timestamps_ms, values, histograms: row.histograms, ..SeriesSamples::default() }
 }
 
 /// An execution error.

@@ -1,9 +1,11 @@
 //! The evaluator: walks the tree, passing rows from operation to operation.
 
 use super::annotations::Annotations;
-use super::engine::{EngineOptions, QueryError, failed};
+use super::counting::Counting;
+use super::engine::{EngineOptions, QueryError, SampleStats, failed};
 use super::invariant::is_step_invariant;
-use super::rows::{Grid, Row, is_absent, is_name_label, without_name};
+use super::native;
+use super::rows::{Grid, Row, is_float, is_name_label, without_name};
 use crate::syntax::{AggregateOp, AtModifier, DurationExpr, Expr, ExprKind, Span, ValueType};
 use bramble_signal::Labels;
 use bramble_storage::{MetricSource, QueryContext, ReadError};
@@ -24,7 +26,11 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) lookback_ms: i64,
     pub(crate) context: &'a QueryContext,
     pub(crate) annotations: Annotations,
+    pub(crate) counting: Counting,
+    /// Selectors tell resets by comparing each histogram with the one before it: below `histogram_count` and its like.
+    pub(crate) tells_resets: Cell<bool>,
     samples: Cell<u64>,
+    peak: Cell<u64>,
 }
 
 /// Rows that are kept, counted as long as they are.
@@ -66,12 +72,32 @@ impl<'a> Evaluator<'a> {
         lookback_ms: i64,
         context: &'a QueryContext,
     ) -> Self {
-        let annotations = Annotations::default();
-        Evaluator { source, options, query, whole, lookback_ms, context, annotations, samples: Cell::new(0) }
+        Evaluator {
+            source,
+            options,
+            query,
+            whole,
+            lookback_ms,
+            context,
+            annotations: Annotations::default(),
+            counting: Counting::default(),
+            tells_resets: Cell::new(false),
+            samples: Cell::new(0),
+            peak: Cell::new(0),
+        }
     }
 
-    pub(crate) fn into_annotations(self) -> Annotations {
-        self.annotations
+    /// What was counted so far.
+    pub(crate) fn sample_stats(&self) -> SampleStats {
+        self.counting.finish(self.whole, self.peak.get())
+    }
+
+    /// Evaluates a part of the query with selectors that do, or do not, tell resets.
+    pub(crate) fn telling_resets<T>(&self, tell: bool, run: impl FnOnce() -> T) -> T {
+        let before = self.tells_resets.replace(tell);
+        let result = run();
+        self.tells_resets.set(before);
+        result
     }
 
     pub(crate) fn warn(&self, span: Span, text: impl AsRef<str>) {
@@ -94,6 +120,7 @@ impl<'a> Evaluator<'a> {
         let now = self.samples.get() + samples as u64;
         hold.samples += samples as u64;
         self.samples.set(now);
+        self.peak.set(self.peak.get().max(now));
         self.context.stats.note_held(now);
         if now > self.options.max_samples { Err(QueryError::TooManySamples) } else { Ok(()) }
     }
@@ -112,7 +139,7 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn collect(&self, expr: &Expr, grid: Grid) -> Outcome<Rows<'_>> {
         let (mut list, mut hold) = (Vec::new(), self.hold());
         self.each(expr, grid, &mut |row| {
-            self.charge(&mut hold, row.memory_bytes(), row.present())?;
+            self.charge(&mut hold, row.memory_bytes(), row.samples())?;
             list.push(row);
             Ok(())
         })?;
@@ -127,22 +154,25 @@ impl<'a> Evaluator<'a> {
         }
         if grid.count > 1 && is_step_invariant(expr) {
             // The same at every step: evaluated once.
-            return self.each(expr, Grid::once(grid.start_ms), &mut |mut row| {
-                if let Some(value) = row.values.first().copied() {
-                    row.values = vec![value; grid.count];
-                }
-                sink(row)
+            return self.counting.apart(0..grid.count, || {
+                self.each(expr, Grid::once(grid.start_ms), &mut |mut row| {
+                    if let Some(value) = row.values.first().copied() {
+                        row.values = vec![value; grid.count];
+                    }
+                    sink(row)
+                })
             });
         }
         match &expr.kind {
             ExprKind::Paren(inner) => self.each(inner, grid, sink),
-            ExprKind::Selector(selector) => self.instant_rows(selector, grid, sink),
+            ExprKind::Selector(selector) => self.instant_rows(selector, expr.span, grid, sink),
             ExprKind::Call { function, args } => self.call(function, args, expr, grid, sink),
             ExprKind::Aggregate { .. } => self.aggregate(expr, grid, sink),
-            ExprKind::Binary { .. } => self.binary(expr, grid, sink),
+            ExprKind::Binary { .. } => self.telling_resets(false, || self.binary(expr, grid, sink)),
             ExprKind::Unary { negative, expr: inner } if *negative => self.renamed(inner, sink, &mut |sink| {
                 self.each(inner, grid, &mut |mut row| {
-                    row.map(|_, v| -v);
+                    row.values.iter_mut().filter(|v| is_float(**v)).for_each(|v| *v = -*v);
+                    row.histograms.iter_mut().for_each(|h| *h = native::negated(h));
                     sink(row)
                 })
             }),
@@ -174,7 +204,7 @@ impl<'a> Evaluator<'a> {
         }
         let (mut list, mut hold) = (Vec::new(), self.hold());
         produce(&mut |row| {
-            self.charge(&mut hold, row.memory_bytes(), row.present())?;
+            self.charge(&mut hold, row.memory_bytes(), row.samples())?;
             list.push(strip(row));
             Ok(())
         })?;
@@ -287,12 +317,8 @@ pub(crate) fn merge_equal(rows: Vec<Row>) -> Outcome<Vec<Row>> {
             continue;
         };
         into.drop_name |= row.drop_name;
-        for (old, new) in into.values.iter_mut().zip(row.values) {
-            match (is_absent(*old), is_absent(new)) {
-                (true, false) => *old = new,
-                (false, false) => return failed("vector cannot contain metrics with the same labelset"),
-                _ => {}
-            }
+        if !into.absorb(row) {
+            return failed("vector cannot contain metrics with the same labelset");
         }
     }
     Ok(merged)

@@ -1,50 +1,142 @@
 //! `anchored` and `smoothed` ranges: they use the samples around the range's edges instead of extrapolating.
 
 use super::evaluator::{Evaluator, Outcome, Sink};
+use super::native::{self, Edges, Element, Kind, Noted};
 use super::rows::{ABSENT, Grid, Row};
-use super::select::{RangeSeries, drop_stale};
-use crate::syntax::{Extension, Selector};
+use super::select::drop_stale;
+use super::window::RangeSeries;
+use crate::syntax::{Extension, Selector, Span};
+use bramble_signal::{NativeHistogram, ResetHint, SeriesSamples, histogram_at, is_histogram_marker};
 
 impl Evaluator<'_> {
     /// `metric smoothed`: at each step the value on the line between the samples around it.
-    pub(crate) fn smoothed_rows(&self, selector: &Selector, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+    pub(crate) fn smoothed_rows(&self, selector: &Selector, span: Span, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
         let at = self.shifted(grid, selector.offset.as_ref(), selector.at)?;
         let (before, behind) = (self.lookback_ms, self.lookback_ms);
         let from = at.start_ms.saturating_sub(before).saturating_add(1);
         self.scan(&selector.matchers, from, at.last_ms().saturating_add(behind), &mut |series| {
             drop_stale(series);
-            let (stamps, values) = (&series.timestamps_ms, &series.values);
-            let point = |i: usize| Some((*stamps.get(i)?, *values.get(i)?));
-            let value = |t: i64| {
-                let next = stamps.partition_point(|s| *s <= t);
-                let a = next.checked_sub(1).and_then(point).filter(|(s, _)| *s > t.saturating_sub(before));
-                let b = point(next).filter(|(s, _)| *s <= t.saturating_add(behind));
-                match (a, b) {
-                    (Some(a), Some(b)) => interpolate(a, b, t, false),
-                    (Some((_, v)), None) => v,
-                    _ => ABSENT,
+            let mut row = Row::floats(series.labels.clone(), false, vec![ABSENT; grid.count]);
+            let mut noted: Vec<Noted> = Vec::new();
+            for i in 0..grid.count {
+                let (t, series) = (at.at(i), &*series);
+                let first = series.timestamps_ms.partition_point(|s| *s <= t.saturating_sub(before));
+                let after = series.timestamps_ms.partition_point(|s| *s <= t.saturating_add(behind));
+                let value = match smoothed_value(series, first..after, t, &mut noted) {
+                    None => continue,
+                    Some(Element::Float(value)) => value,
+                    Some(Element::Histogram(histogram)) => row.keep(histogram),
+                };
+                if let Some(slot) = row.values.get_mut(i) {
+                    *slot = value;
                 }
-            };
-            let row = Row { labels: series.labels.clone(), drop_name: false, values: at.times().map(value).collect() };
+            }
+            noted.dedup();
+            noted.into_iter().for_each(|note| self.note(note, row.name(), span));
             if row.is_empty() { Ok(()) } else { sink(row) }
         })
     }
 }
 
-/// Fills a row's values; says whether there are any.
-pub(crate) fn fill_row(name: &str, extension: Extension, series: &RangeSeries<'_>, out: &mut [f64]) -> bool {
+/// The value of a series on the line between the samples around `t`, from those within reach.
+fn smoothed_value(
+    series: &SeriesSamples,
+    reach: std::ops::Range<usize>,
+    t: i64,
+    noted: &mut Vec<Noted>,
+) -> Option<Element> {
+    let (stamps, values) = (series.timestamps_ms.get(reach.clone())?, series.values.get(reach)?);
+    let histograms = values.iter().filter(|v| is_histogram_marker(**v)).count();
+    if histograms > 0 && histograms < values.len() {
+        noted.push(Noted::MixedRange);
+        return None;
+    }
+    let next = stamps.partition_point(|s| *s <= t);
+    let point = |i: usize| Some((*stamps.get(i)?, *values.get(i)?));
+    let (a, b) = (point(next.checked_sub(1)?)?, point(next));
+    let histogram = |value: f64| series.histogram(value);
+    match (histogram(a.1), b.map(|b| (b.0, histogram(b.1)))) {
+        (None, _) => Some(Element::Float(b.map_or(a.1, |b| interpolate(a, b, t, false)))),
+        (Some(first), Some((b_ms, Some(second)))) => {
+            let counter = second.reset_hint != ResetHint::Gauge;
+            let notes = &mut |note| noted.push(note);
+            native::interpolate((a.0, first), (b_ms, second), t, counter, notes).map(Element::Histogram)
+        }
+        (Some(first), _) => Some(Element::Histogram(first.clone())),
+    }
+}
+
+/// Fills a row; says whether there is anything.
+pub(crate) fn fill_row(
+    name: &str,
+    extension: Extension,
+    series: &RangeSeries<'_>,
+    row: &mut Row,
+    notes: &mut dyn FnMut(Noted),
+) -> bool {
     let mut any = false;
     let mut points = Vec::new();
-    for (slot, end) in out.iter_mut().zip(series.ends.times()) {
+    for i in 0..series.ends.count {
+        let end = series.ends.at(i);
         let start = end.saturating_sub(series.range_ms);
-        let found = match extension {
-            Extension::Anchored => anchored(series, start, end, &mut points),
-            Extension::Smoothed => smoothed(series, start, end, is_counter(name), &mut points),
+        let element = match series.histograms.is_empty() {
+            false => native_change(name, extension, series, start, end, notes),
+            true => {
+                let found = match extension {
+                    Extension::Anchored => anchored(series, start, end, &mut points),
+                    Extension::Smoothed => smoothed(series, start, end, is_counter(name), &mut points),
+                };
+                found.then(|| Element::Float(value(name, &points, series.range_ms as f64 / 1000.0)))
+            }
         };
-        *slot = if found { value(name, &points, series.range_ms as f64 / 1000.0) } else { ABSENT };
-        any |= found;
+        let value = match element {
+            None => continue,
+            Some(Element::Float(value)) => value,
+            Some(Element::Histogram(histogram)) => row.keep(histogram),
+        };
+        if let Some(slot) = row.values.get_mut(i) {
+            *slot = value;
+            any = true;
+        }
     }
     any
+}
+
+/// As [`fill_row`] at one step, of a series that holds histograms.
+fn native_change(
+    name: &str,
+    extension: Extension,
+    series: &RangeSeries<'_>,
+    start: i64,
+    end: i64,
+    notes: &mut dyn FnMut(Noted),
+) -> Option<Element> {
+    let smoothed = extension == Extension::Smoothed;
+    let behind = if smoothed { end.saturating_add(series.reach_ms) } else { end };
+    let first = series.timestamps_ms.partition_point(|t| *t <= start.saturating_sub(series.reach_ms));
+    let after = series.timestamps_ms.partition_point(|t| *t <= behind);
+    let (stamps, values) = (series.timestamps_ms.get(first..after)?, series.values.get(first..after)?);
+    let at = |(t, v): (&i64, &f64)| Some((*t, histogram_at(*v, series.histograms)?));
+    let histograms: Vec<(i64, &NativeHistogram)> = stamps.iter().zip(values).filter_map(at).collect();
+    if !matches!(name, "rate" | "increase" | "delta") {
+        return None;
+    }
+    if !histograms.is_empty() && histograms.len() < values.len() {
+        notes(Noted::MixedRange);
+        return None;
+    }
+    let seconds = series.range_ms as f64 / 1000.0;
+    if histograms.is_empty() {
+        let mut points = Vec::new();
+        let found = match extension {
+            Extension::Anchored => anchored(series, start, end, &mut points),
+            Extension::Smoothed => self::smoothed(series, start, end, is_counter(name), &mut points),
+        };
+        return found.then(|| Element::Float(value(name, &points, seconds)));
+    }
+    let kind = Kind { counter: is_counter(name), per_second: name == "rate" };
+    let edges = Edges { start_ms: start, end_ms: end, smoothed };
+    native::extended_window(&histograms, edges, kind, seconds, notes).map(Element::Histogram)
 }
 
 fn is_counter(name: &str) -> bool {

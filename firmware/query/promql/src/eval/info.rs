@@ -3,6 +3,7 @@
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
 use super::rows::{ABSENT, Grid, Row, is_absent};
+use super::select::Newest;
 use crate::syntax::{AtModifier, DurationExpr, Expr, ExprKind, Selector};
 use bramble_signal::{Labels, METRIC_NAME, MatchOp, Matcher};
 use std::collections::HashMap;
@@ -85,8 +86,8 @@ pub(crate) fn info(evaluator: &Evaluator<'_>, args: &[Expr], grid: Grid, sink: S
     let mut infos: HashMap<Labels, Vec<Row>> = HashMap::new();
     let mut hold = evaluator.hold();
     // Their values do not matter; their times decide between several.
-    evaluator.newest(&selector, grid, true, &mut |row| {
-        evaluator.charge(&mut hold, row.memory_bytes(), row.present())?;
+    evaluator.newest(&selector, grid, Newest::Time, &mut |row| {
+        evaluator.charge(&mut hold, row.memory_bytes(), row.samples())?;
         infos.entry(identity(&row.labels)).or_default().push(row);
         Ok(())
     })?;
@@ -116,15 +117,18 @@ fn enrich(row: Row, infos: &[Row], wanted: &Wanted, out: &mut Vec<Row>) -> Outco
             _ => {
                 let labels = with_data(&row.labels, infos, &chosen, wanted)?;
                 let at = parts.iter().position(|p| p.labels == labels).unwrap_or_else(|| {
-                    parts.push(Row { labels, drop_name: row.drop_name, values: vec![ABSENT; row.values.len()] });
+                    parts.push(Row::floats(labels, row.drop_name, vec![ABSENT; row.values.len()]));
                     parts.len() - 1
                 });
                 last = Some((chosen, at));
                 at
             }
         };
-        if let Some(slot) = parts.get_mut(part).and_then(|p| p.values.get_mut(i)) {
-            *slot = *value;
+        if let Some(part) = parts.get_mut(part) {
+            let kept = row.histogram(i).map_or(*value, |h| part.keep(h.clone()));
+            if let Some(slot) = part.values.get_mut(i) {
+                *slot = kept;
+            }
         }
     }
     out.append(&mut parts);

@@ -1,11 +1,11 @@
 //! Vector matching: `on`, `ignoring`, `group_left`, `group_right`, `fill`.
 
-use super::arithmetic::element;
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::native::{Element, Operands};
 use super::rows::{ABSENT, Grid, Row, is_absent, without_name};
-use crate::syntax::{BinaryOp, Cardinality, Expr, ExprKind, Matching};
-use bramble_signal::{Labels, METRIC_NAME};
+use crate::syntax::{BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
+use bramble_signal::{Labels, METRIC_NAME, NativeHistogram};
 use std::collections::HashMap;
 
 /// The labels by which elements find each other.
@@ -29,6 +29,7 @@ const NOBODY: u32 = u32::MAX;
 struct Join<'m> {
     op: BinaryOp,
     return_bool: bool,
+    span: Span,
     delayed: bool,
     /// As Prometheus after 3.5.
     newer: bool,
@@ -76,6 +77,7 @@ impl Evaluator<'_> {
         let mut join = Join {
             op: *op,
             return_bool: *return_bool,
+            span: expr.span,
             delayed: self.options.delayed_name_removal,
             newer: self.options.newer_than_3_5,
             matching,
@@ -113,15 +115,15 @@ impl Join<'_> {
                 }
                 let group = self.many.groups.get(many).copied().unwrap_or(0);
                 let partner = partners.get(group).copied().unwrap_or(NOBODY);
-                let other = match partner {
+                let one = match partner {
                     NOBODY => match self.fill_of_one() {
-                        Some(fill) => fill,
+                        Some(fill) => Operand::Number(fill),
                         None => continue,
                     },
-                    one => value_at(&self.one.rows, one as usize, step),
+                    one => operand(&self.one.rows, one as usize, step),
                 };
-                let result = self.compute(value, other);
-                let filtered = is_absent(result);
+                let result = self.compute(evaluator, operand(&self.many.rows, many, step), one);
+                let filtered = result.is_none();
                 // Prometheus up to 3.5 only minds several elements that pass the comparison.
                 let mut again = matched.get(group).copied().unwrap_or(false);
                 if let Some(slot) = matched.get_mut(group).filter(|_| !filtered || self.newer || !self.strict()) {
@@ -133,16 +135,14 @@ impl Join<'_> {
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                     );
                 }
-                if filtered {
-                    continue;
-                }
+                let Some(result) = result else { continue };
                 let place = self.place(many, partner);
                 if written.insert(place, step) == Some(step) {
                     return failed("multiple matches for labels: grouping labels must ensure unique matches");
                 }
                 self.write(place, step, result);
             }
-            self.fill_many_side(step, &partners, &matched);
+            self.fill_many_side(evaluator, step, &partners, &matched);
             if self.out.len() > charged {
                 evaluator.charge(&mut hold, (self.out.len() - charged) * self.steps * size_of::<f64>(), 0)?;
                 charged = self.out.len();
@@ -185,17 +185,14 @@ impl Join<'_> {
     }
 
     /// Elements of the one side without a partner, when the many side has a fill.
-    fn fill_many_side(&mut self, step: usize, partners: &[u32], matched: &[bool]) {
+    fn fill_many_side(&mut self, evaluator: &Evaluator<'_>, step: usize, partners: &[u32], matched: &[bool]) {
         let Some(fill) = self.fill_of_many() else { return };
         for (group, one) in partners.iter().enumerate() {
             if *one == NOBODY || matched.get(group).copied().unwrap_or(true) {
                 continue;
             }
-            let value = value_at(&self.one.rows, *one as usize, step);
-            let result = self.compute(fill, value);
-            if is_absent(result) {
-                continue;
-            }
+            let value = operand(&self.one.rows, *one as usize, step);
+            let Some(result) = self.compute(evaluator, Operand::Number(fill), value) else { continue };
             let Some(row) = self.one.rows.get(*one as usize) else { continue };
             let (labels, drop_name) = (self.filled_labels(&row.labels), self.return_bool || row.drop_name);
             let place = self.place_of(labels, drop_name);
@@ -203,13 +200,24 @@ impl Join<'_> {
         }
     }
 
-    fn compute(&self, many: f64, one: f64) -> f64 {
+    fn compute(&self, evaluator: &Evaluator<'_>, many: Operand<'_>, one: Operand<'_>) -> Option<Element> {
         let (a, b) = if self.exchanged { (one, many) } else { (many, one) };
-        element(self.op, self.return_bool, a, b, a)
+        let (operands, kept) = match (a, b) {
+            (Operand::Number(a), Operand::Number(b)) => (Operands::Floats(a, b), a),
+            (Operand::Number(a), Operand::Histogram(b)) => (Operands::FloatHistogram(a, b), a),
+            (Operand::Histogram(a), Operand::Number(b)) => (Operands::HistogramFloat(a, b), b),
+            (Operand::Histogram(a), Operand::Histogram(b)) => (Operands::Histograms(a, b), ABSENT),
+        };
+        evaluator.operated(self.op, self.return_bool, operands, kept, self.span)
     }
 
-    fn write(&mut self, place: usize, step: usize, value: f64) {
-        if let Some(slot) = self.out.get_mut(place).and_then(|row| row.values.get_mut(step)) {
+    fn write(&mut self, place: usize, step: usize, element: Element) {
+        let Some(row) = self.out.get_mut(place) else { return };
+        let value = match element {
+            Element::Float(value) => value,
+            Element::Histogram(histogram) => row.keep(histogram),
+        };
+        if let Some(slot) = row.values.get_mut(step) {
             *slot = value;
         }
     }
@@ -234,7 +242,7 @@ impl Join<'_> {
     fn place_of(&mut self, labels: Labels, drop_name: bool) -> usize {
         let (out, steps) = (&mut self.out, self.steps);
         *self.places.entry((labels, drop_name)).or_insert_with_key(|(labels, _)| {
-            out.push(Row { labels: labels.clone(), drop_name, values: vec![ABSENT; steps] });
+            out.push(Row::floats(labels.clone(), drop_name, vec![ABSENT; steps]));
             out.len() - 1
         })
     }
@@ -271,6 +279,20 @@ impl Join<'_> {
             builder.set(label, one.get(label).unwrap_or_default());
         }
         builder.build()
+    }
+}
+
+/// An element of one side.
+#[derive(Clone, Copy)]
+enum Operand<'h> {
+    Number(f64),
+    Histogram(&'h NativeHistogram),
+}
+
+fn operand(rows: &[Row], row: usize, step: usize) -> Operand<'_> {
+    match rows.get(row).and_then(|r| r.histogram(step)) {
+        Some(histogram) => Operand::Histogram(histogram),
+        None => Operand::Number(value_at(rows, row, step)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `*_over_time`: one number from a window's values.
 
 use super::quantiles::quantile;
-use super::select::Window;
 use super::sums::{Compensated, Mean, Spread};
+use super::window::Window;
 
 /// A function of a window alone.
 pub(crate) type WindowFunction = fn(&Window<'_>) -> Option<f64>;
@@ -89,7 +89,7 @@ mod tests {
 
     fn of(name: &str, values: &[f64]) -> Option<f64> {
         let timestamps_ms: Vec<i64> = (1..=values.len() as i64).map(|i| i * 1000).collect();
-        find(name).unwrap()(&Window { timestamps_ms: &timestamps_ms, values, start_ms: 0, end_ms: 60_000 })
+        find(name).unwrap()(&Window::of(&timestamps_ms, values, 0, 60_000))
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `rate` and its relatives.
 
-use super::select::Window;
 use super::sums::Compensated;
+use super::window::Window;
 
 /// `rate`, `increase` and `delta`: the change over the window, extrapolated to its edges.
 pub(crate) fn extrapolated(w: &Window<'_>, is_counter: bool, per_second: bool) -> Option<f64> {
     let (first, last) = (*w.values.first()?, *w.values.last()?);
-    let (first_ms, last_ms) = (*w.timestamps_ms.first()?, *w.timestamps_ms.last()?);
     if w.values.len() < 2 {
         return None;
     }
@@ -20,31 +19,63 @@ pub(crate) fn extrapolated(w: &Window<'_>, is_counter: bool, per_second: bool) -
             before = *value;
         }
     }
-    let mut to_start = (first_ms - w.start_ms) as f64 / 1000.0;
-    let mut to_end = (w.end_ms - last_ms) as f64 / 1000.0;
-    let sampled = (last_ms - first_ms) as f64 / 1000.0;
-    let average_gap = sampled / (w.values.len() - 1) as f64;
-    // A series that starts or ends further inside the window than this is taken to start or end there.
-    let threshold = average_gap * 1.1;
-    if to_start >= threshold {
-        to_start = average_gap / 2.0;
-    }
-    if is_counter && change > 0.0 && first >= 0.0 {
-        // A counter cannot have been below zero.
-        to_start = to_start.min(sampled * (first / change));
-    }
-    if to_end >= threshold {
-        to_end = average_gap / 2.0;
-    }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= w.range_seconds();
-    }
-    Some(change * factor)
+    let extrapolation =
+        Extrapolation { counter: is_counter, per_second, began_ms: None, change: Change { first, total: change } };
+    Some(change * extrapolation.factor(w)?)
 }
 
-/// `irate` and `idelta`: the last two samples.
-pub(crate) fn instant(w: &Window<'_>, is_rate: bool) -> Option<f64> {
+/// The first count of a window and how much it grew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub(crate) first: f64,
+    pub(crate) total: f64,
+}
+
+/// How a change is carried to the edges of its window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extrapolation {
+    pub(crate) counter: bool,
+    pub(crate) per_second: bool,
+    /// The count is known to have been zero then, inside the window: nothing is guessed of the time before.
+    pub(crate) began_ms: Option<i64>,
+    pub(crate) change: Change,
+}
+
+impl Extrapolation {
+    /// What the change is multiplied by; `None` for a window that is empty, or has one sample of unknown beginning.
+    pub(crate) fn factor(&self, w: &Window<'_>) -> Option<f64> {
+        let (first_ms, last_ms) = (*w.timestamps_ms.first()?, *w.timestamps_ms.last()?);
+        let gaps = w.values.len() - 1;
+        let mut to_start = (first_ms - w.start_ms) as f64 / 1000.0;
+        let mut to_end = (w.end_ms - last_ms) as f64 / 1000.0;
+        let mut sampled = (last_ms - first_ms) as f64 / 1000.0;
+        let average_gap = if gaps > 0 { sampled / gaps as f64 } else { 0.0 };
+        // A series that starts or ends further inside the window than this is taken to start or end there.
+        let threshold = average_gap * 1.1;
+        if let Some(began_ms) = self.began_ms {
+            to_start = 0.0;
+            sampled = (last_ms - began_ms) as f64 / 1000.0;
+        } else if gaps == 0 {
+            return None;
+        } else {
+            if to_start >= threshold {
+                to_start = average_gap / 2.0;
+            }
+            if self.counter && self.change.total > 0.0 && self.change.first >= 0.0 {
+                // A counter cannot have been below zero.
+                to_start = to_start.min(sampled * (self.change.first / self.change.total));
+            }
+        }
+        if to_end >= threshold {
+            to_end = average_gap / 2.0;
+        }
+        let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
+        Some(if self.per_second { factor / w.range_seconds() } else { factor })
+    }
+}
+
+/// `irate` and `idelta`: the last two samples; `anew` when the last is known to be counted from zero.
+pub(crate) fn instant(w: &Window<'_>, is_rate: bool, anew: bool) -> Option<f64> {
     let n = w.values.len();
     let (before, last) = (*w.values.get(n.checked_sub(2)?)?, *w.values.get(n - 1)?);
     let gap_ms = w.timestamps_ms.get(n - 1)? - w.timestamps_ms.get(n - 2)?;
@@ -54,7 +85,7 @@ pub(crate) fn instant(w: &Window<'_>, is_rate: bool) -> Option<f64> {
     if !is_rate {
         return Some(last - before);
     }
-    let change = if last < before { last } else { last - before };
+    let change = if last < before || anew { last } else { last - before };
     Some(change / (gap_ms as f64 / 1000.0))
 }
 
@@ -102,7 +133,7 @@ mod tests {
     use super::*;
 
     fn window<'a>(timestamps_ms: &'a [i64], values: &'a [f64]) -> Window<'a> {
-        Window { timestamps_ms, values, start_ms: 0, end_ms: 60_000 }
+        Window::of(timestamps_ms, values, 0, 60_000)
     }
 
     #[test]
@@ -118,8 +149,8 @@ mod tests {
     #[test]
     fn irate_takes_the_last_two() {
         let w = window(&[10_000, 20_000, 30_000], &[1.0, 9.0, 4.0]);
-        assert_eq!(instant(&w, true), Some(0.4));
-        assert_eq!(instant(&w, false), Some(-5.0));
+        assert_eq!(instant(&w, true, false), Some(0.4));
+        assert_eq!(instant(&w, false, false), Some(-5.0));
     }
 
     #[test]

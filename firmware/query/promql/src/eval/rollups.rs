@@ -126,7 +126,10 @@ impl Evaluator<'_> {
         match kind_of(name) {
             Kind::Columns | Kind::Told => {}
             Kind::Last => {
-                self.warn(span, format!("{name} is taken over the last 5-minute rollup, not over the last two samples"));
+                self.warn(
+                    span,
+                    format!("{name} is taken over the last 5-minute rollup, not over the last two samples"),
+                );
             }
             Kind::Nearly => {
                 self.warn(span, format!("{name} sees only the first and the last sample of each 5-minute rollup"));
@@ -146,7 +149,11 @@ fn kind_of(name: &str) -> Kind {
     match name {
         "sum_over_time" | "count_over_time" | "avg_over_time" | "min_over_time" | "max_over_time" | "rate"
         | "increase" | "delta" | "resets" => Kind::Columns,
-        "first_over_time" | "last_over_time" | "present_over_time" | "absent_over_time" | "ts_of_first_over_time"
+        "first_over_time"
+        | "last_over_time"
+        | "present_over_time"
+        | "absent_over_time"
+        | "ts_of_first_over_time"
         | "ts_of_last_over_time" => Kind::Told,
         "irate" | "idelta" => Kind::Last,
         _ => Kind::Nearly,

@@ -2,59 +2,26 @@
 
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink};
-use super::rows::{ABSENT, Grid, Row, is_absent};
-use crate::syntax::{Expr, ExprKind, Extension, Selector};
-use bramble_signal::{Labels, Matcher, SeriesSamples, is_stale_marker};
+use super::native::tell_resets;
+use super::rollups;
+use super::rows::{ABSENT, Grid, Row, histogram_bytes, is_absent, keep_histogram, samples_of};
+use super::window::RangeSeries;
+use crate::syntax::{Expr, ExprKind, Extension, Selector, Span};
+use bramble_signal::{
+    Matcher, NativeHistogram, Rollup, Sample, SeriesSamples, StartChange, histogram_at, is_histogram_marker,
+    is_stale_marker,
+};
 use bramble_storage::{MetricSelect, QueryStats};
 
-/// One series for a range function: all samples any window may see, staleness markers left out.
-pub(crate) struct RangeSeries<'s> {
-    pub(crate) labels: &'s Labels,
-    /// A function inside a subquery has already dropped the name.
-    pub(crate) drop_name: bool,
-    pub(crate) timestamps_ms: &'s [i64],
-    pub(crate) values: &'s [f64],
-    /// Ends of the windows.
-    pub(crate) ends: Grid,
-    pub(crate) range_ms: i64,
-    /// How far beyond its edges an extended range may look.
-    pub(crate) reach_ms: i64,
-}
-
-/// What a range function sees at one step.
-#[derive(Clone, Copy)]
-pub(crate) struct Window<'s> {
-    pub(crate) timestamps_ms: &'s [i64],
-    pub(crate) values: &'s [f64],
-    /// Exclusive.
-    pub(crate) start_ms: i64,
-    /// Inclusive.
-    pub(crate) end_ms: i64,
-}
-
-impl Window<'_> {
-    pub(crate) fn range_seconds(&self) -> f64 {
-        (self.end_ms - self.start_ms) as f64 / 1000.0
-    }
-}
-
-impl RangeSeries<'_> {
-    /// Calls `visit` with each step's index and window, also when the window is empty.
-    pub(crate) fn windows(&self, mut visit: impl FnMut(usize, Window<'_>)) {
-        let (mut first, mut after) = (0, 0);
-        for (i, end_ms) in self.ends.times().enumerate() {
-            let start_ms = end_ms.saturating_sub(self.range_ms);
-            while self.timestamps_ms.get(after).is_some_and(|t| *t <= end_ms) {
-                after += 1;
-            }
-            while first < after && self.timestamps_ms.get(first).is_some_and(|t| *t <= start_ms) {
-                first += 1;
-            }
-            let timestamps_ms = self.timestamps_ms.get(first..after).unwrap_or_default();
-            let values = self.values.get(first..after).unwrap_or_default();
-            visit(i, Window { timestamps_ms, values, start_ms, end_ms });
-        }
-    }
+/// What an instant selector gives for the newest sample of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Newest {
+    /// Its value.
+    Value,
+    /// Its time in seconds.
+    Time,
+    /// When what it counts began, in seconds; 0 for not known.
+    Start,
 }
 
 impl Evaluator<'_> {
@@ -74,28 +41,36 @@ impl Evaluator<'_> {
             QueryStats::add(&self.context.stats.items, series.values.len() as u64);
             // The series itself is held while it is looked at.
             let mut hold = self.hold();
-            self.charge(&mut hold, series.values.len() * 16, series.values.len())?;
+            let told = series.rollups.len() * size_of::<Rollup>();
+            let bytes = series.values.len() * 16 + histogram_bytes(&series.histograms) + told;
+            self.tell_rollups(&series);
+            self.charge(&mut hold, bytes, series.values.len())?;
+            if self.tells_resets.get() {
+                tell_resets(&mut series);
+            }
             visit(&mut series)?;
         }
         Ok(())
     }
 
     /// Rows of an instant selector: at each step the newest sample of the lookback, unless stale.
-    pub(crate) fn instant_rows(&self, selector: &Selector, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+    pub(crate) fn instant_rows(&self, selector: &Selector, span: Span, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
         if selector.extension == Some(Extension::Smoothed) {
-            return self.smoothed_rows(selector, grid, sink);
+            return self.smoothed_rows(selector, span, grid, sink);
         }
-        self.newest(selector, grid, false, sink)
+        self.newest(selector, grid, Newest::Value, sink)
     }
 
-    /// As [`instant_rows`](Self::instant_rows), the samples' times (in seconds) instead of their values.
-    pub(crate) fn newest(&self, selector: &Selector, grid: Grid, times: bool, sink: Sink<'_>) -> Outcome<()> {
+    /// As [`instant_rows`](Self::instant_rows), with what is wanted of the samples.
+    pub(crate) fn newest(&self, selector: &Selector, grid: Grid, wanted: Newest, sink: Sink<'_>) -> Outcome<()> {
         let at = self.shifted(grid, selector.offset.as_ref(), selector.at)?;
-        let from = at.start_ms.saturating_sub(self.lookback_ms).saturating_add(1);
+        let from = self.reach(at.start_ms, self.lookback_ms).saturating_add(1);
         self.scan(&selector.matchers, from, at.last_ms(), &mut |series| {
-            let mut values = vec![ABSENT; grid.count];
+            rollups::strip(series);
+            let mut row = Row::floats(series.labels.clone(), false, vec![ABSENT; grid.count]);
             let (mut after, mut any) = (0, false);
-            for (value, t) in values.iter_mut().zip(at.times()) {
+            let mut last = None;
+            for (value, t) in row.values.iter_mut().zip(at.times()) {
                 while series.timestamps_ms.get(after).is_some_and(|s| *s <= t) {
                     after += 1;
                 }
@@ -103,12 +78,25 @@ impl Evaluator<'_> {
                 let (Some(stamp), Some(v)) = (series.timestamps_ms.get(newest), series.values.get(newest)) else {
                     continue;
                 };
-                if *stamp > t.saturating_sub(self.lookback_ms) && !is_stale_marker(*v) {
-                    *value = if times { *stamp as f64 / 1000.0 } else { *v };
+                let lookback_ms = rollups::lookback(&series.rollups, *stamp, self.lookback_ms);
+                if *stamp > t.saturating_sub(lookback_ms) && !is_stale_marker(*v) {
+                    *value = match wanted {
+                        Newest::Value if is_histogram_marker(*v) => {
+                            shared(newest, *v, &series.histograms, &mut last, &mut row.histograms)
+                        }
+                        Newest::Value => *v,
+                        Newest::Time => *stamp as f64 / 1000.0,
+                        Newest::Start => start_of(&series.starts, *stamp) as f64 / 1000.0,
+                    };
                     any = true;
                 }
             }
-            if any { sink(Row { labels: series.labels.clone(), drop_name: false, values }) } else { Ok(()) }
+            if !any {
+                return Ok(());
+            }
+            let counted = row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
+            self.counting.add_each(counted.map(|(i, v)| (i, samples_of(*v, &row.histograms))));
+            sink(row)
         })
     }
 
@@ -129,14 +117,24 @@ impl Evaluator<'_> {
                     Some(Extension::Anchored) => (self.lookback_ms, 0),
                     Some(Extension::Smoothed) => (self.lookback_ms, self.lookback_ms),
                 };
-                let from = ends.start_ms.saturating_sub(range_ms).saturating_sub(before).saturating_add(1);
+                let from = self.reach(ends.start_ms, range_ms.saturating_add(before)).saturating_add(1);
+                let cold_before_ms = self.source.rolled_up_before_ms();
                 self.scan(&selector.matchers, from, ends.last_ms().saturating_add(behind), &mut |series| {
                     drop_stale(series);
+                    // An extended range reckons with samples alone, and needs the peaks told between them.
+                    if selector.extension.is_none() {
+                        rollups::strip(series);
+                    }
                     visit(RangeSeries {
                         labels: &series.labels,
                         drop_name: false,
                         timestamps_ms: &series.timestamps_ms,
                         values: &series.values,
+                        histograms: &series.histograms,
+                        starts: if self.options.newer_than_3_5 { &series.starts } else { &[] },
+                        rollups: if selector.extension.is_none() { &series.rollups } else { &[] },
+                        cold_before_ms,
+                        counting: &self.counting,
                         ends,
                         range_ms,
                         reach_ms: self.lookback_ms,
@@ -165,7 +163,8 @@ impl Evaluator<'_> {
         let inner = Grid::between(first, ends.last_ms(), step_ms);
         let _width = self.admit(inner)?;
         let (mut stamps, mut values) = (Vec::new(), Vec::new());
-        self.each(expr, inner, &mut |row| {
+        let last = grid.count.saturating_sub(1);
+        let mut visit_row = |row: Row| {
             stamps.clear();
             values.clear();
             for (t, v) in inner.times().zip(&row.values).filter(|(_, v)| !is_absent(**v)) {
@@ -173,17 +172,26 @@ impl Evaluator<'_> {
                 values.push(*v);
             }
             let mut hold = self.hold();
-            self.charge(&mut hold, values.len() * 16, values.len())?;
-            visit(RangeSeries {
+            self.charge(&mut hold, values.len() * 16 + histogram_bytes(&row.histograms), values.len())?;
+            let series = RangeSeries {
                 labels: &row.labels,
                 drop_name: row.drop_name,
                 timestamps_ms: &stamps,
                 values: &values,
+                histograms: &row.histograms,
+                // Start times are not known of what was computed.
+                starts: &[],
+                rollups: &[],
+                cold_before_ms: i64::MIN,
+                counting: &self.counting,
                 ends,
                 range_ms,
                 reach_ms: 0,
-            })
-        })
+            };
+            self.counting.outside(|| visit(series))
+        };
+        let evaluate = || self.telling_resets(false, || self.each(expr, inner, &mut visit_row));
+        self.counting.apart(last..last + 1, evaluate)
     }
 
     /// A range vector as the answer of an instant query: the samples themselves.
@@ -195,11 +203,13 @@ impl Evaluator<'_> {
                 if series.drop_name { super::rows::without_name(series.labels) } else { series.labels.clone() };
             let mut out = SeriesSamples { labels, ..SeriesSamples::default() };
             series.windows(|_, window| {
-                out.timestamps_ms.extend_from_slice(window.timestamps_ms);
-                out.values.extend_from_slice(window.values);
+                for (timestamp_ms, value) in window.timestamps_ms.iter().zip(window.values) {
+                    out.push(Sample { timestamp_ms: *timestamp_ms, value: *value }, window.histograms);
+                }
             });
             if !out.values.is_empty() {
-                self.charge(&mut hold, out.values.len() * 16, out.values.len())?;
+                let bytes = out.values.len() * 16 + histogram_bytes(&out.histograms);
+                self.charge(&mut hold, bytes, out.values.len())?;
                 found.push(out);
             }
             Ok(())
@@ -217,4 +227,26 @@ pub(crate) fn drop_stale(series: &mut SeriesSamples) {
     let mut keep = series.values.iter().map(|v| !is_stale_marker(*v));
     series.timestamps_ms.retain(|_| keep.next().unwrap_or(false));
     series.values.retain(|v| !is_stale_marker(*v));
+}
+
+/// Copies the histogram that `value` stands for to a row, or shares the copy with the step before when the sample is
+/// the same.
+fn shared(
+    sample: usize,
+    value: f64,
+    from: &[NativeHistogram],
+    last: &mut Option<(usize, f64)>,
+    to: &mut Vec<NativeHistogram>,
+) -> f64 {
+    match (*last, histogram_at(value, from)) {
+        (Some((same, marker)), _) if same == sample => marker,
+        (_, Some(histogram)) => last.insert((sample, keep_histogram(to, histogram.clone()))).1,
+        _ => ABSENT,
+    }
+}
+
+/// When what a sample counts began; 0 for not known.
+pub(crate) fn start_of(starts: &[StartChange], timestamp_ms: i64) -> i64 {
+    let after = starts.partition_point(|s| s.timestamp_ms <= timestamp_ms);
+    after.checked_sub(1).and_then(|i| starts.get(i)).map_or(0, |s| s.start_ms)
 }

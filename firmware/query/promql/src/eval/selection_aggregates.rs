@@ -3,6 +3,7 @@
 use super::aggregate::Grouping;
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink};
+use super::groups::Groups;
 use super::hash::label_hash;
 use super::labels::is_label_name;
 use super::quantiles::{bad_quantile, quantile};
@@ -12,22 +13,19 @@ use bramble_signal::Labels;
 use std::collections::HashMap;
 
 /// Rows by group, groups in order of appearance.
-type Groups = Vec<(Labels, Vec<Row>)>;
-
-fn grouped(rows: Vec<Row>, grouping: &Grouping<'_>) -> Groups {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut groups: Groups = Vec::new();
+fn grouped(rows: Vec<Row>, grouping: &Grouping<'_>) -> Vec<(Labels, Vec<Row>)> {
+    let mut groups = Groups::default();
+    let mut members: Vec<Vec<Row>> = Vec::new();
     for row in rows {
-        let key = grouping.key(&row.labels);
-        let at = *places.entry(key).or_insert_with_key(|key| {
-            groups.push((key.clone(), Vec::new()));
-            groups.len() - 1
-        });
-        if let Some((_, rows)) = groups.get_mut(at) {
+        let at = groups.place(grouping.pairs(&row.labels));
+        if at == members.len() {
+            members.push(Vec::new());
+        }
+        if let Some(rows) = members.get_mut(at) {
             rows.push(row);
         }
     }
-    groups
+    groups.into_keys().into_iter().zip(members).collect()
 }
 
 impl Evaluator<'_> {
@@ -49,8 +47,8 @@ impl Evaluator<'_> {
                 for text in params.iter().filter_map(|phi| bad_quantile(*phi)) {
                     self.warn(param.span, text);
                 }
-                let groups = grouped(self.collect(inner, grid)?.take(), grouping);
-                quantiles(groups, &params, grid, sink)
+                let rows = self.numbers_only(op, inner, grid)?;
+                quantiles(grouped(rows, grouping), &params, grid, sink)
             }
             AggregateOp::LimitRatio => {
                 if params.iter().any(|r| r.is_nan()) {
@@ -69,7 +67,11 @@ impl Evaluator<'_> {
             }
             _ => {
                 check_counts(&params)?;
-                let groups = grouped(self.collect(inner, grid)?.take(), grouping);
+                let rows = match op {
+                    AggregateOp::Topk | AggregateOp::Bottomk => self.numbers_only(op, inner, grid)?,
+                    _ => self.collect(inner, grid)?.take(),
+                };
+                let groups = grouped(rows, grouping);
                 let single = self.whole.step_ms == 0 && grid.count == 1;
                 for (_, rows) in groups {
                     pick(op, rows, &params, single, sink)?;
@@ -77,6 +79,17 @@ impl Evaluator<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The rows' numbers; that histograms are left out is told.
+    fn numbers_only(&self, op: AggregateOp, inner: &Expr, grid: Grid) -> Outcome<Vec<Row>> {
+        let mut rows = self.collect(inner, grid)?.take();
+        for row in rows.iter_mut().filter(|r| !r.histograms.is_empty()) {
+            self.ignores_histograms(op, row, inner.span);
+            row.drop_histograms();
+        }
+        rows.retain(|row| !row.is_empty());
+        Ok(rows)
     }
 
     fn count_values(
@@ -93,19 +106,19 @@ impl Evaluator<'_> {
         let mut places: HashMap<Labels, usize> = HashMap::new();
         let (mut out, mut hold): (Vec<Row>, _) = (Vec::new(), self.hold());
         self.each(inner, grid, &mut |row| {
-            let key = grouping.key(&row.labels);
+            let key = Labels::from_pairs(grouping.pairs(&row.labels));
             let mut last: Option<(u64, usize)> = None;
             for (i, value) in row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
                 let at = match last {
                     Some((bits, at)) if bits == value.to_bits() => at,
                     _ => {
                         let mut labels = key.to_builder();
-                        labels.set(label, &format_value(*value));
+                        labels.set(label, &row.histogram(i).map_or_else(|| format_value(*value), |h| h.literal()));
                         let labels = labels.build();
                         let new = places.len();
                         let at = *places.entry(labels.clone()).or_insert(new);
                         if at == out.len() {
-                            let row = Row { labels, drop_name: false, values: vec![ABSENT; grid.count] };
+                            let row = Row::floats(labels, false, vec![ABSENT; grid.count]);
                             self.charge(&mut hold, row.memory_bytes(), 0)?;
                             out.push(row);
                         }
@@ -132,7 +145,7 @@ fn check_counts(params: &[f64]) -> Outcome<()> {
     }
 }
 
-fn quantiles(groups: Groups, params: &[f64], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
+fn quantiles(groups: Vec<(Labels, Vec<Row>)>, params: &[f64], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
     let mut scratch = Vec::new();
     for (labels, rows) in groups {
         let at_step = |i: usize| {
@@ -144,7 +157,7 @@ fn quantiles(groups: Groups, params: &[f64], grid: Grid, sink: Sink<'_>) -> Outc
             }
         };
         let values = (0..grid.count).map(at_step).collect();
-        sink(Row { labels, drop_name: rows.iter().any(|r| r.drop_name), values })?;
+        sink(Row::floats(labels, rows.iter().any(|r| r.drop_name), values))?;
     }
     Ok(())
 }

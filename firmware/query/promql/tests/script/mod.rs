@@ -2,6 +2,12 @@
 
 use bramble_signal::{Labels, METRIC_NAME, stale_marker};
 
+pub(crate) mod histogram;
+mod load;
+mod starts;
+
+pub(crate) use load::{Loaded, LoadedSeries};
+
 /// A value in an expected result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Point {
@@ -9,8 +15,8 @@ pub(crate) enum Point {
     Value(f64),
     /// `_`
     Missing,
-    /// A native histogram, which these tests do not read yet.
-    Histogram,
+    /// A native histogram.
+    Histogram(histogram::Literal),
 }
 
 /// A series of an expected result.
@@ -89,11 +95,9 @@ impl Eval {
     }
 }
 
-pub(crate) type Series = (Labels, Vec<(i64, f64)>);
-
 pub(crate) enum Command {
     Clear,
-    Load(Vec<Series>),
+    Load(Vec<LoadedSeries>),
     Eval(Eval),
     Unknown(usize, String),
 }
@@ -123,7 +127,7 @@ pub(crate) fn parse(text: &str) -> Vec<Command> {
         let word = line.split_whitespace().next().unwrap_or_default();
         commands.push(match word {
             "clear" => Command::Clear,
-            "load" | "load_with_nhcb" => load(line, &items),
+            "load" | "load_with_nhcb" => Command::Load(load::parse(line, &items)),
             w if w.starts_with("eval") => eval(number + 1, line, &items),
             _ => Command::Unknown(number + 1, line.to_owned()),
         });
@@ -160,30 +164,6 @@ pub(crate) fn duration(text: &str) -> i64 {
         rest = tail;
     }
     if negative { -(total as i64) } else { total as i64 }
-}
-
-fn load(line: &str, items: &[String]) -> Command {
-    let step = duration(line.split_whitespace().nth(1).unwrap());
-    let mut series = Vec::new();
-    for item in items {
-        let (labels, rest) = labels_and_rest(item);
-        // Start timestamps are not modelled by the store's contract yet.
-        if item.contains("@st") {
-            continue;
-        }
-        let samples = points(rest)
-            .into_iter()
-            .enumerate()
-            .filter_map(|(i, p)| match p {
-                Point::Value(v) => Some((i as i64 * step, v)),
-                _ => None,
-            })
-            .collect::<Vec<_>>();
-        if !samples.is_empty() {
-            series.push((labels, samples));
-        }
-    }
-    Command::Load(series)
 }
 
 /// `name{labels}` and what comes after.
@@ -260,10 +240,7 @@ pub(crate) fn points(text: &str) -> Vec<Point> {
     let mut out = Vec::new();
     for word in words(text) {
         if word.contains("{{") {
-            let times = word.rsplit_once("}}").and_then(|(_, t)| t.strip_prefix('x')?.parse().ok());
-            let steps =
-                word.rsplit_once('x').filter(|(h, _)| h.ends_with("}}")).and_then(|(_, n)| n.parse::<usize>().ok());
-            out.extend(vec![Point::Histogram; times.or(steps).map_or(1, |n| n + 1)]);
+            out.extend(histograms(word).into_iter().map(Point::Histogram));
             continue;
         }
         let (body, times) = match word.rsplit_once('x') {
@@ -285,6 +262,35 @@ pub(crate) fn points(text: &str) -> Vec<Point> {
         out.extend((0..=times.unwrap_or(0)).map(|i| Point::Value(first + step * i as f64)));
     }
     out
+}
+
+/// `{{…}}`, `{{…}}xn`, `{{…}}+{{…}}xn`.
+fn histograms(word: &str) -> Vec<histogram::Literal> {
+    let (body, times) = match word.rsplit_once('x').filter(|(head, _)| head.ends_with("}}")) {
+        Some((body, times)) => (body, times.parse().unwrap()),
+        None => (word, 0usize),
+    };
+    let sign = ["}}+{{", "}}-{{"].into_iter().find_map(|s| Some((body.find(s)? + 2, s.contains('+'))));
+    let Some((at, adds)) = sign else { return vec![histogram::parse(body); times + 1] };
+    let (mut next, step) = (histogram::parse(&body[..at]), histogram::parse(&body[at + 1..]));
+    let mut out = vec![next.clone()];
+    for _ in 0..times {
+        let hint = next.histogram.reset_hint;
+        match adds {
+            true => next.histogram.add(&step.histogram).unwrap(),
+            false => next.histogram.sub(&step.histogram).unwrap(),
+        };
+        next.histogram.reset_hint = hint;
+        out.push(next.clone());
+    }
+    out
+}
+
+pub(crate) fn almost_equal(a: f64, b: f64) -> bool {
+    if a.is_nan() && b.is_nan() || a == b {
+        return true;
+    }
+    (a - b).abs() / (a.abs() + b.abs()).min(f64::MAX) < 1e-6 || (a == 0.0 || b == 0.0) && (a - b).abs() < 1e-30
 }
 
 fn eval(line_number: usize, line: &str, items: &[String]) -> Command {
