@@ -1,12 +1,14 @@
 //! Flushing, swapping and merging.
 
 use crate::block::{Block, BlockKind, BlockWriter, NewBlock, PAGE_VALUES, WRITER_BYTES, store_error};
+use crate::exemplars::Exemplars;
 use crate::head::Generation;
-use crate::read::{BlockSeries, Cursor, Origin, Reading, normalize};
+use crate::read::{BlockSeries, Cursor, Origin, Reading};
 use crate::rollup;
-use crate::store::{Frozen, MetricStore};
+use crate::samples::Samples;
+use crate::store::{EXEMPLARS_BYTES_MAX, Frozen, MetricStore};
 use bramble_runtime::Reservation;
-use bramble_signal::{MetricMetadata, Signal};
+use bramble_signal::{LabelsRef, MetricMetadata, Signal};
 use bramble_storage::{
     BlockId, BlockMeta, BlockStore, HeadStats, ReadError, RetentionClass, Sequence, StoreError, day_of_ms,
 };
@@ -52,18 +54,17 @@ impl MetricStore {
     ) -> Result<(), StoreError> {
         let (start_ms, end_ms) = (i64::from(day) * DAY_MS, i64::from(day) * DAY_MS + (DAY_MS - 1));
         let (mut scratch, mut labels) = (Vec::new(), Vec::new());
-        let (mut times, mut values) = (Vec::new(), Vec::new());
+        let mut samples = Samples::default();
         for &number in series {
-            times.clear();
-            values.clear();
-            generation.read().read(number, start_ms, end_ms, &mut scratch, &mut times, &mut values);
-            if times.is_empty() {
+            samples.clear();
+            generation.read().read(number, (start_ms, end_ms), &mut scratch, &mut samples);
+            if samples.is_empty() {
                 continue;
             }
-            normalize(&mut times, &mut values);
+            samples.normalize();
             labels.clear();
             self.index.read().labels(number, &mut labels);
-            outputs.add(&labels, &times, &values)?;
+            outputs.add(&labels, &samples)?;
         }
         outputs.close()
     }
@@ -95,6 +96,46 @@ impl MetricStore {
     }
 }
 
+/// None, and room for none.
+pub(crate) fn no_exemplars() -> Exemplars<Vec<u8>> {
+    Exemplars::new(0)
+}
+
+impl MetricStore {
+    /// Most bytes of exemplars in one block.
+    fn exemplar_bytes_max(&self) -> usize {
+        (self.budgets.merge.limit_bytes() / 8).min(EXEMPLARS_BYTES_MAX)
+    }
+
+    /// A generation's exemplars that go into the block of `day`: those of its own time, and in the last block those of
+    /// days without samples.
+    fn exemplars_of_day(&self, generation: &RwLock<Generation>, day: i32, days: &BTreeSet<i32>) -> Exemplars<Vec<u8>> {
+        let (index, generation) = (self.index.read(), generation.read());
+        let mut own = Exemplars::new(self.exemplar_bytes_max());
+        let mut labels = Vec::new();
+        for (&series, exemplars) in generation.exemplars.iter() {
+            labels.clear();
+            index.labels(series, &mut labels);
+            for exemplar in exemplars {
+                let of = day_of_ms(exemplar.timestamp_ms);
+                if of == day || (!days.contains(&of) && days.last() == Some(&day)) {
+                    own.push(&labels, exemplar);
+                }
+            }
+        }
+        own
+    }
+
+    fn merge_exemplars(&self, blocks: &[Arc<Block>]) -> Result<Exemplars<Vec<u8>>, StoreError> {
+        let mut all = Exemplars::new(self.exemplar_bytes_max());
+        for block in blocks {
+            let each = &mut |labels: LabelsRef<'_>, exemplar| all.push(&labels.as_bytes().to_vec(), &exemplar);
+            block.exemplars(i64::MIN, i64::MAX, each).map_err(|error| store_error(block.id(), error))?;
+        }
+        Ok(all)
+    }
+}
+
 /// The days that a generation has samples of.
 fn days_of(generation: &RwLock<Generation>, series: &[u32]) -> BTreeSet<i32> {
     let (first, last) = {
@@ -105,12 +146,10 @@ fn days_of(generation: &RwLock<Generation>, series: &[u32]) -> BTreeSet<i32> {
         return (first..=last).collect();
     }
     let (mut days, mut scratch) = (BTreeSet::new(), Vec::new());
-    let (mut times, mut values) = (Vec::new(), Vec::new());
     for &number in series {
-        times.clear();
-        values.clear();
-        generation.read().read(number, i64::MIN, i64::MAX, &mut scratch, &mut times, &mut values);
-        days.extend(times.iter().map(|&t| day_of_ms(t)));
+        generation.read().read_times(number, &mut scratch, |t| {
+            days.insert(day_of_ms(t));
+        });
     }
     days
 }
@@ -129,18 +168,29 @@ pub(crate) struct Outputs<'a> {
     pub(crate) page_values: usize,
     pub(crate) target_bytes: u64,
     pub(crate) metadata: Vec<MetricMetadata>,
+    pub(crate) exemplars: Exemplars<Vec<u8>>,
     pub(crate) writer: Option<(BlockId, BlockWriter)>,
     pub(crate) done: Vec<BlockMeta>,
 }
 
 impl Outputs<'_> {
-    fn add(&mut self, labels: &[u8], times: &[i64], values: &[f64]) -> Result<(), StoreError> {
-        self.put(labels, times, values)?;
+    /// Adds a series.
+    pub(crate) fn add(&mut self, labels: &[u8], samples: &Samples) -> Result<(), StoreError> {
+        self.open()?;
+        if let Some((id, writer)) = &mut self.writer {
+            writer.add_samples(labels, samples).map_err(|error| store_error(*id, error))?;
+        }
         self.close_if_full()
     }
 
-    /// Adds a series, or a part of one whose other parts must be in the same block.
+    /// Adds a series of numbers, or a part of one whose other parts must be in the same block.
     pub(crate) fn put(&mut self, labels: &[u8], times: &[i64], values: &[f64]) -> Result<(), StoreError> {
+        self.open()?;
+        let Some((id, writer)) = &mut self.writer else { return Ok(()) };
+        writer.add(labels, times, values).map_err(|error| store_error(*id, error))
+    }
+
+    fn open(&mut self) -> Result<(), StoreError> {
         if self.writer.is_none() {
             let id = (self.next_id)();
             let block = NewBlock {
@@ -157,8 +207,7 @@ impl Outputs<'_> {
             let writer = BlockWriter::create(&self.store.disk, block, self.store.merge_space());
             self.writer = Some((id, writer.map_err(|error| store_error(id, error))?));
         }
-        let Some((id, writer)) = &mut self.writer else { return Ok(()) };
-        writer.add(labels, times, values).map_err(|error| store_error(*id, error))
+        Ok(())
     }
 
     pub(crate) fn close_if_full(&mut self) -> Result<(), StoreError> {
@@ -172,7 +221,10 @@ impl Outputs<'_> {
     pub(crate) fn close(&mut self) -> Result<(), StoreError> {
         if let Some((id, writer)) = self.writer.take() {
             // Every part carries it: parts expire together, and each must be complete by itself.
-            self.done.push(writer.finish(&self.metadata).map_err(|error| store_error(id, error))?);
+            let written = writer.finish(&self.metadata, &self.exemplars);
+            self.done.push(written.map_err(|error| store_error(id, error))?);
+            // Exemplars tell their series themselves: one part has them all.
+            self.exemplars = no_exemplars();
         }
         Ok(())
     }
@@ -224,7 +276,7 @@ impl BlockStore for MetricStore {
             }
             active.first_sequence
         };
-        let fresh = Arc::new(RwLock::new(Generation::new(self.clock.wall_ms())));
+        let fresh = Arc::new(RwLock::new(self.fresh_generation()));
         let generation = std::mem::replace(&mut tip.active, fresh);
         tip.frozen = Some(Frozen { generation, journal: (first, through) });
         let mut accounts = self.accounts.lock();
@@ -251,11 +303,14 @@ impl BlockStore for MetricStore {
             page_values: PAGE_VALUES,
             target_bytes: FLUSH_BYTES_MAX,
             metadata,
+            exemplars: no_exemplars(),
             writer: None,
             done: Vec::new(),
         };
-        for day in days_of(&generation, &series) {
+        let days = days_of(&generation, &series);
+        for &day in &days {
             outputs.day = day;
+            outputs.exemplars = self.exemplars_of_day(&generation, day, &days);
             self.write_day(&generation, &series, day, &mut outputs)?;
         }
         self.metadata.lock().written(&outputs.metadata);
@@ -314,6 +369,7 @@ impl BlockStore for MetricStore {
             page_values: MERGED_PAGE_VALUES,
             target_bytes,
             metadata: self.merge_metadata(&blocks)?,
+            exemplars: self.merge_exemplars(&blocks)?,
             writer: None,
             done: Vec::new(),
         };
@@ -323,7 +379,7 @@ impl BlockStore for MetricStore {
         let mut cursor = Cursor::new(reading, streams, i64::MIN, i64::MAX);
         loop {
             match cursor.next_series() {
-                Ok(Some(series)) => outputs.add(&series.labels, &series.timestamps_ms, &series.values)?,
+                Ok(Some(series)) => outputs.add(&series.labels, &series.samples)?,
                 Ok(None) => break,
                 Err(ReadError::Storage(what)) => return Err(damage.get().cloned().unwrap_or(StoreError::Disk(what))),
                 Err(_) => return Err(StoreError::Stopped),
@@ -351,9 +407,9 @@ impl BlockStore for MetricStore {
         let mut index = self.index.write();
         let used = {
             let tip = self.tip.read();
-            let mut used = tip.active.read().series();
+            let mut used = tip.active.read().known_series();
             if let Some(frozen) = &tip.frozen {
-                used |= frozen.generation.read().series();
+                used |= frozen.generation.read().known_series();
             }
             used
         };

@@ -15,12 +15,14 @@ mod blocks;
 mod bytes;
 mod counters;
 mod decimal;
+mod exemplars;
 mod head;
 mod metadata;
 mod pairs;
 mod postings;
 mod read;
 mod rollup;
+mod samples;
 mod sink;
 mod store;
 

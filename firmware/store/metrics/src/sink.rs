@@ -4,7 +4,7 @@ use crate::bytes::{pairs, put_bytes};
 use crate::head::{Generation, LABELS_MAX, SeriesIndex};
 use crate::store::MetricStore;
 use bramble_runtime::OverBudget;
-use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata};
+use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata, NativeHistogram};
 use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, RejectReason, Rejections, Sequence, SeriesRef};
 
 /// Head space asked for one sample: most need one to three bytes, full doubles with jitter twelve.
@@ -20,7 +20,7 @@ impl MetricSink for MetricStore {
     fn prepare(&self, batch: MetricBatch, now_ms: i64) -> Result<PreparedMetrics, OverBudget> {
         let mut series = Vec::with_capacity(batch.series_count());
         let missing_bytes = self.find(&batch, &mut series);
-        let wanted = batch.sample_count() * SAMPLE_BYTES + batch.series_count() * SERIES_BYTES;
+        let wanted = batch.sample_count() * SAMPLE_BYTES + batch.series_count() * SERIES_BYTES + rich_bytes(&batch);
         let space = self.budgets.head.reserve(wanted)?;
         let mut rejections = Rejections::new();
         if missing_bytes > 0 {
@@ -34,6 +34,7 @@ impl MetricSink for MetricStore {
             s.series != UNKNOWN
                 && !samples.is_empty()
                 && samples.iter().all(|s| (oldest..=newest).contains(&s.timestamp_ms))
+                && batch.exemplars(entry).all(|e| (oldest..=newest).contains(&e.timestamp_ms))
         };
         if series.iter().enumerate().all(whole) {
             let accepted = batch.sample_count() as u64;
@@ -78,9 +79,7 @@ impl MetricSink for MetricStore {
         let tip = self.tip.read();
         let mut active = tip.active.write();
         start(&mut active, sequence);
-        for sample in batch.series(entry).1 {
-            active.push(series.0, sample.timestamp_ms, sample.value);
-        }
+        active.push_entry(series.0, batch, entry);
         self.account_active(active.bytes());
     }
 
@@ -165,15 +164,33 @@ impl MetricStore {
         let mut active = tip.active.write();
         let (items, late) = (active.items, active.late);
         start(&mut active, sequence);
-        for (number, (_, samples)) in series.zip(batch.iter()) {
-            for sample in samples {
-                active.push(number, sample.timestamp_ms, sample.value);
-            }
+        for (entry, number) in series.enumerate().take(batch.series_count()) {
+            active.push_entry(number, batch, entry);
         }
         self.counters.out_of_order.inc_by(active.late - late);
         self.counters.duplicates.inc_by((batch.sample_count() as u64).saturating_sub(active.items - items));
         self.account_active(active.bytes());
     }
+}
+
+/// Head space asked for histograms, exemplars and starts. Of a histogram's series the last one is kept as it is, and of
+/// each about two bytes per number.
+fn rich_bytes(batch: &MetricBatch) -> usize {
+    const START_BYTES: usize = 48;
+    if batch.histogram_count() == 0 && batch.exemplar_count() == 0 && batch.series_count() > 0 && batch.start_ms(0) == 0
+    {
+        let starts = (0..batch.series_count()).filter(|&entry| batch.start_ms(entry) != 0).count();
+        return starts * START_BYTES;
+    }
+    let mut bytes = 0;
+    for (entry, (_, samples)) in batch.iter().enumerate() {
+        bytes += usize::from(batch.start_ms(entry) != 0) * START_BYTES;
+        let sizes = samples.iter().filter_map(|s| batch.histogram(s.value)).map(NativeHistogram::memory_bytes);
+        let (largest, all) = sizes.fold((0, 0), |(largest, all), size| (size.max(largest), all + size / 4));
+        bytes += largest + all;
+        bytes += batch.exemplars(entry).map(|e| e.labels.as_bytes().len() + 96).sum::<usize>();
+    }
+    bytes
 }
 
 /// A copy of the batch without what is refused. Samples of unknown series were counted when they were refused.
@@ -186,21 +203,25 @@ fn keep_accepted(
 ) -> (MetricBatch, Vec<PreparedSeries>) {
     let (mut kept, mut kept_series) = (MetricBatch::new(), Vec::with_capacity(series.len()));
     kept.metadata.clone_from(&batch.metadata);
-    for (prepared, (labels, samples)) in series.iter().zip(batch.iter()) {
+    for (entry, (prepared, (labels, samples))) in series.iter().zip(batch.iter()).enumerate() {
         if prepared.series == UNKNOWN {
             continue;
         }
         let mut any = false;
+        let mut open = |kept: &mut MetricBatch| {
+            if !std::mem::replace(&mut any, true) {
+                kept.start_series_encoded(labels);
+                kept.set_start(batch.start_ms(entry));
+                kept_series.push(PreparedSeries { entry: kept_series.len() as u32, series: prepared.series });
+            }
+        };
         for sample in samples {
             let age = now_ms.saturating_sub(sample.timestamp_ms);
             let reason = match sample.timestamp_ms {
                 t if t < oldest => RejectReason::TooOld,
                 t if t > newest => RejectReason::TooFarInFuture,
                 _ => {
-                    if !any {
-                        kept.start_series_encoded(labels);
-                        any = true;
-                    }
+                    open(&mut kept);
                     kept.push_sample_of(batch, *sample);
                     continue;
                 }
@@ -210,8 +231,10 @@ fn keep_accepted(
                 _ => format!("{labels}: timestamp {} is {} s ahead", sample.timestamp_ms, -(age / 1000)),
             });
         }
-        if any {
-            kept_series.push(PreparedSeries { entry: kept_series.len() as u32, series: prepared.series });
+        // No sender waits for word of an exemplar: what is out of bounds is left out.
+        for exemplar in batch.exemplars(entry).filter(|e| (oldest..=newest).contains(&e.timestamp_ms)) {
+            open(&mut kept);
+            kept.push_exemplar(exemplar.clone());
         }
     }
     (kept, kept_series)

@@ -10,6 +10,11 @@ use bramble_storage::Sequence;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
+/// Most bytes of a generation's exemplars, some 25,000.
+pub(crate) const EXEMPLARS_BYTES_MAX: usize = 4 << 20;
+/// And the part of the head's budget that they may take at most.
+const EXEMPLARS_SHARE: usize = 16;
+
 /// The budgets that a metric store spends from.
 #[derive(Clone, Debug)]
 pub struct MetricBudgets {
@@ -96,7 +101,7 @@ impl MetricStore {
     ) -> Self {
         let nothing = || budgets.head.reserve(0).unwrap_or_else(|_| unreachable!("zero bytes always fit"));
         let accounts = Accounts { index: nothing(), active: nothing(), frozen: nothing() };
-        let active = Arc::new(RwLock::new(Generation::new(clock.wall_ms())));
+        let active = Arc::new(RwLock::new(Generation::new(clock.wall_ms(), exemplar_bytes_max(&budgets.head))));
         MetricStore {
             disk,
             cache,
@@ -109,6 +114,11 @@ impl MetricStore {
             counters: Counters::new(registry),
             budgets,
         }
+    }
+
+    /// An empty generation that begins now.
+    pub(crate) fn fresh_generation(&self) -> Generation {
+        Generation::new(self.clock.wall_ms(), exemplar_bytes_max(&self.budgets.head))
     }
 
     /// Accounts for the index as it is now.
@@ -130,4 +140,9 @@ impl MetricStore {
         let bytes = accounts.index.bytes() + accounts.active.bytes() + accounts.frozen.bytes();
         self.counters.head_bytes.set(bytes as i64);
     }
+}
+
+/// What exemplars may take of a head.
+fn exemplar_bytes_max(head: &Budget) -> usize {
+    (head.limit_bytes() / EXEMPLARS_SHARE).min(EXEMPLARS_BYTES_MAX)
 }

@@ -120,45 +120,59 @@ fn merge(store: &MetricStore, blocks: &RefCell<Vec<BlockMeta>>, next: &Cell<u64>
     }
 }
 
+/// What a contract's test does, of either contract.
+type Contract = fn(&MetricStore, &mut dyn FnMut(&MetricStore));
+const CONTRACTS: [Contract; 2] = [contract::metrics::<MetricStore>, contract::rich_metrics::<MetricStore>];
+
 #[test]
 fn contract_with_everything_in_the_head() {
-    contract::metrics(&Bench::new().store, &mut |_| {});
+    for contract in CONTRACTS {
+        contract(&Bench::new().store, &mut |_| {});
+    }
 }
 
 #[test]
 fn contract_with_a_frozen_generation() {
-    contract::metrics(&Bench::new().store, &mut |store| {
-        store.freeze(1);
-    });
+    for contract in CONTRACTS {
+        contract(&Bench::new().store, &mut |store| {
+            store.freeze(1);
+        });
+    }
 }
 
 #[test]
 fn contract_with_flushes() {
-    let bench = Bench::new();
-    contract::metrics(&bench.store, &mut |store| flush(store, &bench.blocks, &bench.next));
-    assert_eq!(bench.blocks.borrow().len(), 3, "one block per flush and day");
+    for (contract, blocks) in CONTRACTS.into_iter().zip([3, 2]) {
+        let bench = Bench::new();
+        contract(&bench.store, &mut |store| flush(store, &bench.blocks, &bench.next));
+        assert_eq!(bench.blocks.borrow().len(), blocks, "one block per flush and day");
+    }
 }
 
 #[test]
 fn contract_with_flushes_and_merges() {
-    let bench = Bench::new();
-    contract::metrics(&bench.store, &mut |store| {
-        flush(store, &bench.blocks, &bench.next);
-        merge(store, &bench.blocks, &bench.next, u64::MAX);
-    });
-    assert_eq!(bench.blocks.borrow().len(), 2, "one block per day");
+    for (contract, blocks) in CONTRACTS.into_iter().zip([2, 1]) {
+        let bench = Bench::new();
+        contract(&bench.store, &mut |store| {
+            flush(store, &bench.blocks, &bench.next);
+            merge(store, &bench.blocks, &bench.next, u64::MAX);
+        });
+        assert_eq!(bench.blocks.borrow().len(), blocks, "one block per day");
+    }
 }
 
 #[test]
 fn contract_after_reopening() {
-    let bench = Bench::new();
-    contract::metrics(&bench.store, &mut |store| {
-        flush(store, &bench.blocks, &bench.next);
-        // Forget everything in memory, as a restart does.
-        let removed: Vec<BlockId> = bench.blocks.borrow().iter().map(|b| b.id).collect();
-        store.swap(&[], &removed, false).unwrap();
-        assert!(store.open_blocks(&bench.blocks.borrow()).is_empty());
-    });
+    for contract in CONTRACTS {
+        let bench = Bench::new();
+        contract(&bench.store, &mut |store| {
+            flush(store, &bench.blocks, &bench.next);
+            // Forget everything in memory, as a restart does.
+            let removed: Vec<BlockId> = bench.blocks.borrow().iter().map(|b| b.id).collect();
+            store.swap(&[], &removed, false).unwrap();
+            assert!(store.open_blocks(&bench.blocks.borrow()).is_empty());
+        });
+    }
 }
 
 fn one(name: &str, samples: &[(i64, f64)]) -> MetricBatch {

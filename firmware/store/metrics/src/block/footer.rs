@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! footer     := rank, base time, series, samples, data pages, series pages, times pages, dictionary pages, metadata,
-//!               kind, lowest rank
+//!               kind, lowest rank, rich pages
 //! data page  := page reference, series, first time - base, last time - first time
 //! series page, times page := page reference, count
 //! dictionary page := page reference, name, value (of its first pair)
 //! metadata   := 0 | 1, page reference
 //! ```
 
+use super::rich::RichPages;
 use crate::bytes::{Take, put_bytes, put_varint, put_zigzag};
 use bramble_disk::segment::PageRef;
 
@@ -63,6 +64,7 @@ pub(crate) struct Footer {
     pub(crate) times: Vec<CountedPage>,
     pub(crate) dictionary: Vec<DictionaryPage>,
     pub(crate) metadata: Option<PageRef>,
+    pub(crate) rich: RichPages,
 }
 
 impl Footer {
@@ -99,6 +101,7 @@ impl Footer {
         }
         put_varint(&mut out, self.kind as u64);
         put_varint(&mut out, self.rank_from);
+        self.rich.encode(&mut out);
         out
     }
 
@@ -134,12 +137,16 @@ impl Footer {
             };
             footer.rank_from = bytes.varint()?;
         }
+        if !bytes.is_empty() {
+            footer.rich = RichPages::decode(&mut bytes)?;
+        }
         Some(footer)
     }
 
     /// Memory in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Footer>()
+            + self.rich.memory_bytes()
             + self.data.capacity() * size_of::<DataPage>()
             + (self.labels.capacity() + self.times.capacity()) * size_of::<CountedPage>()
             + self

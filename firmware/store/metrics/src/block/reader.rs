@@ -3,6 +3,7 @@
 use super::footer::{BlockKind, Footer};
 use super::metadata::decode_metadata;
 use super::page::OpenPage;
+use super::rich::decode_exemplars;
 use super::times::TimesPage;
 use crate::bytes::Take;
 use crate::pairs::PairLookup;
@@ -11,7 +12,7 @@ use bramble_disk::Disk;
 use bramble_disk::segment::{PageRef, SegmentReader};
 use bramble_disk::{DiskError, Page, PageCache};
 use bramble_runtime::{Budget, Reservation};
-use bramble_signal::MetricMetadata;
+use bramble_signal::{Exemplar, LabelsRef, MetricMetadata};
 use bramble_storage::{BlockId, BlockMeta, StoreError};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub(crate) struct Block {
     pub(crate) rank: u64,
     pub(crate) rank_from: u64,
     pub(crate) kind: BlockKind,
+    /// Bounds of its exemplars' times, if it has some.
+    pub(crate) exemplar_range: Option<(i64, i64)>,
     segment: SegmentReader,
     footer: Option<(Arc<Footer>, Reservation)>,
 }
@@ -50,16 +53,26 @@ impl Block {
             let (found, supported) = (u32::from(header.content_version), u32::from(super::writer::CONTENT_VERSION));
             return Err(failed(DiskError::NewerVersion { name: meta.file_name(), found, supported }));
         }
-        let mut block =
-            Block { meta: meta.clone(), rank: 0, rank_from: 0, kind: BlockKind::Samples, segment, footer: None };
+        let mut block = Block {
+            meta: meta.clone(),
+            rank: 0,
+            rank_from: 0,
+            kind: BlockKind::Samples,
+            exemplar_range: None,
+            segment,
+            footer: None,
+        };
         let footer = block.read_footer().map_err(failed)?;
         (block.rank, block.rank_from, block.kind) = (footer.rank, footer.rank_from, footer.kind);
+        let exemplars = &footer.rich.exemplars;
+        let ends = (exemplars.iter().map(|p| p.min_ms).min(), exemplars.iter().map(|p| p.max_ms).max());
+        block.exemplar_range = ends.0.zip(ends.1);
         // Without room the footer is read again by each query: slower, but nothing grows.
         block.footer = index.reserve(footer.memory_bytes()).ok().map(|space| (footer, space));
         Ok(block)
     }
 
-    fn damaged(&self, at: u64, what: &'static str) -> DiskError {
+    pub(super) fn damaged(&self, at: u64, what: &'static str) -> DiskError {
         DiskError::corrupt(&self.segment.info().name, at, what)
     }
 
@@ -105,6 +118,21 @@ impl Block {
     pub(crate) fn metadata(&self) -> Result<Vec<MetricMetadata>, DiskError> {
         let Some(at) = self.footer()?.metadata else { return Ok(Vec::new()) };
         decode_metadata(&self.page(at)?).ok_or_else(|| self.damaged(at.offset, "page of metadata"))
+    }
+
+    /// Calls `each` for the series' labels and exemplars that may be within the bounds.
+    pub(crate) fn exemplars(
+        &self,
+        start_ms: i64,
+        end_ms: i64,
+        each: &mut dyn FnMut(LabelsRef<'_>, Exemplar),
+    ) -> Result<(), DiskError> {
+        let footer = self.footer()?;
+        for entry in footer.rich.exemplars.iter().filter(|p| p.min_ms <= end_ms && p.max_ms >= start_ms) {
+            let page = self.page(entry.at)?;
+            decode_exemplars(&page, each).ok_or_else(|| self.damaged(entry.at.offset, "page of exemplars"))?;
+        }
+        Ok(())
     }
 
     /// Calls `each` for label pairs in ascending order, from (`name`, `value`) on, with their encoded series, until it

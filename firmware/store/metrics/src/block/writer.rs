@@ -3,18 +3,21 @@
 use super::footer::{BlockKind, CountedPage, DataPage, DictionaryPage, Footer};
 use super::metadata::encode_metadata;
 use super::page::{PAGE_SERIES, PageBuilder};
+use super::rich::{ExemplarPage, RichWriter, encode_exemplars};
 use super::times::TimesWriter;
 use crate::bytes::{pairs, put_bytes, put_varint};
+use crate::exemplars::Exemplars;
 use crate::pairs::PairSet;
+use crate::samples::Samples;
 use bramble_disk::segment::{PageCodec, PageRef, SEGMENT_WRITER_BYTES, SegmentHeader, SegmentSummary, SegmentWriter};
 use bramble_disk::{Disk, DiskError};
 use bramble_runtime::Reservation;
-use bramble_signal::{MetricMetadata, Signal};
+use bramble_signal::{MetricMetadata, Signal, histogram_marker, is_histogram_marker};
 use bramble_storage::{BlockId, BlockMeta, RetentionClass, Sequence, StoreError};
 use std::sync::Arc;
 
-/// Version of the pages' meaning.
-pub(crate) const CONTENT_VERSION: u16 = 1;
+/// Version of the pages' meaning. 1 had no rich pages.
+pub(crate) const CONTENT_VERSION: u16 = 2;
 /// Raw bytes after which a page of labels or of label pairs is closed.
 const INDEX_PAGE_BYTES: usize = 32 << 10;
 const INDEX_ZSTD_LEVEL: i32 = 3;
@@ -22,6 +25,9 @@ const INDEX_ZSTD_LEVEL: i32 = 3;
 const SERIES_VALUES_MAX: usize = 64 << 10;
 /// Beside the segment writer: a page being gathered and its encoder.
 pub(crate) const WRITER_BYTES: usize = SEGMENT_WRITER_BYTES + (1 << 20);
+
+/// And a page of histograms with its encoder.
+const RICH_WRITER_BYTES: usize = 2 << 20;
 
 /// Name and value of a dictionary page's first pair.
 type FirstPair = (Box<[u8]>, Box<[u8]>);
@@ -56,6 +62,8 @@ pub(crate) struct BlockWriter {
     last_pairs: Vec<u32>,
     index: PairSet,
     histograms: u32,
+    rich: RichWriter,
+    has_rich: bool,
     scratch: Vec<u8>,
     range: (i64, i64),
     space: Reservation,
@@ -108,6 +116,8 @@ impl BlockWriter {
             last_pairs: Vec::new(),
             index: PairSet::default(),
             histograms: 0,
+            rich: RichWriter::default(),
+            has_rich: false,
             scratch: Vec::new(),
             range: (i64::MAX, i64::MIN),
             space,
@@ -126,6 +136,27 @@ impl BlockWriter {
 
     /// Adds a series: `labels` encoded, not below the last ones; timestamps strictly ascending, as many values, not
     /// none.
+    pub(crate) fn add_samples(&mut self, labels: &[u8], samples: &Samples) -> Result<(), DiskError> {
+        if samples.is_plain() {
+            return self.add(labels, &samples.timestamps_ms, &samples.values);
+        }
+        if !self.has_rich {
+            self.has_rich = true;
+            self.space.force_resize(self.space.bytes() + RICH_WRITER_BYTES);
+        }
+        let mut first = self.footer.series;
+        let without_place = |v: &f64| if is_histogram_marker(*v) { histogram_marker(0) } else { *v };
+        let values: Vec<f64> = samples.values.iter().map(without_place).collect();
+        self.add(labels, &samples.timestamps_ms, &values)?;
+        for from in (0..samples.len()).step_by(SERIES_VALUES_MAX) {
+            let within = from..(from + SERIES_VALUES_MAX).min(samples.len());
+            self.rich.add(first, samples, within, &mut self.segment, &mut self.footer.rich)?;
+            first += 1;
+        }
+        Ok(())
+    }
+
+    /// As [`add_samples`](Self::add_samples), of numbers alone.
     pub(crate) fn add(&mut self, labels: &[u8], timestamps_ms: &[i64], values: &[f64]) -> Result<(), DiskError> {
         if self.page.values() > 0 && self.is_other_metric(labels) && self.page.values() >= self.block.page_values / 2 {
             self.flush_page()?;
@@ -192,7 +223,8 @@ impl BlockWriter {
         self.last_labels.clear();
         self.last_labels.extend_from_slice(labels);
         if self.labels.len() >= INDEX_PAGE_BYTES {
-            self.space.force_resize(WRITER_BYTES + self.index.heap_bytes());
+            let rich = if self.has_rich { RICH_WRITER_BYTES } else { 0 };
+            self.space.force_resize(WRITER_BYTES + rich + self.index.heap_bytes());
             self.flush_labels(number + 1)?;
         }
         Ok(())
@@ -271,9 +303,23 @@ impl BlockWriter {
         self.segment.write_page(&encode_metadata(metadata), PageCodec::Zstd(INDEX_ZSTD_LEVEL)).map(Some)
     }
 
+    fn write_exemplars(&mut self, exemplars: &Exemplars<Vec<u8>>) -> Result<(), DiskError> {
+        for (page, min_ms, max_ms) in encode_exemplars(exemplars) {
+            let at = self.segment.write_page(&page, PageCodec::Zstd(INDEX_ZSTD_LEVEL))?;
+            self.footer.rich.exemplars.push(ExemplarPage { at, min_ms, max_ms });
+        }
+        Ok(())
+    }
+
     /// Writes what remains, and publishes the block.
-    pub(crate) fn finish(mut self, metadata: &[MetricMetadata]) -> Result<BlockMeta, DiskError> {
+    pub(crate) fn finish(
+        mut self,
+        metadata: &[MetricMetadata],
+        exemplars: &Exemplars<Vec<u8>>,
+    ) -> Result<BlockMeta, DiskError> {
         self.flush_page()?;
+        self.rich.finish(&mut self.segment, &mut self.footer.rich)?;
+        self.write_exemplars(exemplars)?;
         self.flush_times()?;
         self.flush_labels(self.footer.series)?;
         self.write_dictionary()?;

@@ -13,6 +13,7 @@
 
 use crate::bytes::{Take, unzigzag, zigzag};
 use crate::decimal::{exponent_of, from_integer, to_integer};
+use bramble_signal::{Sample, is_histogram_marker};
 
 const SLAB_BYTES: usize = 32;
 const PAYLOAD: usize = SLAB_BYTES - 4;
@@ -98,11 +99,17 @@ impl Chain {
         self.tail_used & UNSORTED != 0
     }
 
+    /// Whether `sample` is the last one.
+    pub(crate) fn ends_with(&self, sample: Sample) -> bool {
+        !self.is_empty() && (self.last_ms, self.last_bits) == (sample.timestamp_ms, sample.value.to_bits())
+    }
+
     /// Adds a sample; `false` when it equals the last one and was dropped.
     pub(crate) fn push(&mut self, slabs: &mut Slabs, timestamp_ms: i64, value: f64) -> bool {
         let bits = value.to_bits();
         if timestamp_ms <= self.last_ms && !self.is_empty() {
-            if timestamp_ms == self.last_ms && bits == self.last_bits {
+            // Two markers are two histograms: whoever pushes them compares those.
+            if timestamp_ms == self.last_ms && bits == self.last_bits && !is_histogram_marker(value) {
                 return false;
             }
             self.tail_used |= UNSORTED;

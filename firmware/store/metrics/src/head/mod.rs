@@ -3,6 +3,7 @@
 mod chain;
 mod generation;
 mod index;
+mod side;
 
 pub(crate) use generation::Generation;
 pub(crate) use index::{LABELS_MAX, SeriesIndex};

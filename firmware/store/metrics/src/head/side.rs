@@ -3,7 +3,6 @@
 //! Both follow the order of arrival, which is the chain's: the n-th marker of the chain stands for the n-th histogram,
 //! and a start holds from the n-th sample on. Series without them cost nothing here.
 
-use crate::columns::StartRuns;
 use bramble_signal::NativeHistogram;
 use bramble_signal::histogram::{decode_histogram, encode_histogram};
 use std::collections::HashMap;
@@ -37,11 +36,6 @@ impl Side {
     /// Whether the starts of `series` are followed.
     pub(crate) fn has_starts(&self, series: u32) -> bool {
         !self.starts.is_empty() && self.starts.contains_key(&series)
-    }
-
-    /// Whether anything is kept of `series`.
-    pub(crate) fn has(&self, series: u32) -> bool {
-        self.has_starts(series) || (!self.histograms.is_empty() && self.histograms.contains_key(&series))
     }
 
     /// Whether the last histogram of `series` is this one.
@@ -96,11 +90,11 @@ impl Side {
         if starts.is_none() && histograms.is_none() {
             return None;
         }
-        let runs = starts.into_iter().flat_map(|own| {
-            std::iter::once(own.first).chain(own.more.iter().flat_map(|more| more.iter().copied()))
-        });
+        let starts = starts
+            .into_iter()
+            .flat_map(|own| std::iter::once(own.first).chain(own.more.iter().flat_map(|more| more.iter().copied())));
         let stream = histograms.map_or(&[][..], |own| &own.stream);
-        Some(SideReader { runs: runs.collect(), stream, before: None })
+        Some(SideReader { starts: starts.collect(), stream, before: None })
     }
 
     /// Memory in bytes.
@@ -127,25 +121,16 @@ fn grow_slowly(stream: &mut Vec<u8>) {
 
 /// Reads a series' side in the order of its chain.
 pub(crate) struct SideReader<'a> {
-    runs: Vec<(u32, i64)>,
+    /// From which sample on the series' start is which.
+    pub(crate) starts: Vec<(u32, i64)>,
     stream: &'a [u8],
     before: Option<NativeHistogram>,
 }
 
 impl SideReader<'_> {
-    /// Starts by number of the sample.
-    pub(crate) fn starts(&self) -> Vec<(u32, i64)> {
-        self.runs.clone()
-    }
-
     /// The histogram of the next marker; `None` only if there are more markers than histograms.
     pub(crate) fn next_histogram(&mut self) -> Option<&NativeHistogram> {
         let read = decode_histogram(&mut self.stream, self.before.as_ref()).ok()?;
         Some(self.before.insert(read))
     }
-}
-
-/// Walks over starts.
-pub(crate) fn runs(starts: &[(u32, i64)]) -> StartRuns<'_> {
-    StartRuns::new(starts)
 }

@@ -4,11 +4,12 @@
 //! of series all streams are then read one after the other, oldest first, so that a page is decoded once
 //! for all its series of the batch, and memory is that of the batch, not of the number of blocks.
 
-use super::{Reading, normalize};
-use crate::block::{Block, BlockKind, Footer, LabelReader, OpenPage, TimesReader};
+use super::Reading;
+use crate::block::{Block, BlockKind, Footer, LabelReader, OpenPage, RichReader, TimesReader};
 use crate::bytes::compare_sets;
 use crate::head::Generation;
 use crate::rollup::{self, Columns, Row};
+use crate::samples::Samples;
 use bramble_disk::{DiskError, Page};
 use bramble_signal::{LabelsRef, SeriesSamples};
 use bramble_storage::{ReadError, SeriesCursor};
@@ -41,6 +42,7 @@ pub(crate) struct BlockSeries {
     labels: LabelReader,
     open: Option<(usize, Page, OpenPage)>,
     times: TimesReader,
+    rich: RichReader,
     column: Vec<i64>,
     values: Vec<f64>,
     columns: Columns,
@@ -56,6 +58,7 @@ impl BlockSeries {
             labels,
             open: None,
             times,
+            rich: RichReader::default(),
             column: Vec::new(),
             values: Vec::new(),
             columns: Columns::default(),
@@ -105,18 +108,14 @@ impl Eq for Next {}
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) labels: Vec<u8>,
-    pub(crate) timestamps_ms: Vec<i64>,
-    pub(crate) values: Vec<f64>,
+    pub(crate) samples: Samples,
     /// Where samples are gone, ascending.
     pub(crate) rows: Vec<Row>,
 }
 
 impl Gathered {
     fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>()
-            + self.labels.capacity()
-            + (self.timestamps_ms.capacity() + self.values.capacity()) * 8
-            + size_of::<Self>()
+        self.rows.capacity() * size_of::<Row>() + self.labels.capacity() + self.samples.bytes() + size_of::<Self>()
     }
 }
 
@@ -202,7 +201,7 @@ impl<'a> Cursor<'a> {
             while self.given < self.batch.len() {
                 self.given += 1;
                 let series = &self.batch[self.given - 1];
-                if !(series.timestamps_ms.is_empty() && series.rows.is_empty()) {
+                if !(series.samples.is_empty() && series.rows.is_empty()) {
                     return Ok(self.batch.get_mut(self.given - 1));
                 }
             }
@@ -233,13 +232,14 @@ impl<'a> Cursor<'a> {
                 block.open = None;
                 block.labels.release();
                 block.times = TimesReader::default();
+                block.rich.release();
             }
         }
         let mut samples = 0;
         for series in &mut self.batch {
-            normalize(&mut series.timestamps_ms, &mut series.values);
+            series.samples.normalize();
             rollup::fold_days(&self.folded_days, series);
-            samples += series.timestamps_ms.len() + series.rows.len() * (size_of::<Row>() / 16);
+            samples += series.samples.weight() + series.rows.len() * (size_of::<Row>() / 16);
         }
         self.account()?;
         self.reading.count(|s| &s.series, self.batch.len() as u64);
@@ -290,25 +290,23 @@ impl<'a> Cursor<'a> {
         let (mut page_before, mut samples_since) = (None, 0);
         for &(place, own) in &wanted {
             let Some(target) = self.batch.get_mut(place as usize) else { continue };
-            let before = target.values.len();
+            let target = &mut target.samples;
+            let (before, weight) = (target.mark(), target.weight());
             match &mut self.streams[number].origin {
                 Origin::Head(head) => {
                     for generation in &head.generations {
-                        let (times, values) = (&mut target.timestamps_ms, &mut target.values);
-                        generation.read().read(own, self.range.0, self.range.1, &mut self.scratch, times, values);
+                        generation.read().read(own, self.range, &mut self.scratch, target);
                     }
                 }
                 Origin::Block(block) => {
                     if let Err(error) = block.read(own, self.range, &self.reading, &mut page_before, target) {
-                        target.timestamps_ms.truncate(before);
-                        target.values.truncate(before);
+                        target.truncate(before);
                         self.reading.damaged(block.block.id(), error)?;
                     }
                 }
             }
-            let added = target.values.len() - before;
-            self.reading.count(|s| &s.items, added as u64);
-            samples_since += added;
+            self.reading.count(|s| &s.items, target.since(before) as u64);
+            samples_since += target.weight() - weight;
             if samples_since > BATCH_SAMPLES {
                 samples_since = 0;
                 self.reading.check()?;
@@ -393,14 +391,13 @@ impl BlockSeries {
         range: (i64, i64),
         reading: &Reading<'_>,
         skip: &mut Option<usize>,
-        target: &mut Gathered,
+        target: &mut Samples,
     ) -> Result<(), DiskError> {
         let within = self.load(series, range, reading, skip)?;
-        if let (Some(times), Some(values)) = (self.column.get(within.clone()), self.values.get(within)) {
-            target.timestamps_ms.extend_from_slice(times);
-            target.values.extend_from_slice(values);
+        if within.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.rich.append((&self.block, &self.footer), series, (&self.column, &self.values), within, target)
     }
 
     /// Appends the rows whose parts are these series to `target`.
@@ -480,13 +477,17 @@ impl SeriesCursor for Cursor<'_> {
         match self.next_series() {
             Ok(Some(series)) => {
                 out.labels = LabelsRef::from_encoded(&series.labels).to_labels();
+                let samples = &mut series.samples;
                 if !series.rows.is_empty() {
                     out.rollups.extend(rollup::rollups_of(&series.rows));
-                    rollup::tell(&series.rows, range, &mut series.timestamps_ms, &mut series.values);
-                    normalize(&mut series.timestamps_ms, &mut series.values);
+                    samples.start_from_here(0);
+                    rollup::tell(&series.rows, range, &mut samples.timestamps_ms, &mut samples.values);
+                    samples.normalize();
                 }
-                std::mem::swap(&mut out.timestamps_ms, &mut series.timestamps_ms);
-                std::mem::swap(&mut out.values, &mut series.values);
+                samples.start_changes(&mut out.starts);
+                std::mem::swap(&mut out.timestamps_ms, &mut samples.timestamps_ms);
+                std::mem::swap(&mut out.values, &mut samples.values);
+                std::mem::swap(&mut out.histograms, &mut samples.histograms);
                 Ok(true)
             }
             Ok(None) => {

@@ -1,6 +1,7 @@
 //! Reading: what a query or a merge goes through.
 
 mod cursor;
+mod exemplars;
 mod source;
 
 pub(crate) use cursor::{BlockSeries, Cursor, Gathered, HeadSeries, Origin};
@@ -68,27 +69,5 @@ impl Reading<'_> {
             context.warn(format!("metrics of block {:016x} are incomplete: {error}", block.0));
         }
         Ok(())
-    }
-}
-
-/// Sorts samples by time; of equal timestamps the last one wins.
-pub(crate) fn normalize(timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
-    if timestamps_ms.is_sorted_by(|a, b| a < b) {
-        return;
-    }
-    let mut samples: Vec<(i64, f64)> = timestamps_ms.iter().copied().zip(values.iter().copied()).collect();
-    // Stable: what arrived later stays later.
-    samples.sort_by_key(|&(timestamp, _)| timestamp);
-    timestamps_ms.clear();
-    values.clear();
-    for (timestamp, value) in samples {
-        if timestamps_ms.last() == Some(&timestamp)
-            && let Some(last) = values.last_mut()
-        {
-            *last = value;
-            continue;
-        }
-        timestamps_ms.push(timestamp);
-        values.push(value);
     }
 }

@@ -5,11 +5,11 @@ use crate::block::{Block, BlockPairs, Footer};
 use crate::head::{Generation, SeriesIndex};
 use crate::pairs::matching;
 use crate::postings::add_encoded;
-use crate::rollup;
+use crate::rollup::Tiers;
 use crate::store::MetricStore;
 use bramble_disk::DiskError;
 use bramble_signal::{Labels, LabelsRef, MetricMetadata, SeriesExemplars};
-use bramble_storage::{Cardinality, MetricSelect, MetricSource, QueryContext, ReadError, RetentionClass, SeriesCursor};
+use bramble_storage::{Cardinality, MetricSelect, MetricSource, QueryContext, ReadError, SeriesCursor};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -40,14 +40,12 @@ impl MetricStore {
         let frozen = tip.frozen.as_ref().map(|frozen| frozen.generation.clone());
         // Older first: what was written last wins.
         let generations = frozen.into_iter().chain([tip.active.clone()]);
-        let cold_days: Arc<[i32]> = rollup::cold_days(&tip.blocks).into();
-        let served = |b: &&Arc<Block>| {
-            b.overlaps(start, end) && (b.meta.class != RetentionClass::Cold || cold_days.contains(&b.meta.day))
-        };
+        let tiers = Tiers::of(&tip.blocks);
+        let served = |b: &&Arc<Block>| b.overlaps(start, end) && tiers.serves(b);
         Snapshot {
             generations: generations.filter(|g| g.read().overlaps(start, end)).collect(),
             blocks: tip.blocks.iter().filter(served).cloned().collect(),
-            cold_days,
+            cold_days: tiers.cold_days,
         }
     }
 
@@ -172,12 +170,8 @@ impl MetricSource for MetricStore {
         self.metadata.lock().all()
     }
 
-    fn exemplars(
-        &self,
-        _select: &MetricSelect<'_>,
-        _context: &QueryContext,
-    ) -> Result<Vec<SeriesExemplars>, ReadError> {
-        Ok(Vec::new())
+    fn exemplars(&self, select: &MetricSelect<'_>, context: &QueryContext) -> Result<Vec<SeriesExemplars>, ReadError> {
+        self.read_exemplars(select, context)
     }
 
     fn rolled_up_before_ms(&self) -> i64 {

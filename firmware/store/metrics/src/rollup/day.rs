@@ -1,11 +1,10 @@
 //! Rolling up a day.
 
-use super::{Columns, Row, cold_days, rolled_days};
+use super::{Columns, Row, Tiers};
 use crate::block::{BlockKind, PAGE_VALUES, store_error};
-use crate::blocks::Outputs;
+use crate::blocks::{Outputs, no_exemplars};
 use crate::read::{BlockSeries, Cursor, Gathered, Origin, Reading};
 use crate::store::MetricStore;
-use bramble_signal::is_histogram_marker;
 use bramble_storage::{BlockId, BlockMeta, ReadError, RetentionClass, StoreError};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -29,9 +28,9 @@ impl MetricStore {
         let Some(rank) = of_day().filter(|b| b.meta.class != RetentionClass::Cold).map(|b| b.rank).max() else {
             return Ok(Vec::new());
         };
-        let rank = rolled_days(&all).get(&day).map_or(rank, |rolled| rank.max(*rolled));
-        let from_rows = cold_days(&all).contains(&day);
-        let blocks: Vec<_> = of_day().filter(|b| from_rows || b.meta.class != RetentionClass::Cold).cloned().collect();
+        let tiers = Tiers::of(&all);
+        let rank = tiers.rank(day).map_or(rank, |rolled| rank.max(rolled));
+        let blocks: Vec<_> = of_day().filter(|b| tiers.serves(b)).cloned().collect();
         let metadata = self.merge_metadata(&blocks).unwrap_or_default();
         let mut streams = Vec::with_capacity(blocks.len());
         for block in &blocks {
@@ -61,6 +60,7 @@ impl MetricStore {
             page_values: PAGE_VALUES,
             target_bytes,
             metadata: metadata.clone(),
+            exemplars: no_exemplars(),
             writer: None,
             done: Vec::new(),
         };
@@ -81,7 +81,7 @@ impl MetricStore {
 
     /// Where full resolution begins.
     pub(crate) fn cold_before_ms(&self) -> i64 {
-        let newest = cold_days(&self.tip.read().blocks).last().copied();
+        let newest = Tiers::of(&self.tip.read().blocks).cold_days.last().copied();
         newest.map_or(i64::MIN, |day| (i64::from(day) + 1) * DAY_MS)
     }
 }
@@ -108,7 +108,8 @@ impl Written<'_> {
 
 /// Moves float samples of the given days, ascending, into rows.
 pub(crate) fn fold_days(days: &[i32], series: &mut Gathered) {
-    let (Some(first), Some(last)) = (series.timestamps_ms.first().copied(), series.timestamps_ms.last().copied())
+    let samples = &mut series.samples;
+    let (Some(first), Some(last)) = (samples.timestamps_ms.first().copied(), samples.timestamps_ms.last().copied())
     else {
         return;
     };
@@ -118,22 +119,9 @@ pub(crate) fn fold_days(days: &[i32], series: &mut Gathered) {
         if end_ms <= first || start_ms > last {
             continue;
         }
-        let from = series.timestamps_ms.partition_point(|t| *t < start_ms);
-        let to = series.timestamps_ms.partition_point(|t| *t < end_ms);
-        let within = series.timestamps_ms.get(from..to).unwrap_or_default().iter();
-        for (t, v) in within.zip(series.values.get(from..to).unwrap_or_default()) {
-            if !is_histogram_marker(*v) {
-                times.push(*t);
-                values.push(*v);
-            }
-        }
-        let mut at = 0;
-        series.values.retain(|v| {
-            at += 1;
-            !(from..to).contains(&(at - 1)) || is_histogram_marker(*v)
-        });
-        let mut moved = times.iter().peekable();
-        series.timestamps_ms.retain(|t| moved.next_if_eq(&t).is_none());
+        let from = samples.timestamps_ms.partition_point(|t| *t < start_ms);
+        let to = samples.timestamps_ms.partition_point(|t| *t < end_ms);
+        samples.move_numbers(from, to, &mut times, &mut values);
         super::roll(&times, &values, &mut series.rows);
         times.clear();
         values.clear();

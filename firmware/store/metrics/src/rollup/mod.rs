@@ -65,17 +65,39 @@ fn rolled_days(blocks: &[Arc<Block>]) -> BTreeMap<i32, u64> {
     days
 }
 
-/// The days that are answered from rollups, ascending.
-pub(crate) fn cold_days(blocks: &[Arc<Block>]) -> Vec<i32> {
-    let mut days = rolled_days(blocks);
-    if !days.is_empty() {
-        for block in blocks.iter().filter(|b| b.meta.class != RetentionClass::Cold) {
-            if days.get(&block.meta.day).is_some_and(|rank| block.rank_from <= *rank) {
-                days.remove(&block.meta.day);
+/// What of the blocks is answered from.
+pub(crate) struct Tiers {
+    rolled: BTreeMap<i32, u64>,
+    /// The days that are answered from rollups, ascending.
+    pub(crate) cold_days: Arc<[i32]>,
+}
+
+impl Tiers {
+    pub(crate) fn of(blocks: &[Arc<Block>]) -> Self {
+        let rolled = rolled_days(blocks);
+        let mut cold = rolled.clone();
+        if !cold.is_empty() {
+            for block in blocks.iter().filter(|b| b.meta.class != RetentionClass::Cold) {
+                if cold.get(&block.meta.day).is_some_and(|rank| block.rank_from <= *rank) {
+                    cold.remove(&block.meta.day);
+                }
             }
         }
+        Tiers { rolled, cold_days: cold.into_keys().collect() }
     }
-    days.into_keys().collect()
+
+    /// Whether this block is answered from. Of rollups that were replaced (a catalog that was lost knows no better) only
+    /// the newest are.
+    pub(crate) fn serves(&self, block: &Block) -> bool {
+        let day = block.meta.day;
+        block.meta.class != RetentionClass::Cold
+            || self.cold_days.binary_search(&day).is_ok() && self.rolled.get(&day) == Some(&block.rank)
+    }
+
+    /// The highest rank of a day's rollups.
+    pub(crate) fn rank(&self, day: i32) -> Option<u64> {
+        self.rolled.get(&day).copied()
+    }
 }
 
 /// Days that have samples which are in no rollup, ascending.

@@ -5,7 +5,7 @@ use bramble_signal::{NativeHistogram, StartChange, histogram_marker, is_histogra
 /// Parallel columns of samples. `starts` says from which sample on (its index) what the series counts began when; before
 /// the first it is not known.
 #[derive(Default, Debug)]
-pub(crate) struct Columns {
+pub(crate) struct Samples {
     pub(crate) timestamps_ms: Vec<i64>,
     /// A histogram's marker has its place in `histograms`.
     pub(crate) values: Vec<f64>,
@@ -17,7 +17,7 @@ pub(crate) struct Columns {
 #[derive(Clone, Copy)]
 pub(crate) struct Mark([usize; 3]);
 
-impl Columns {
+impl Samples {
     pub(crate) fn clear(&mut self) {
         self.truncate(Mark([0; 3]));
     }
@@ -99,6 +99,24 @@ impl Columns {
         }
     }
 
+    /// Moves the numbers among the samples `from..to` to the end of other columns; histograms stay.
+    pub(crate) fn move_numbers(&mut self, from: usize, to: usize, times: &mut Vec<i64>, values: &mut Vec<f64>) {
+        let before = std::mem::take(self);
+        let starts = before.start_of_each();
+        self.histograms = before.histograms;
+        for (at, (&timestamp_ms, &value)) in before.timestamps_ms.iter().zip(&before.values).enumerate() {
+            if (from..to).contains(&at) && !is_histogram_marker(value) {
+                times.push(timestamp_ms);
+                values.push(value);
+                continue;
+            }
+            if let Some(&start_ms) = starts.get(at) {
+                self.start_from_here(start_ms);
+            }
+            self.push(timestamp_ms, value);
+        }
+    }
+
     /// The start of every sample; empty when none has one.
     fn start_of_each(&self) -> Vec<i64> {
         let mut all = Vec::new();
@@ -116,6 +134,16 @@ impl Columns {
             self.timestamps_ms.get(at as usize).map(|&timestamp_ms| StartChange { timestamp_ms, start_ms })
         };
         out.extend(self.starts.iter().filter_map(change));
+    }
+
+    /// Samples, a histogram counted as the numbers that it is.
+    pub(crate) fn weight(&self) -> usize {
+        self.len() + self.histograms.iter().map(|h| h.memory_bytes() / 16).sum::<usize>()
+    }
+
+    /// Samples added since `mark`.
+    pub(crate) fn since(&self, mark: Mark) -> usize {
+        self.len() - mark.0[0]
     }
 
     /// Memory in bytes.
@@ -154,18 +182,18 @@ mod tests {
     #[test]
     fn sorting_takes_along_what_lies_beside() {
         let of = |n: f64| NativeHistogram { sum: n, ..NativeHistogram::default() };
-        let mut columns = Columns::default();
-        columns.start_from_here(7);
-        columns.push_histogram(30, of(3.0));
-        columns.push(10, 1.0);
-        columns.start_from_here(0);
-        columns.push_histogram(30, of(4.0));
-        columns.start_from_here(7);
-        columns.push_histogram(20, of(2.0));
-        columns.normalize();
-        assert_eq!(columns.timestamps_ms, [10, 20, 30]);
-        assert_eq!(columns.histograms.iter().map(|h| h.sum).collect::<Vec<_>>(), [2.0, 4.0]);
-        assert_eq!(columns.values[2].to_bits(), histogram_marker(1).to_bits());
-        assert_eq!(columns.starts, [(0, 7), (2, 0)]);
+        let mut samples = Samples::default();
+        samples.start_from_here(7);
+        samples.push_histogram(30, of(3.0));
+        samples.push(10, 1.0);
+        samples.start_from_here(0);
+        samples.push_histogram(30, of(4.0));
+        samples.start_from_here(7);
+        samples.push_histogram(20, of(2.0));
+        samples.normalize();
+        assert_eq!(samples.timestamps_ms, [10, 20, 30]);
+        assert_eq!(samples.histograms.iter().map(|h| h.sum).collect::<Vec<_>>(), [2.0, 4.0]);
+        assert_eq!(samples.values[2].to_bits(), histogram_marker(1).to_bits());
+        assert_eq!(samples.starts, [(0, 7), (2, 0)]);
     }
 }

@@ -1,0 +1,151 @@
+//! Deletions: what readers leave out of blocks until a merge has left it out for good.
+//!
+//! A deletion names series by matchers, a range of time and the newest block that can hold what it deletes; heads hold
+//! none of it, since they are written out before a deletion takes effect. For each block that a reader opens, series
+//! that are deleted as a whole are taken from those found, and of others the ranges to leave out are given along.
+//! Of a rollup, which stands for five minutes, nothing is shown when the deletion touches any of them.
+
+use crate::block::{Block, BlockPairs, Footer, store_error};
+use crate::pairs::matching;
+use crate::store::MetricStore;
+use bramble_disk::DiskError;
+use bramble_storage::{BlockId, DeletingStore, Deletion, StoreError};
+use roaring::RoaringBitmap;
+use std::sync::Arc;
+
+/// Deletions that are in effect.
+pub(crate) type Deletions = Arc<[Deletion]>;
+
+/// What is left out of some series of a block: their numbers and a range of time, inclusive, milliseconds.
+#[derive(Default, Debug)]
+pub(crate) struct Cuts(Vec<(RoaringBitmap, (i64, i64))>);
+
+impl Cuts {
+    /// The parts of `range` of `series` that are there, ascending; the whole range for most series.
+    pub(crate) fn kept(&self, series: u32, range: (i64, i64), mut each: impl FnMut((i64, i64))) {
+        let mut cuts: Vec<(i64, i64)> = self.of(series).collect();
+        cuts.sort_unstable();
+        let mut from = range.0;
+        for (start, end) in cuts {
+            if start > from {
+                each((from, (start - 1).min(range.1)));
+            }
+            if end == i64::MAX {
+                return;
+            }
+            from = from.max(end + 1);
+            if from > range.1 {
+                return;
+            }
+        }
+        each((from, range.1));
+    }
+
+    /// Whether nothing is left out of `series`.
+    pub(crate) fn spare(&self, series: u32) -> bool {
+        self.of(series).next().is_none()
+    }
+
+    /// Ranges left out of `series`.
+    pub(crate) fn of(&self, series: u32) -> impl Iterator<Item = (i64, i64)> + '_ {
+        self.0.iter().filter(move |(numbers, _)| numbers.contains(series)).map(|(_, range)| *range)
+    }
+}
+
+impl MetricStore {
+    /// Deletions in effect. To be asked for before the blocks are: a deletion goes when no block needs it any more.
+    pub(crate) fn deletions(&self) -> Deletions {
+        self.deletions.read().clone()
+    }
+}
+
+/// Takes series that are deleted as a whole from `found`, and says what of the others is.
+pub(crate) fn cut(
+    deletions: &[Deletion],
+    block: &Arc<Block>,
+    footer: &Footer,
+    found: &mut RoaringBitmap,
+) -> Result<Cuts, DiskError> {
+    let mut cuts = Cuts::default();
+    for deletion in deletions {
+        if block.id() > deletion.through || !block.overlaps(deletion.start_ms, deletion.end_ms) {
+            continue;
+        }
+        let mut series = RoaringBitmap::new();
+        for selector in &deletion.selectors {
+            series |= matching(&BlockPairs { block, footer }, selector)?;
+        }
+        series &= &*found;
+        let (first_ms, last_ms) = (block.meta.min_time_ns.div_euclid(1_000_000), block.meta.max_time_ns.div_euclid(1_000_000));
+        if deletion.start_ms <= first_ms && last_ms <= deletion.end_ms {
+            *found -= series;
+        } else if !series.is_empty() {
+            cuts.0.push((series, (deletion.start_ms, deletion.end_ms)));
+        }
+    }
+    Ok(cuts)
+}
+
+impl DeletingStore for MetricStore {
+    fn set_deletions(&self, deletions: Vec<Deletion>) {
+        *self.deletions.write() = deletions.into();
+    }
+
+    fn blocks_with_deleted(&self) -> Result<Vec<BlockId>, StoreError> {
+        let deletions = self.deletions();
+        let blocks = self.tip.read().blocks.clone();
+        let mut touched = Vec::new();
+        for block in blocks.iter() {
+            let affects = |d: &Deletion| block.id() <= d.through && block.overlaps(d.start_ms, d.end_ms);
+            if !deletions.iter().any(affects) {
+                continue;
+            }
+            let failed = |error| store_error(block.id(), error);
+            let footer = block.footer().map_err(failed)?;
+            let mut found: RoaringBitmap = (0..footer.series).collect();
+            let cuts = cut(&deletions, block, &footer, &mut found).map_err(failed)?;
+            if found.len() < u64::from(footer.series) || !cuts.0.is_empty() {
+                touched.push(block.id());
+            }
+        }
+        touched.sort_unstable();
+        Ok(touched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(cuts: &[(i64, i64)], range: (i64, i64)) -> Vec<(i64, i64)> {
+        let one = RoaringBitmap::from_iter([1u32]);
+        let cuts = Cuts(cuts.iter().map(|range| (one.clone(), *range)).collect());
+        let mut parts = Vec::new();
+        cuts.kept(1, range, |part| parts.push(part));
+        parts
+    }
+
+    #[test]
+    fn what_is_left_of_a_range() {
+        assert_eq!(kept(&[], (0, 9)), [(0, 9)]);
+        assert_eq!(kept(&[(3, 5)], (0, 9)), [(0, 2), (6, 9)]);
+        assert_eq!(kept(&[(7, 12), (-5, 1)], (0, 9)), [(2, 6)]);
+        assert_eq!(kept(&[(2, 6), (4, 5), (7, 7)], (0, 9)), [(0, 1), (8, 9)]);
+        assert_eq!(kept(&[(i64::MIN, i64::MAX)], (i64::MIN, i64::MAX)), []);
+        assert_eq!(kept(&[(20, 30)], (0, 9)), [(0, 9)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn kept_parts_are_the_range_without_the_cuts(
+            cuts in proptest::collection::vec((-5i64..25, 0i64..8), 0..6), start in 0i64..20, length in 0i64..20,
+        ) {
+            let cuts: Vec<(i64, i64)> = cuts.into_iter().map(|(s, l)| (s, s + l)).collect();
+            let range = (start, start + length);
+            let shown: Vec<i64> = kept(&cuts, range).into_iter().flat_map(|(a, b)| a..=b).collect();
+            let expected: Vec<i64> =
+                (range.0..=range.1).filter(|t| !cuts.iter().any(|(a, b)| a <= t && t <= b)).collect();
+            proptest::prop_assert_eq!(shown, expected);
+        }
+    }
+}
