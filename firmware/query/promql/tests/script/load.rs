@@ -2,7 +2,8 @@
 
 use super::histogram::Literal;
 use super::{Point, duration, labels_and_rest, points, starts};
-use bramble_signal::{BucketSpan, CUSTOM_BUCKETS_SCHEMA, Labels, METRIC_NAME, NativeHistogram, ResetHint};
+use bramble_signal::{BucketSpan, Labels, METRIC_NAME, NativeHistogram, ResetHint};
+use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
 use std::collections::BTreeMap;
 
 /// One sample to load.

@@ -6,7 +6,7 @@ pub(crate) mod histogram;
 mod load;
 mod starts;
 
-pub(crate) use load::{Loaded, LoadedSeries};
+pub(crate) use load::LoadedSeries;
 
 /// A value in an expected result.
 #[derive(Clone, Debug, PartialEq)]

@@ -119,7 +119,8 @@ fn part(count: f64, share: f64, bounds: [f64; 3], keeps_below: bool, middle: imp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bramble_signal::{BucketSpan, CUSTOM_BUCKETS_SCHEMA};
+    use bramble_signal::BucketSpan;
+    use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
 
     fn custom_histogram() -> NativeHistogram {
         NativeHistogram {
