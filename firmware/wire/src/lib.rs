@@ -19,6 +19,7 @@
 
 pub mod compression;
 mod error;
+mod exemplar;
 pub mod exposition;
 mod hex;
 mod label_set;
@@ -26,6 +27,7 @@ mod limits;
 pub mod loki;
 pub mod otlp;
 pub mod protobuf;
+pub mod remote_read;
 pub mod remote_write;
 
 pub use error::{DecodeError, DecodeErrorKind};

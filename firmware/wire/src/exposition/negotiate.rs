@@ -12,14 +12,23 @@ pub enum ExpositionFormat {
 }
 
 impl ExpositionFormat {
-    /// The `Content-Type` of an answer in this format.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            ExpositionFormat::Text => "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8",
-            ExpositionFormat::OpenMetrics => {
+    /// The `Content-Type` of an answer in this format; `utf8_names` is whether names may be of any characters (those
+    /// of the text formats then stand in quotes) or are escaped to plain ones.
+    pub fn content_type(self, utf8_names: bool) -> &'static str {
+        match (self, utf8_names) {
+            (ExpositionFormat::Text, false) => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            (ExpositionFormat::Text, true) => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            (ExpositionFormat::OpenMetrics, false) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
+            (ExpositionFormat::OpenMetrics, true) => {
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
             }
-            ExpositionFormat::Protobuf => {
+            (ExpositionFormat::Protobuf, false) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
+                 escaping=underscores"
+            }
+            (ExpositionFormat::Protobuf, true) => {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
                  escaping=allow-utf-8"
             }
@@ -49,34 +58,31 @@ impl ExpositionFormat {
     }
 }
 
-/// The format that an `Accept` header likes best: by `q`, then by order. Prometheus text where nothing fits or
-/// nothing is asked.
-pub fn negotiate(accept: &str) -> ExpositionFormat {
-    let mut best = (0.0, ExpositionFormat::Text);
-    for wish in accept.split(',') {
-        let quality =
-            wish.split(';').find_map(|p| p.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+/// The format that an `Accept` header likes best, by `q`, then by order, and whether names of any characters are
+/// welcome in it. Prometheus text where nothing fits or nothing is asked.
+pub fn negotiate(accept: &str) -> (ExpositionFormat, bool) {
+    let mut best = (0.0, (ExpositionFormat::Text, false));
+    for wish in accept.split(',').map(str::trim) {
+        let parameter = |name: &str| {
+            let found = wish.split(';').filter_map(|piece| piece.trim().split_once('=')).find(|(n, _)| *n == name);
+            found.map(|(_, value)| value)
+        };
+        let quality = parameter("q").map_or(1.0, |q| q.parse().unwrap_or(0.0));
         let format = match wish.split(';').next().unwrap_or("").trim() {
             "*/*" | "text/*" => Some(ExpositionFormat::Text),
-            _ => ExpositionFormat::from_content_type(wish_without_quality(wish)),
+            _ => ExpositionFormat::from_content_type(wish),
         };
         if let Some(format) = format
-            && version_is_known(format, wish)
+            && version_is_known(format, parameter("version"))
             && quality > best.0
         {
-            best = (quality, format);
+            best = (quality, (format, parameter("escaping") == Some("allow-utf-8")));
         }
     }
     best.1
 }
 
-fn wish_without_quality(wish: &str) -> &str {
-    // A quality is no parameter of the type, but it stands among them and does no harm there.
-    wish.trim()
-}
-
-fn version_is_known(format: ExpositionFormat, wish: &str) -> bool {
-    let version = wish.split(';').find_map(|piece| piece.trim().strip_prefix("version="));
+fn version_is_known(format: ExpositionFormat, version: Option<&str>) -> bool {
     match (format, version) {
         (_, None) | (ExpositionFormat::Protobuf, _) => true,
         (ExpositionFormat::Text, Some(version)) => matches!(version, "0.0.4" | "1.0.0"),
@@ -88,19 +94,21 @@ fn version_is_known(format: ExpositionFormat, wish: &str) -> bool {
 mod tests {
     use super::*;
 
+    const TEXT: (ExpositionFormat, bool) = (ExpositionFormat::Text, false);
+
     #[test]
     fn the_best_known_wish_wins() {
         let scraper = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
             application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
             text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        assert_eq!(negotiate(scraper), ExpositionFormat::OpenMetrics);
+        assert_eq!(negotiate(scraper), (ExpositionFormat::OpenMetrics, true));
         let with_histograms = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
             encoding=delimited;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.2";
-        assert_eq!(negotiate(with_histograms), ExpositionFormat::Protobuf);
-        assert_eq!(negotiate(""), ExpositionFormat::Text);
-        assert_eq!(negotiate("text/html,application/json"), ExpositionFormat::Text);
-        assert_eq!(negotiate("application/openmetrics-text;version=9.0.0,*/*;q=0.1"), ExpositionFormat::Text);
-        assert_eq!(negotiate("application/vnd.google.protobuf;proto=other.Message,*/*;q=0.1"), ExpositionFormat::Text);
-        assert_eq!(negotiate("application/openmetrics-text;q=0"), ExpositionFormat::Text);
+        assert_eq!(negotiate(with_histograms), (ExpositionFormat::Protobuf, true));
+        assert_eq!(negotiate(""), TEXT);
+        assert_eq!(negotiate("text/html,application/json"), TEXT);
+        assert_eq!(negotiate("application/openmetrics-text;version=9.0.0,*/*;q=0.1"), TEXT);
+        assert_eq!(negotiate("application/vnd.google.protobuf;proto=other.Message,*/*;q=0.1"), TEXT);
+        assert_eq!(negotiate("application/openmetrics-text;q=0"), TEXT);
     }
 }

@@ -25,6 +25,7 @@ pub struct FamilyHeader<'a> {
 #[derive(Debug)]
 pub struct Printer {
     format: ExpositionFormat,
+    utf8_names: bool,
     name: String,
     kind: MetricKind,
     /// Scratch memory: a line, or in protobuf the family's message so far.
@@ -34,10 +35,11 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// A printer of an empty document.
-    pub fn new(format: ExpositionFormat) -> Self {
+    /// A printer of an empty document. `utf8_names`: names stay as they are; otherwise characters that a plain name
+    /// cannot have become `_`.
+    pub fn new(format: ExpositionFormat, utf8_names: bool) -> Self {
         let (name, line, message) = Default::default();
-        Printer { format, name, kind: MetricKind::Unknown, line, message, has_family: false }
+        Printer { format, utf8_names, name, kind: MetricKind::Unknown, line, message, has_family: false }
     }
 
     /// The format written.
@@ -54,13 +56,13 @@ impl Printer {
     pub fn family(&mut self, header: FamilyHeader<'_>, out: &mut Vec<u8>) {
         self.end_family(out);
         self.name.clear();
-        self.name.push_str(header.name);
+        push_name(header.name, self.utf8_names, true, &mut self.name);
         (self.kind, self.has_family) = (header.kind, true);
         self.line.clear();
         match self.format {
             ExpositionFormat::Protobuf => {
                 let mut writer = Writer::new(&mut self.message);
-                writer.bytes(1, header.name);
+                writer.bytes(1, &self.name);
                 if !header.help.is_empty() {
                     writer.bytes(2, header.help);
                 }
@@ -68,14 +70,8 @@ impl Printer {
                 return;
             }
             ExpositionFormat::Text => {
-                push_comment(
-                    "HELP",
-                    header.name,
-                    &mut self.line,
-                    |line| push_escaped(header.help, false, line),
-                    header,
-                );
-                push_name_line("TYPE", header.name, &mut self.line);
+                push_help(&self.name, header.help, false, &mut self.line);
+                push_name_line("TYPE", &self.name, &mut self.line);
                 self.line.push_str(match header.kind {
                     MetricKind::Unknown | MetricKind::Info | MetricKind::StateSet | MetricKind::GaugeHistogram => {
                         "untyped"
@@ -84,8 +80,8 @@ impl Printer {
                 });
             }
             ExpositionFormat::OpenMetrics => {
-                push_comment("HELP", header.name, &mut self.line, |line| push_escaped(header.help, true, line), header);
-                push_name_line("TYPE", header.name, &mut self.line);
+                push_help(&self.name, header.help, true, &mut self.line);
+                push_name_line("TYPE", &self.name, &mut self.line);
                 self.line.push_str(header.kind.as_str());
             }
         }
@@ -108,15 +104,16 @@ impl Printer {
                 MetricKind::Counter => 3,
                 _ => 5,
             };
+            let utf8_names = self.utf8_names;
             Writer::new(&mut self.message).message(4, |metric| {
-                write_labels(metric, labels, extra);
+                write_labels(metric, utf8_names, labels, extra);
                 metric.message(field, |w| w.double(1, value));
                 metric.varint(6, timestamp_ms.cast_unsigned());
             });
             return;
         }
         self.line.clear();
-        push_series(&self.name, labels, extra, &mut self.line);
+        push_series(&self.name, self.utf8_names, labels, extra, &mut self.line);
         self.line.push(' ');
         push_float(value, &mut self.line);
         // Writing to a string cannot fail.
@@ -139,8 +136,9 @@ impl Printer {
         if self.format != ExpositionFormat::Protobuf {
             return;
         }
+        let utf8_names = self.utf8_names;
         Writer::new(&mut self.message).message(4, |metric| {
-            write_labels(metric, labels, extra);
+            write_labels(metric, utf8_names, labels, extra);
             metric.varint(6, timestamp_ms.cast_unsigned());
             metric.message(7, |w| write_histogram(histogram, w));
         });
@@ -182,11 +180,17 @@ fn put_length(mut length: usize, out: &mut Vec<u8>) {
     out.push(length as u8);
 }
 
-fn write_labels(metric: &mut Writer<'_>, labels: LabelsRef<'_>, extra: &[(&str, &str)]) {
+fn write_labels(metric: &mut Writer<'_>, utf8_names: bool, labels: LabelsRef<'_>, extra: &[(&str, &str)]) {
     let own = labels.iter().filter(|(name, _)| *name != METRIC_NAME);
     for (name, value) in own.chain(extra.iter().copied()) {
         metric.message(1, |label| {
-            label.bytes(1, name);
+            if utf8_names || is_plain_name(name) {
+                label.bytes(1, name);
+            } else {
+                let mut escaped = String::new();
+                push_name(name, utf8_names, false, &mut escaped);
+                label.bytes(1, escaped);
+            }
             label.bytes(2, value);
         });
     }
@@ -226,18 +230,24 @@ fn write_histogram(histogram: &NativeHistogram, w: &mut Writer<'_>) {
     }
 }
 
-fn push_comment(
-    word: &str,
-    name: &str,
-    line: &mut String,
-    push_text: impl FnOnce(&mut String),
-    header: FamilyHeader<'_>,
-) {
-    if !header.help.is_empty() {
-        push_name_line(word, name, line);
-        push_text(line);
+fn push_help(name: &str, help: &str, quotes: bool, line: &mut String) {
+    if !help.is_empty() {
+        push_name_line("HELP", name, line);
+        push_escaped(help, quotes, line);
         line.push('\n');
     }
+}
+
+/// Appends a name, escaped unless it may be of any characters. Metrics may have colons, labels not.
+fn push_name(name: &str, utf8_names: bool, colons: bool, out: &mut String) {
+    if utf8_names {
+        return out.push_str(name);
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colons && c == ':');
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        out.push('_');
+    }
+    out.extend(name.chars().map(|c| if plain(c) { c } else { '_' }));
 }
 
 fn push_name_line(word: &str, name: &str, line: &mut String) {
@@ -258,7 +268,7 @@ fn is_plain_metric_name(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))
 }
 
-fn push_series(name: &str, labels: LabelsRef<'_>, extra: &[(&str, &str)], line: &mut String) {
+fn push_series(name: &str, utf8_names: bool, labels: LabelsRef<'_>, extra: &[(&str, &str)], line: &mut String) {
     let is_plain = is_plain_metric_name(name);
     if is_plain {
         line.push_str(name);
@@ -273,10 +283,10 @@ fn push_series(name: &str, labels: LabelsRef<'_>, extra: &[(&str, &str)], line: 
     for (name, value) in own.chain(extra.iter().copied()) {
         line.push(separator);
         separator = ',';
-        if is_plain_name(name) {
-            line.push_str(name);
-        } else {
+        if utf8_names && !is_plain_name(name) {
             push_quoted(name, line);
+        } else {
+            push_name(name, utf8_names, false, line);
         }
         line.push('=');
         push_quoted(value, line);

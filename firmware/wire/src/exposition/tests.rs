@@ -201,7 +201,7 @@ fn labels(pairs: &[(&str, &str)]) -> bramble_signal::Labels {
 /// Two families, one with a name that needs quotes, as a printer of `format` writes them.
 fn printed(format: ExpositionFormat) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut printer = Printer::new(format);
+    let mut printer = Printer::new(format, true);
     let help = "Help with \\ and\na line, \"quoted\".";
     printer.family(FamilyHeader { name: "up", help, kind: bramble_signal::MetricKind::Gauge }, &mut out);
     printer.sample(labels(&[("job", "a\"b\\c\nd")]).as_ref(), &[("instance", "")], 1.0, 1500, &mut out);
@@ -231,6 +231,16 @@ up -Inf -2
 # EOF
 "#;
     assert_eq!(String::from_utf8(printed(ExpositionFormat::OpenMetrics)).unwrap(), open_metrics);
+}
+
+#[test]
+fn names_are_escaped_for_old_readers() {
+    let mut out = Vec::new();
+    let mut printer = Printer::new(ExpositionFormat::Text, false);
+    printer.family(FamilyHeader { name: "9a.b:c", help: "", kind: bramble_signal::MetricKind::Unknown }, &mut out);
+    printer.sample(labels(&[("a.b:c", "d.e")]).as_ref(), &[], 1.0, 2, &mut out);
+    printer.finish(&mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "# TYPE _9a_b:c untyped\n_9a_b:c{a_b_c=\"d.e\"} 1 2\n");
 }
 
 #[test]
@@ -275,7 +285,7 @@ fn native_histograms_survive_protobuf() {
         (NativeHistogram { reset_hint: ResetHint::Gauge, ..full }, bramble_signal::MetricKind::GaugeHistogram),
     ] {
         let mut out = Vec::new();
-        let mut printer = Printer::new(ExpositionFormat::Protobuf);
+        let mut printer = Printer::new(ExpositionFormat::Protobuf, true);
         printer.family(FamilyHeader { name: "h", help: "", kind }, &mut out);
         printer.histogram(labels(&[("a", "1")]).as_ref(), &[], &histogram, 7);
         printer.finish(&mut out);
