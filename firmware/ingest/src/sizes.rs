@@ -20,8 +20,9 @@ const ENTRY_SAMPLES_MAX: usize = 16_384;
 /// Largest label set of an exemplar; OpenMetrics allows 128 characters.
 const EXEMPLAR_LABELS_BYTES_MAX: usize = 2 << 10;
 
-/// Most bytes that one sample takes in a record: timestamp, mode, value.
-const SAMPLE_BYTES_MAX: usize = 19;
+/// Most bytes that one sample takes in a record: timestamp with repetitions 12, a value 18 (64 bits and 13 that are as unlikely
+/// as the coder lets them be, 6 bits each).
+const SAMPLE_BYTES_MAX: usize = 30;
 
 /// How much goes into one commit: the soft maximum, a whole record more, and its largest item must fit into the room
 /// that the journal can promise.

@@ -10,6 +10,7 @@
 mod bytes;
 mod logs;
 mod metrics;
+mod range_coder;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,9 @@ use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
 /// one item (the largest line is far smaller than this).
 pub(crate) const RECORD_SOFT_MAX_BYTES: usize = 512 << 10;
 
-/// Compressed bytes of a series' definition: measured 8 to 10 on node and Kubernetes series.
-const DEFINITION_BYTES: usize = 9;
+/// What a series costs anew in each epoch: its definition, compressed (8 to 10 bytes on node and Kubernetes series), its
+/// first value and that of learning its spread.
+const DEFINITION_BYTES: usize = 17;
 
 /// Metrics as version 0 wrote them: numbers only. Only read.
 const METRICS_0: u8 = 0x01;
@@ -123,8 +125,8 @@ impl Decoder {
         }
         let (&kind, body) = record.split_first().ok_or(RecordError("empty"))?;
         match kind {
-            METRICS => self.metrics.replay(body, true, targets.metrics, sequence),
-            METRICS_0 => self.metrics.replay(body, false, targets.metrics, sequence),
+            METRICS => self.metrics.replay(body, targets.metrics, sequence),
+            METRICS_0 => self.metrics.replay_0(body, targets.metrics, sequence),
             METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
             LOGS => self.logs.replay(body, targets.logs, sequence),
             SPANS => spans::replay(body, targets.spans, sequence),

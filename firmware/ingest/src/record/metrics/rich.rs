@@ -181,7 +181,6 @@ pub(super) struct ReadRich<'a> {
     starts: Reader<'a>,
     histograms: Reader<'a>,
     exemplars: Reader<'a>,
-    has_starts: bool,
     /// The current entry, from 1.
     entry: u64,
     start: Place,
@@ -219,25 +218,13 @@ impl<'a> ReadRich<'a> {
     /// Takes the columns off a body.
     pub(super) fn open(body: &mut Reader<'a>) -> Result<Self, RecordError> {
         let (starts, histograms, exemplars) = (Reader(body.bytes()?), Reader(body.bytes()?), Reader(body.bytes()?));
-        Ok(ReadRich { starts, histograms, exemplars, has_starts: true, ..ReadRich::none() })
+        let (start, exemplar) = (Place::default(), Place::default());
+        Ok(ReadRich { starts, histograms, exemplars, entry: 1, start, exemplar, last_labels: Vec::new() })
     }
 
-    /// Of a record without them.
-    pub(super) fn none() -> Self {
-        ReadRich {
-            starts: Reader(&[]),
-            histograms: Reader(&[]),
-            exemplars: Reader(&[]),
-            has_starts: false,
-            entry: 1,
-            start: Place::default(),
-            exemplar: Place::default(),
-            last_labels: Vec::new(),
-        }
-    }
-
-    pub(super) fn has_starts(&self) -> bool {
-        self.has_starts
+    /// Bytes of the exemplars that are left.
+    pub(super) fn exemplar_bytes(&self) -> u64 {
+        self.exemplars.0.len() as u64
     }
 
     pub(super) fn histograms(&mut self) -> &mut Reader<'a> {
