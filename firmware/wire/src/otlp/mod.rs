@@ -21,16 +21,20 @@ mod transcode;
 pub use answer::{RpcStatus, encode_export_response, encode_status};
 pub use encode::encode_traces_protobuf;
 pub use encode_json::{JsonDialect, encode_resource_spans_json, encode_traces_json};
+pub use metrics::{DeltaStreams, MetricOptions, Promotion, Translation};
 
 use crate::label_set::LabelSet;
 use crate::{DecodeError, Decoded, Format, Limits};
-use bramble_signal::{LogBatch, MetricBatch, SpanBatch};
+use bramble_signal::{Exemplar, LogBatch, MetricBatch, SpanBatch};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Decodes export requests; keeps its scratch memory between them. One per worker, not shared.
 #[derive(Clone, Default, Debug)]
 pub struct Decoder {
     limits: Limits,
+    metric_options: Arc<MetricOptions>,
+    delta_streams: DeltaStreams,
     /// A JSON request as protobuf, at most about five times the request's size.
     transcoded: Vec<u8>,
     scratch: Scratch,
@@ -50,9 +54,16 @@ struct Scratch {
     base: LabelSet,
     /// Labels or structured metadata of the item.
     labels: LabelSet,
+    /// Labels of the resource's attributes that are promoted.
+    promoted: LabelSet,
+    /// Labels of an exemplar.
+    exemplar: LabelSet,
     names: metrics::Names,
     bounds: Vec<u64>,
     counts: Vec<u64>,
+    buckets: metrics::Exponential,
+    /// Exemplars of the point at hand, descending by value.
+    exemplars: Vec<Exemplar>,
     /// Metric families whose metadata the batch has.
     families: HashSet<Box<str>>,
 }
@@ -75,7 +86,14 @@ impl Decoder {
 
     /// Gives scratch memory back, for a decoder that will be idle.
     pub fn release_memory(&mut self) {
-        *self = Decoder::new(self.limits);
+        self.transcoded = Vec::new();
+        self.scratch = Scratch::default();
+    }
+
+    /// Says how metrics are translated, and where the sums of their delta streams are kept: one for all decoders of
+    /// a door, since any of them may get a stream's next point.
+    pub fn set_metrics(&mut self, options: Arc<MetricOptions>, streams: DeltaStreams) {
+        (self.metric_options, self.delta_streams) = (options, streams);
     }
 
     /// Decodes an `ExportLogsServiceRequest`. An empty protobuf body is an empty request.
@@ -87,7 +105,7 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] when the request is damaged, nested too deeply, or would become too large.
     pub fn logs(&mut self, format: Format, body: &[u8], now_ns: i64) -> Result<Decoded<LogBatch>, DecodeError> {
-        let Decoder { limits, transcoded, scratch } = self;
+        let Decoder { limits, transcoded, scratch, .. } = self;
         with_protobuf(format, &schema::LOGS_REQUEST, body, transcoded, |body| {
             logs::decode(body, now_ns, limits, scratch)
         })
@@ -98,20 +116,23 @@ impl Decoder {
     /// # Errors
     /// As [`logs`](Self::logs).
     pub fn traces(&mut self, format: Format, body: &[u8]) -> Result<Decoded<SpanBatch>, DecodeError> {
-        let Decoder { limits, transcoded, scratch } = self;
+        let Decoder { limits, transcoded, scratch, .. } = self;
         with_protobuf(format, &schema::TRACES_REQUEST, body, transcoded, |body| traces::decode(body, limits, scratch))
     }
 
     /// Decodes an `ExportMetricsServiceRequest`. An empty protobuf body is an empty request.
     ///
-    /// Names and labels are translated as Prometheus does (underscores, unit and type suffixes); each resource
-    /// with attributes beyond its identity also yields a `target_info` sample.
+    /// Names and labels are translated as Prometheus does ([`MetricOptions`]); each resource with attributes beyond
+    /// its identity also yields a `target_info` series. Points of delta temporality are added up ([`DeltaStreams`]);
+    /// a request that fails leaves their sums as they were.
     ///
     /// # Errors
     /// As [`logs`](Self::logs).
     pub fn metrics(&mut self, format: Format, body: &[u8]) -> Result<Decoded<MetricBatch>, DecodeError> {
-        let Decoder { limits, transcoded, scratch } = self;
-        with_protobuf(format, &schema::METRICS_REQUEST, body, transcoded, |body| metrics::decode(body, limits, scratch))
+        let Decoder { limits, metric_options, delta_streams, transcoded, scratch } = self;
+        with_protobuf(format, &schema::METRICS_REQUEST, body, transcoded, |body| {
+            metrics::decode(body, limits, (metric_options, delta_streams), scratch)
+        })
     }
 }
 

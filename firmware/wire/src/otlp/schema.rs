@@ -23,6 +23,10 @@ pub(super) enum Kind {
     Bool,
     /// `int64`, `uint32`: number or decimal text; a varint.
     Int,
+    /// `uint64` as a varint: number or decimal text.
+    Unsigned,
+    /// `sint32`: number or decimal text; a varint with its sign in the lowest bit.
+    SignedInt,
     /// `fixed64`: number or decimal text.
     Fixed64,
     /// `sfixed64`: number or decimal text.
@@ -247,10 +251,13 @@ static HISTOGRAM: Message = Message {
         one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
     ],
 };
-/// Its points are only counted.
-static EXPONENTIAL_HISTOGRAM: Message = Message { fields: &[many("dataPoints", 1, Kind::Message(&EMPTY))] };
+static EXPONENTIAL_HISTOGRAM: Message = Message {
+    fields: &[
+        many("dataPoints", 1, Kind::Message(&EXPONENTIAL_POINT)),
+        one("aggregationTemporality", 2, Kind::Enum(TEMPORALITIES)),
+    ],
+};
 static SUMMARY: Message = Message { fields: &[many("dataPoints", 1, Kind::Message(&SUMMARY_POINT))] };
-static EMPTY: Message = Message { fields: &[] };
 const TEMPORALITIES: &[(&str, u64)] = &[
     ("AGGREGATION_TEMPORALITY_UNSPECIFIED", 0),
     ("AGGREGATION_TEMPORALITY_DELTA", 1),
@@ -259,28 +266,59 @@ const TEMPORALITIES: &[(&str, u64)] = &[
 static NUMBER_POINT: Message = Message {
     fields: &[
         many("attributes", 7, Kind::Message(&KEY_VALUE)),
+        one("startTimeUnixNano", 2, Kind::Fixed64),
         one("timeUnixNano", 3, Kind::Fixed64),
         one("asDouble", 4, Kind::Double),
         one("asInt", 6, Kind::SignedFixed64),
-        many("exemplars", 5, Kind::Message(&EMPTY)),
+        many("exemplars", 5, Kind::Message(&EXEMPLAR)),
         one("flags", 8, Kind::Int),
     ],
 };
 static HISTOGRAM_POINT: Message = Message {
     fields: &[
         many("attributes", 9, Kind::Message(&KEY_VALUE)),
+        one("startTimeUnixNano", 2, Kind::Fixed64),
         one("timeUnixNano", 3, Kind::Fixed64),
         one("count", 4, Kind::Fixed64),
         one("sum", 5, Kind::Double),
         many("bucketCounts", 6, Kind::Fixed64),
         many("explicitBounds", 7, Kind::Double),
-        many("exemplars", 8, Kind::Message(&EMPTY)),
+        many("exemplars", 8, Kind::Message(&EXEMPLAR)),
         one("flags", 10, Kind::Int),
+    ],
+};
+static EXPONENTIAL_POINT: Message = Message {
+    fields: &[
+        many("attributes", 1, Kind::Message(&KEY_VALUE)),
+        one("startTimeUnixNano", 2, Kind::Fixed64),
+        one("timeUnixNano", 3, Kind::Fixed64),
+        one("count", 4, Kind::Fixed64),
+        one("sum", 5, Kind::Double),
+        one("scale", 6, Kind::SignedInt),
+        one("zeroCount", 7, Kind::Fixed64),
+        one("positive", 8, Kind::Message(&BUCKETS)),
+        one("negative", 9, Kind::Message(&BUCKETS)),
+        one("flags", 10, Kind::Int),
+        many("exemplars", 11, Kind::Message(&EXEMPLAR)),
+        one("zeroThreshold", 14, Kind::Double),
+    ],
+};
+static BUCKETS: Message =
+    Message { fields: &[one("offset", 1, Kind::SignedInt), many("bucketCounts", 2, Kind::Unsigned)] };
+static EXEMPLAR: Message = Message {
+    fields: &[
+        many("filteredAttributes", 7, Kind::Message(&KEY_VALUE)),
+        one("timeUnixNano", 2, Kind::Fixed64),
+        one("asDouble", 3, Kind::Double),
+        one("asInt", 6, Kind::SignedFixed64),
+        one("spanId", 4, Kind::Id),
+        one("traceId", 5, Kind::Id),
     ],
 };
 static SUMMARY_POINT: Message = Message {
     fields: &[
         many("attributes", 7, Kind::Message(&KEY_VALUE)),
+        one("startTimeUnixNano", 2, Kind::Fixed64),
         one("timeUnixNano", 3, Kind::Fixed64),
         one("count", 4, Kind::Fixed64),
         one("sum", 5, Kind::Double),

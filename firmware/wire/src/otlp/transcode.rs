@@ -7,7 +7,7 @@
 use super::schema::{Field, Kind, Message};
 use crate::DecodeError;
 use crate::hex::{parse_base64, parse_hex};
-use crate::protobuf::Writer;
+use crate::protobuf::{Writer, zigzag};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -112,6 +112,14 @@ impl ValueSeed<'_> {
                 let bits = signed()?;
                 Writer::new(self.out).varint(number, bits);
             }
+            Kind::Unsigned => {
+                let bits = unsigned()?;
+                Writer::new(self.out).varint(number, bits);
+            }
+            Kind::SignedInt => {
+                let value = i32::try_from(value).map_err(|_| range("int32"))?;
+                Writer::new(self.out).varint(number, zigzag(value.into()));
+            }
             Kind::Fixed64 => {
                 let bits = unsigned()?;
                 Writer::new(self.out).fixed64(number, bits);
@@ -134,7 +142,9 @@ impl ValueSeed<'_> {
         let wanted = match self.field.kind {
             _ if self.field.repeated && !self.element => "an array",
             Kind::Bool => "true or false",
-            Kind::Int | Kind::Fixed64 | Kind::SignedFixed64 | Kind::Fixed32 => "an integer",
+            Kind::Int | Kind::Unsigned | Kind::SignedInt | Kind::Fixed64 | Kind::SignedFixed64 | Kind::Fixed32 => {
+                "an integer"
+            }
             Kind::Double => "a number",
             Kind::Text => "text",
             Kind::Bytes => "base64 text",
@@ -234,7 +244,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
                 };
                 Writer::new(self.out).double(number, value);
             }
-            Kind::Int | Kind::Fixed64 | Kind::SignedFixed64 | Kind::Fixed32 => {
+            Kind::Int | Kind::Unsigned | Kind::SignedInt | Kind::Fixed64 | Kind::SignedFixed64 | Kind::Fixed32 => {
                 let value = text.parse::<i128>().map_err(|_| self.wrong("other text"))?;
                 return self.integer(value);
             }

@@ -1,6 +1,7 @@
 //! What both versions do with a series once its labels are read.
 
 use crate::error::ItemError;
+use crate::exemplar::{EXEMPLAR_BYTES, EXEMPLAR_CHARACTERS_MAX};
 use crate::label_set::LabelSet;
 use crate::limits::Meter;
 use crate::{DecodeError, Decoded, Limits, RejectReason};
@@ -10,12 +11,6 @@ use bramble_signal::{Exemplar, Labels, LabelsRef, METRIC_NAME, MetricBatch};
 /// Memory of a series in the batch beside its labels: two ranges and a start; and of a sample.
 const SERIES_BYTES: usize = 24;
 const SAMPLE_BYTES: usize = 16;
-/// Of an exemplar beside its labels: itself, its place, and the header of its labels.
-const EXEMPLAR_BYTES: usize = size_of::<Exemplar>() + 32;
-
-/// Most characters of all names and values of an exemplar's labels (OpenMetrics 1.0, "Exemplars").
-pub(crate) const EXEMPLAR_CHARACTERS_MAX: usize = 128;
-
 /// Numbers of samples, histograms and exemplars of a series.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Items {

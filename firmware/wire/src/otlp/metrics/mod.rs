@@ -1,54 +1,87 @@
 //! `ExportMetricsServiceRequest` to a [`MetricBatch`], in Prometheus' terms.
 //!
-//! Gauges and cumulative sums become one series each; histograms `_bucket` (cumulative, by `le`), `_sum` and
-//! `_count`; summaries their quantiles, `_sum` and `_count`. Every series has the point's attributes, the
-//! scope's as `otel_scope_*`, and `job` and `instance` from the resource; the resource's other attributes are
-//! labels of one `target_info` series. Not supported, and rejected as such: delta temporality, exponential
-//! histograms.
+//! Gauges and sums become one series each; histograms `_bucket` (cumulative, by `le`), `_sum` and `_count`, or, if
+//! wanted, native histograms with custom bounds; exponential histograms native ones; summaries their quantiles, `_sum`
+//! and `_count`. What comes with delta temporality is first added up ([`DeltaStreams`]). Every series has the point's
+//! attributes, the promoted attributes of the resource, if wanted the scope's as `otel_scope_*`, and `job` and
+//! `instance`; the resource's other attributes are labels of one `target_info` series. Names and what else can be
+//! chosen: [`MetricOptions`].
 
+mod delta;
+mod exemplars;
+mod exponential;
+mod histograms;
 mod names;
+mod options;
 mod points;
+mod target;
 
+pub use delta::DeltaStreams;
+pub(super) use exponential::Exponential;
 pub(super) use names::Names;
+pub use options::{MetricOptions, Promotion, Translation};
 
 use super::Scratch;
-use super::any_value::{present, push_text, put_key_value, text_of};
+use super::any_value::{push_text, put_key_value};
 use super::logs::resource;
 use crate::label_set::{LabelSet, Mark};
 use crate::limits::Meter;
 use crate::protobuf::{Field, Reader};
 use crate::{DecodeError, Decoded, Limits, RejectReason};
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
-use bramble_signal::{METRIC_NAME, MetricBatch, MetricKind, MetricMetadata};
+use bramble_signal::histogram::HistogramError;
+use bramble_signal::{MetricBatch, MetricKind, MetricMetadata};
+use delta::Streams;
 use names::push_label_name;
+use std::sync::MutexGuard;
+use target::{identity_labels, promoted_labels};
 
-/// Resource attributes that are the target's identity and therefore not in `target_info`.
-const IDENTITY: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
-
-/// Memory of a series in the batch beside its labels: two ranges; and of a sample.
-const SERIES_BYTES: usize = 16;
+/// Memory of a series in the batch beside its labels: two ranges and a start; and of a sample.
+const SERIES_BYTES: usize = 24;
 const SAMPLE_BYTES: usize = 16;
 
 struct Metrics<'a> {
     limits: &'a Limits,
+    options: &'a MetricOptions,
+    streams: &'a DeltaStreams,
+    /// Held from the first delta point on.
+    locked: Option<MutexGuard<'a, Streams>>,
     scratch: &'a mut Scratch,
     meter: Meter,
     decoded: Decoded<MetricBatch>,
-    /// Newest point of the resource at hand, in milliseconds since the Unix epoch.
-    newest_ms: Option<i64>,
+    /// Oldest and newest point of the resource at hand, in milliseconds since the Unix epoch.
+    times_ms: Option<(i64, i64)>,
+    /// What was wrong with the histogram rejected last.
+    histogram_error: Option<HistogramError>,
 }
 
-pub(super) fn decode(body: &[u8], limits: &Limits, scratch: &mut Scratch) -> Result<Decoded<MetricBatch>, DecodeError> {
+pub(super) fn decode(
+    body: &[u8],
+    limits: &Limits,
+    (options, streams): (&MetricOptions, &DeltaStreams),
+    scratch: &mut Scratch,
+) -> Result<Decoded<MetricBatch>, DecodeError> {
     scratch.families.clear();
     let meter = Meter::new(limits.batch_bytes_max);
-    let mut metrics = Metrics { limits, scratch, meter, decoded: Decoded::default(), newest_ms: None };
-    let mut reader = Reader::new(body);
-    while let Some(field) = reader.next()? {
-        if field.number == 1 {
-            metrics.resource_metrics(field.message()?)?;
+    let mut metrics = Metrics {
+        limits,
+        options,
+        streams,
+        locked: None,
+        scratch,
+        meter,
+        decoded: Decoded::default(),
+        times_ms: None,
+        histogram_error: None,
+    };
+    let walked = metrics.request(Reader::new(body));
+    if let Some(mut streams) = metrics.locked.take() {
+        match &walked {
+            Ok(()) => streams.commit(),
+            Err(_) => streams.rollback(),
         }
     }
-    Ok(metrics.decoded)
+    walked.map(|()| metrics.decoded)
 }
 
 /// A metric's fields, borrowed from the request.
@@ -62,6 +95,15 @@ struct Metric<'a> {
 }
 
 impl Metrics<'_> {
+    fn request(&mut self, mut reader: Reader<'_>) -> Result<(), DecodeError> {
+        while let Some(field) = reader.next()? {
+            if field.number == 1 {
+                self.resource_metrics(field.message()?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn resource_metrics(&mut self, message: Reader<'_>) -> Result<(), DecodeError> {
         let mut attributes = std::mem::take(&mut self.scratch.attributes);
         attributes.clear();
@@ -72,7 +114,8 @@ impl Metrics<'_> {
             }
         }
         let of_resource = AttributesRef::from_encoded(&attributes);
-        self.newest_ms = None;
+        self.times_ms = None;
+        promoted_labels(of_resource, self.options, &mut self.scratch.promoted);
         identity_labels(of_resource, &mut self.scratch.base);
         let identity = self.scratch.base.mark();
         let mut reader = message;
@@ -88,31 +131,9 @@ impl Metrics<'_> {
         Ok(())
     }
 
-    fn target_info(&mut self, of_resource: AttributesRef<'_>, position: usize) -> Result<(), DecodeError> {
-        let Scratch { base, labels, .. } = &mut *self.scratch;
-        let has_more = of_resource.iter().any(|(key, _)| !IDENTITY.contains(&key));
-        let Some(newest_ms) = self.newest_ms.filter(|_| has_more && base.len() > 0) else { return Ok(()) };
-        labels.clear();
-        push_attributes(of_resource, labels, self.limits.series_labels_max, |key| !IDENTITY.contains(&key));
-        labels.extend(base);
-        labels.push(METRIC_NAME, "target_info");
-        if let Err(reason) = labels.check(self.limits, self.limits.series_labels_max) {
-            self.decoded.rejected.add(reason, 1, || "target_info".to_owned());
-            return Ok(());
-        }
-        let encoded = labels.encode_last_wins();
-        self.meter.add(SERIES_BYTES + SAMPLE_BYTES + encoded.as_bytes().len(), position)?;
-        self.decoded.batch.start_series_encoded(encoded);
-        self.decoded.batch.push_sample(newest_ms, 1.0);
-        Ok(())
-    }
-
     fn scope_metrics(&mut self, message: Reader<'_>) -> Result<(), DecodeError> {
-        let mut reader = message;
-        while let Some(field) = reader.next()? {
-            if field.number == 1 {
-                self.scope(field.message()?)?;
-            }
+        if self.options.promote_scope_metadata {
+            self.scope(message)?;
         }
         let mut reader = message;
         while let Some(field) = reader.next()? {
@@ -123,21 +144,41 @@ impl Metrics<'_> {
         Ok(())
     }
 
+    /// Pushes the scope's labels, when it has a name.
     fn scope(&mut self, mut reader: Reader<'_>) -> Result<(), DecodeError> {
         let Scratch { inner, base, .. } = &mut *self.scratch;
         inner.clear();
+        let (mut name, mut version, mut schema_url) = ("", "", "");
         while let Some(field) = reader.next()? {
             match field.number {
-                1 => base.push("otel_scope_name", field.text()?),
-                2 => base.push("otel_scope_version", field.text()?),
-                3 => put_key_value(inner, &field)?,
+                1 => {
+                    let mut reader = field.message()?;
+                    while let Some(field) = reader.next()? {
+                        match field.number {
+                            1 => name = field.text()?,
+                            2 => version = field.text()?,
+                            3 => put_key_value(inner, &field)?,
+                            _ => {}
+                        }
+                    }
+                }
+                3 => schema_url = field.text()?,
                 _ => {}
             }
         }
+        if name.is_empty() {
+            return Ok(());
+        }
+        base.push("otel_scope_name", name);
+        base.push("otel_scope_version", version);
+        base.push("otel_scope_schema_url", schema_url);
         for (key, value) in AttributesRef::from_encoded(inner).iter() {
             let name = |text: &mut String| {
                 text.push_str("otel_scope_");
-                crate::label_set::push_sanitized(text, key);
+                match self.options.translation.escapes() {
+                    true => crate::label_set::push_sanitized(text, key),
+                    false => text.push_str(key),
+                }
             };
             base.push_with(name, |text| push_text(text, value));
         }
@@ -162,13 +203,13 @@ impl Metrics<'_> {
             Ok(kind) => kind,
             Err(reason) => return self.reject_metric(reason, field),
         };
-        self.scratch.names.translate(metric.name, metric.unit, kind);
+        self.scratch.names.translate(metric.name, metric.unit, kind.ending, self.options.translation);
         if self.scratch.names.name.is_empty() {
             return self.reject_metric(RejectReason::MissingName, field);
         }
-        self.metadata(&metric, kind, field.position)?;
+        self.metadata(&metric, kind.metadata, field.position)?;
         match metric.data {
-            Some(data) => self.points(&data),
+            Some(data) => self.points(&data, kind.delta),
             None => Ok(()),
         }
     }
@@ -226,32 +267,18 @@ fn read_metric(mut reader: Reader<'_>) -> Result<Metric<'_>, DecodeError> {
     Ok(metric)
 }
 
-/// `job` from the service's namespace and name, `instance` from its instance id.
-fn identity_labels(attributes: AttributesRef<'_>, out: &mut LabelSet) {
-    out.clear();
-    if let Some(name) = text_of(attributes, "service.name") {
-        out.push_with(
-            |text| text.push_str("job"),
-            |text| {
-                if let Some(namespace) = text_of(attributes, "service.namespace") {
-                    text.push_str(namespace);
-                    text.push('/');
-                }
-                text.push_str(name);
-            },
-        );
-    }
-    if let Some(value) = present(attributes, "service.instance.id") {
-        out.push_with(|text| text.push_str("instance"), |text| push_text(text, value));
-    }
-}
-
 /// Pushes attributes as labels. Where keys become the same name, values are joined with `;` in the order of
 /// the keys; not done for more than `labels_max`, which are rejected anyway.
-fn push_attributes(attributes: AttributesRef<'_>, out: &mut LabelSet, labels_max: usize, keep: impl Fn(&str) -> bool) {
+fn push_attributes(
+    attributes: AttributesRef<'_>,
+    out: &mut LabelSet,
+    labels_max: usize,
+    translation: Translation,
+    keep: impl Fn(&str) -> bool,
+) {
     let start = out.mark();
     let push = |out: &mut LabelSet, key: &str, value: AttributeValue<'_>| {
-        out.push_with(|text| push_label_name(text, key), |text| push_text(text, value));
+        out.push_with(|text| push_label_name(text, key, translation), |text| push_text(text, value));
     };
     let kept = || attributes.iter().filter(|(key, _)| keep(key));
     kept().for_each(|(key, value)| push(out, key, value));

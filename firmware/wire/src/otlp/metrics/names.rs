@@ -1,11 +1,21 @@
-//! Names of metrics, units and labels as Prometheus translates them from OTLP: characters become underscores,
-//! units become words at the end (`_seconds`, `_bytes_per_second`), counters end in `_total`, gauges of unit
-//! `1` in `_ratio`.
+//! Names of metrics, units and labels as Prometheus translates them from OTLP: by default characters become
+//! underscores, units become words at the end (`_seconds`, `_bytes_per_second`), counters end in `_total`, gauges of
+//! unit `1` in `_ratio`.
 //!
-//! Source: OpenTelemetry's "Prometheus and OpenMetrics compatibility" and Prometheus' translation strategy
-//! `UnderscoreEscapingWithSuffixes`, its default.
+//! Source: OpenTelemetry's "Prometheus and OpenMetrics compatibility" and Prometheus' translation strategies.
 
-use bramble_signal::MetricKind;
+use super::options::Translation;
+
+/// The word at the end that a metric's type asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    /// A counter.
+    Total,
+    /// A gauge, when its unit is `1`.
+    Ratio,
+    /// Anything else.
+    None,
+}
 
 const UNITS: [(&str, &str); 27] = [
     ("d", "days"),
@@ -54,15 +64,34 @@ pub(in crate::otlp) struct Names {
 
 impl Names {
     /// Translates a metric's name and unit.
-    pub(super) fn translate(&mut self, name: &str, unit: &str, kind: MetricKind) {
+    pub(super) fn translate(&mut self, name: &str, unit: &str, ending: Ending, translation: Translation) {
         self.translate_unit(unit);
         self.name.clear();
-        let (monotonic, ratio) = (kind == MetricKind::Counter, kind == MetricKind::Gauge && unit.trim() == "1");
+        let ending = match ending {
+            Ending::Ratio if unit.trim() != "1" => Ending::None,
+            other => other,
+        };
+        match (translation.escapes(), translation.adds_suffixes()) {
+            (true, true) => self.escaped_with_suffixes(name, ending),
+            (true, false) => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == ':' || c == '_';
+                let pieces = name.split(|c| !plain(c)).filter(|piece| !piece.is_empty());
+                pieces.for_each(|piece| push_token(&mut self.name, piece));
+            }
+            (false, true) => self.unescaped_with_suffixes(name, ending),
+            (false, false) => self.name.push_str(name),
+        }
+        if translation.escapes() && self.name.starts_with(|c: char| c.is_ascii_digit()) {
+            self.name.insert(0, '_');
+        }
+    }
+
+    fn escaped_with_suffixes(&mut self, name: &str, ending: Ending) {
         let mut has_unit = self.unit_word().is_empty();
         let mut has_per = self.per.is_empty();
         for token in tokens(name) {
             // The words that go to the end are not wanted twice.
-            if (monotonic && token == "total") || (ratio && token == "ratio") {
+            if Some(token) == ending.word() {
                 continue;
             }
             has_unit |= token == self.unit_word();
@@ -77,15 +106,20 @@ impl Names {
             push_token(&mut self.name, "per");
             push_token(&mut self.name, &self.per);
         }
-        if monotonic {
-            push_token(&mut self.name, "total");
-        }
-        if ratio {
-            push_token(&mut self.name, "ratio");
-        }
-        if self.name.starts_with(|c: char| c.is_ascii_digit()) {
-            self.name.insert(0, '_');
-        }
+        push_token(&mut self.name, ending.word().unwrap_or_default());
+    }
+
+    /// Words that the name ends in already are moved to where they belong, with the character before them.
+    fn unescaped_with_suffixes(&mut self, name: &str, ending: Ending) {
+        let per = if self.per.is_empty() { String::new() } else { format!("per_{}", self.per) };
+        let mut stem = without_ending(name, ending.word().unwrap_or_default());
+        stem = without_ending(stem, &per);
+        self.name.push_str(stem);
+        let has_unit = stem.ends_with(self.unit_word());
+        let word = if has_unit { "" } else { self.unit.split("_per_").next().unwrap_or_default() };
+        push_token(&mut self.name, word);
+        push_token(&mut self.name, &per);
+        push_token(&mut self.name, ending.word().unwrap_or_default());
     }
 
     /// The family's name with a suffix.
@@ -117,6 +151,26 @@ impl Names {
     }
 }
 
+impl Ending {
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Ending::Total => Some("total"),
+            Ending::Ratio => Some("ratio"),
+            Ending::None => None,
+        }
+    }
+}
+
+fn without_ending<'a>(name: &'a str, ending: &str) -> &'a str {
+    if ending.is_empty() {
+        return name;
+    }
+    let stem = name
+        .strip_suffix(ending)
+        .map(|stem| stem.char_indices().next_back().map_or("", |(at, _)| stem.get(..at).unwrap_or_default()));
+    stem.filter(|stem| !stem.is_empty()).unwrap_or(name)
+}
+
 fn push_unit(out: &mut String, unit: &str, words: &[(&str, &str)]) {
     let unit = unit.trim();
     if unit.contains(['{', '}']) {
@@ -142,9 +196,13 @@ fn push_token(out: &mut String, token: &str) {
     out.push_str(token);
 }
 
-/// Appends an attribute's key as a label name: other characters become `_`, a leading digit gets `key_` and a
+/// Appends an attribute's key as a label name: as it is, or other characters become `_`, a leading digit gets `key_` and a
 /// single leading underscore `key` in front; names of two underscores are left to the insiders who use them.
-pub(super) fn push_label_name(out: &mut String, key: &str) {
+pub(super) fn push_label_name(out: &mut String, key: &str, translation: Translation) {
+    if !translation.escapes() {
+        out.push_str(key);
+        return;
+    }
     let start = out.len();
     let first = key.chars().next().unwrap_or('a');
     if first.is_ascii_digit() {
@@ -164,7 +222,7 @@ mod tests {
 
     #[test]
     fn names_are_translated_as_prometheus_does() {
-        use MetricKind::{Counter, Gauge, Histogram};
+        use Ending::{None as Histogram, Ratio as Gauge, Total as Counter};
         let cases = [
             ("http.server.request.duration", "s", Histogram, "http_server_request_duration_seconds", "seconds"),
             ("system.network.io", "By", Counter, "system_network_io_bytes_total", "bytes"),
@@ -183,17 +241,45 @@ mod tests {
         ];
         let mut names = Names::default();
         for (name, unit, kind, translated, words) in cases {
-            names.translate(name, unit, kind);
+            names.translate(name, unit, kind, Translation::default());
             assert_eq!((names.name.as_str(), names.unit.as_str()), (translated, words), "{name} [{unit}]");
         }
         assert_eq!(names.with_suffix("_count"), "l_count");
     }
 
     #[test]
+    fn other_strategies() {
+        use Translation::{NoTranslation, NoUtf8EscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes};
+        let cases = [
+            (
+                "http.server.time",
+                "s",
+                Ending::None,
+                ["http_server_time", "http.server.time_seconds", "http.server.time"],
+            ),
+            ("req.total", "1", Ending::Total, ["req_total", "req_total", "req.total"]),
+            ("net.io", "By/s", Ending::Total, ["net_io", "net.io_bytes_per_second_total", "net.io"]),
+            ("use.ratio", "1", Ending::Ratio, ["use_ratio", "use_ratio", "use.ratio"]),
+            ("wait seconds", "s", Ending::None, ["wait_seconds", "wait seconds", "wait seconds"]),
+            ("öl__x", "", Ending::None, ["l__x", "öl__x", "öl__x"]),
+            ("2x", "", Ending::Total, ["_2x", "2x_total", "2x"]),
+            ("total", "", Ending::Total, ["total", "total_total", "total"]),
+        ];
+        let mut names = Names::default();
+        for (name, unit, ending, wanted) in cases {
+            let translated = [UnderscoreEscapingWithoutSuffixes, NoUtf8EscapingWithSuffixes, NoTranslation].map(|t| {
+                names.translate(name, unit, ending, t);
+                names.name.clone()
+            });
+            assert_eq!(translated, wanted, "{name} [{unit}]");
+        }
+    }
+
+    #[test]
     fn label_names() {
         let name = |key| {
             let mut out = "x".to_owned();
-            push_label_name(&mut out, key);
+            push_label_name(&mut out, key, Translation::default());
             out.split_off(1)
         };
         assert_eq!(

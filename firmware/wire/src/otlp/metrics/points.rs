@@ -1,5 +1,6 @@
-//! Data points to series.
+//! Data points to series: what all kinds have in common, numbers and summaries.
 
+use super::names::Ending;
 use super::{Metrics, PointLabels, SAMPLE_BYTES, SERIES_BYTES, Scratch, push_attributes};
 use crate::error::ItemError;
 use crate::otlp::any_value::{push_display, put_key_value};
@@ -12,61 +13,86 @@ use bramble_signal::{METRIC_NAME, MetricKind, stale_marker};
 const GAUGE: u32 = 5;
 const SUM: u32 = 7;
 const HISTOGRAM: u32 = 9;
+const EXPONENTIAL: u32 = 10;
 const SUMMARY: u32 = 11;
 
 /// The point says that there is no value: the end of a series.
 const FLAG_NO_RECORDED_VALUE: u64 = 1;
 
+/// What a metric is.
+pub(super) struct Kind {
+    pub(super) metadata: MetricKind,
+    pub(super) ending: Ending,
+    /// Whether its points are differences.
+    pub(super) delta: bool,
+}
+
 /// What a metric is, or why it cannot be stored.
-pub(super) fn kind(data: &Field<'_>) -> Result<Result<MetricKind, RejectReason>, DecodeError> {
+pub(super) fn kind(data: &Field<'_>) -> Result<Result<Kind, RejectReason>, DecodeError> {
     let (mut temporality, mut monotonic) = (0, false);
     let mut reader = data.message()?;
     while let Some(field) = reader.next()? {
         match (data.number, field.number) {
-            (SUM | HISTOGRAM, 2) => temporality = field.varint()?,
+            (SUM | HISTOGRAM | EXPONENTIAL, 2) => temporality = field.varint()?,
             (SUM, 3) => monotonic = field.bool()?,
             _ => {}
         }
     }
+    let (metadata, ending) = match data.number {
+        GAUGE => (MetricKind::Gauge, Ending::Ratio),
+        SUM if monotonic => (MetricKind::Counter, Ending::Total),
+        SUM => (MetricKind::Gauge, Ending::None),
+        SUMMARY => (MetricKind::Summary, Ending::None),
+        _ => (MetricKind::Histogram, Ending::None),
+    };
     Ok(match (data.number, temporality) {
-        (GAUGE, _) => Ok(MetricKind::Gauge),
-        (SUMMARY, _) => Ok(MetricKind::Summary),
-        (SUM, 2) if monotonic => Ok(MetricKind::Counter),
-        (SUM, 2) => Ok(MetricKind::Gauge),
-        (HISTOGRAM, 2) => Ok(MetricKind::Histogram),
-        (SUM | HISTOGRAM, 1) => Err(RejectReason::DeltaLate),
-        (SUM | HISTOGRAM, _) => Err(RejectReason::UnspecifiedTemporality),
-        _ => Err(RejectReason::HistogramScale),
+        (GAUGE | SUMMARY, _) | (_, 2) => Ok(Kind { metadata, ending, delta: false }),
+        (_, 1) => Ok(Kind { metadata, ending, delta: true }),
+        _ => Err(RejectReason::UnspecifiedTemporality),
     })
 }
 
-/// What the three kinds of points have in common.
+/// A point's fields that are not kept in the scratch memory.
 #[derive(Default)]
-struct Point<'a> {
-    time_ns: u64,
-    stale: bool,
+pub(super) struct Point<'a> {
+    pub(super) start_ns: u64,
+    pub(super) time_ns: u64,
+    pub(super) stale: bool,
     /// Number points.
-    value: Option<f64>,
-    /// Histogram and summary points.
-    count: u64,
-    sum: Option<f64>,
-    exemplars: u64,
-    message: Reader<'a>,
+    pub(super) value: Option<f64>,
+    /// Other points.
+    pub(super) count: u64,
+    pub(super) sum: Option<f64>,
+    /// Whether it has exemplars.
+    has_exemplars: bool,
+    pub(super) message: Reader<'a>,
+}
+
+/// Where a point's series are and when.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) common: PointLabels,
+    pub(super) time_ms: i64,
+    /// In the body.
+    pub(super) position: usize,
 }
 
 impl Metrics<'_> {
     /// Decodes the points of the metric whose names are translated.
-    pub(super) fn points(&mut self, data: &Field<'_>) -> Result<(), DecodeError> {
+    pub(super) fn points(&mut self, data: &Field<'_>, delta: bool) -> Result<(), DecodeError> {
         let mut reader = data.message()?;
         while let Some(field) = reader.next()? {
             if field.number != 1 {
                 continue;
             }
-            match self.point(data.number, &field) {
+            match self.point(data.number, &field, delta) {
                 Ok(()) => {}
                 Err(ItemError::Reject(reason)) => {
-                    let name = &self.scratch.names.name;
-                    let detail = || format!("data point of {name} at byte {}", field.position);
+                    let (name, error) = (&self.scratch.names.name, self.histogram_error.take());
+                    let detail = || {
+                        let error = error.map_or_else(String::new, |error| format!("{error}: "));
+                        format!("{error}data point of {name} at byte {}", field.position)
+                    };
                     self.decoded.rejected.add(reason, 1, detail);
                 }
                 Err(ItemError::Fatal(error)) => return Err(error),
@@ -75,117 +101,153 @@ impl Metrics<'_> {
         Ok(())
     }
 
-    fn point(&mut self, kind: u32, field: &Field<'_>) -> Result<(), ItemError> {
-        let Scratch { inner, counts, bounds, labels, base, .. } = &mut *self.scratch;
-        inner.clear();
-        counts.clear();
-        bounds.clear();
+    fn point(&mut self, kind: u32, field: &Field<'_>, delta: bool) -> Result<(), ItemError> {
         let message = field.message()?;
-        let point = match kind {
-            HISTOGRAM => Point::read_histogram(message, inner, counts, bounds)?,
-            SUMMARY => Point::read_summary(message, inner)?,
-            _ => Point::read_number(message, inner)?,
-        };
+        let mut point = self.read_point(kind, message)?;
         if point.time_ns == 0 {
             return Err(RejectReason::InvalidTimestamp.into());
         }
         // Nanoseconds in 64 bits are always representable as signed milliseconds.
         let time_ms = (point.time_ns / 1_000_000).cast_signed();
-        if kind == HISTOGRAM {
-            check_buckets(counts, bounds)?;
+        let place = Place { common: self.common_labels()?, time_ms, position: field.position };
+        if point.has_exemplars {
+            self.read_exemplars(message, exemplar_field(kind), time_ms)?;
+        } else {
+            self.scratch.exemplars.clear();
         }
-        labels.clear();
-        push_attributes(AttributesRef::from_encoded(inner), labels, self.limits.series_labels_max, |_| true);
-        labels.extend(base);
-        // Two more: the name, and `le` or `quantile`.
-        let labels_max = self.limits.series_labels_max.saturating_sub(2);
-        labels.check(self.limits, labels_max)?;
-        let common = PointLabels(labels.mark());
-        let value = if point.stale { Some(stale_marker()) } else { point.value };
-        match (kind, value) {
-            (HISTOGRAM, _) => self.histogram(&point, common, time_ms, field.position)?,
-            (SUMMARY, _) => self.summary(&point, common, time_ms, field.position)?,
-            (_, Some(value)) => self.series(common, "", None, time_ms, value, field.position)?,
-            (_, None) => return Err(RejectReason::NoValue.into()),
+        match kind {
+            HISTOGRAM => self.explicit(&mut point, place, delta)?,
+            EXPONENTIAL => self.exponential(&point, place, delta)?,
+            SUMMARY => self.summary(&point, place)?,
+            _ => self.number(&point, place, delta)?,
         }
-        self.decoded.exemplars_skipped += point.exemplars;
-        self.newest_ms = self.newest_ms.max(Some(time_ms));
+        let (oldest, newest) = self.times_ms.unwrap_or((time_ms, time_ms));
+        self.times_ms = Some((oldest.min(time_ms), newest.max(time_ms)));
         Ok(())
     }
 
-    /// Adds one series with one sample: the point's labels, the family's name with `suffix`, and `extra`.
-    fn series(
+    fn read_point<'a>(&mut self, kind: u32, message: Reader<'a>) -> Result<Point<'a>, ItemError> {
+        let Scratch { inner, counts, bounds, buckets, .. } = &mut *self.scratch;
+        inner.clear();
+        counts.clear();
+        bounds.clear();
+        buckets.clear();
+        let mut point = Point { message, ..Point::default() };
+        // A summary's sum is not optional: absent means zero.
+        point.sum = (kind == SUMMARY).then_some(0.0);
+        let mut reader = message;
+        let mut reject = Ok(());
+        while let Some(field) = reader.next()? {
+            match (kind, field.number) {
+                (_, 2) => point.start_ns = field.fixed64()?,
+                (_, 3) => point.time_ns = field.fixed64()?,
+                (GAUGE | SUM, 4) => point.value = Some(field.double()?),
+                (GAUGE | SUM, 6) => point.value = Some(field.fixed64()?.cast_signed() as f64),
+                (GAUGE | SUM, 5) | (HISTOGRAM, 8) | (EXPONENTIAL, 11) => point.has_exemplars = true,
+                (GAUGE | SUM | SUMMARY, 7) | (HISTOGRAM, 9) | (EXPONENTIAL, 1) => put_key_value(inner, &field)?,
+                (GAUGE | SUM | SUMMARY, 8) | (HISTOGRAM | EXPONENTIAL, 10) => {
+                    point.stale = field.varint()? & FLAG_NO_RECORDED_VALUE != 0;
+                }
+                (HISTOGRAM | EXPONENTIAL | SUMMARY, 4) => point.count = field.fixed64()?,
+                (HISTOGRAM | EXPONENTIAL | SUMMARY, 5) => point.sum = Some(field.double()?),
+                (HISTOGRAM, 6) => field.push_fixed64(counts)?,
+                (HISTOGRAM, 7) => field.push_fixed64(bounds)?,
+                (EXPONENTIAL, 6) => buckets.scale = field.sint32()?,
+                (EXPONENTIAL, 7) => buckets.zero_count = field.fixed64()?,
+                (EXPONENTIAL, 8) => reject = reject.and(buckets.positive.read(&field)?),
+                (EXPONENTIAL, 9) => reject = reject.and(buckets.negative.read(&field)?),
+                (EXPONENTIAL, 14) => buckets.zero_threshold = field.double()?,
+                _ => {}
+            }
+        }
+        Ok(reject.map(|()| point)?)
+    }
+
+    /// Promoted attributes, the point's, and those of scope and resource, of which later ones win.
+    fn common_labels(&mut self) -> Result<PointLabels, RejectReason> {
+        let Scratch { inner, labels, promoted, base, .. } = &mut *self.scratch;
+        labels.clear();
+        labels.extend(promoted);
+        let labels_max = self.limits.series_labels_max;
+        push_attributes(AttributesRef::from_encoded(inner), labels, labels_max, self.options.translation, |_| true);
+        labels.extend(base);
+        // Two more: the name, and `le` or `quantile`.
+        labels.check(self.limits, labels_max.saturating_sub(2))?;
+        Ok(PointLabels(labels.mark()))
+    }
+
+    /// The key of the stream of differences that the point is of.
+    pub(super) fn stream_key(&mut self, place: Place, kind: u32) -> u128 {
+        let Scratch { labels, names, .. } = &mut *self.scratch;
+        labels.rewind(place.common.0);
+        labels.push(METRIC_NAME, &names.name);
+        let streams = self.locked.get_or_insert_with(|| self.streams.lock());
+        streams.key(labels.encode_last_wins().as_bytes(), kind)
+    }
+
+    /// Starts a series: the point's labels, the family's name with `suffix`, and `extra`.
+    pub(super) fn start_series(
         &mut self,
-        common: PointLabels,
+        place: Place,
         suffix: &str,
         extra: Option<(&str, f64)>,
-        time_ms: i64,
-        value: f64,
-        position: usize,
     ) -> Result<(), DecodeError> {
         let Scratch { labels, names, .. } = &mut *self.scratch;
-        labels.rewind(common.0);
+        labels.rewind(place.common.0);
         labels.push(METRIC_NAME, names.with_suffix(suffix));
         if let Some((name, bound)) = extra {
             labels.push_with(|text| text.push_str(name), |text| push_bound(text, bound));
         }
         let encoded = labels.encode_last_wins();
-        self.meter.add(SERIES_BYTES + SAMPLE_BYTES + encoded.as_bytes().len(), position)?;
+        self.meter.add(SERIES_BYTES + SAMPLE_BYTES + encoded.as_bytes().len(), place.position)?;
         self.decoded.batch.start_series_encoded(encoded);
-        self.decoded.batch.push_sample(time_ms, value);
         Ok(())
     }
 
-    fn sum_and_count(
+    /// Adds one series with one sample.
+    pub(super) fn series(
         &mut self,
-        point: &Point<'_>,
-        common: PointLabels,
-        time_ms: i64,
-        position: usize,
+        place: Place,
+        suffix: &str,
+        extra: Option<(&str, f64)>,
+        value: f64,
     ) -> Result<(), DecodeError> {
+        self.start_series(place, suffix, extra)?;
+        self.decoded.batch.push_sample(place.time_ms, value);
+        Ok(())
+    }
+
+    fn number(&mut self, point: &Point<'_>, place: Place, delta: bool) -> Result<(), ItemError> {
+        let value = match (point.stale, point.value) {
+            (true, _) => stale_marker(),
+            (false, None) => return Err(RejectReason::NoValue.into()),
+            (false, Some(value)) if delta => {
+                let key = self.stream_key(place, SUM);
+                let streams = self.locked.get_or_insert_with(|| self.streams.lock());
+                let (stream, grown) = streams.point(key, (point.start_ns, point.time_ns), |stream| {
+                    stream.sum += value;
+                    Ok(())
+                })?;
+                self.meter.add(grown, place.position)?;
+                stream.sum
+            }
+            (false, Some(value)) => value,
+        };
+        self.series(place, "", None, value)?;
+        self.take_exemplars(f64::INFINITY);
+        Ok(())
+    }
+
+    pub(super) fn sum_and_count(&mut self, point: &Point<'_>, place: Place) -> Result<(), DecodeError> {
         // A histogram of values that may be negative has no sum: it would not be a counter.
         if let Some(sum) = point.sum {
-            self.series(common, "_sum", None, time_ms, point.or_stale(sum), position)?;
+            self.series(place, "_sum", None, point.or_stale(sum))?;
         }
-        self.series(common, "_count", None, time_ms, point.or_stale(point.count as f64), position)
+        self.series(place, "_count", None, point.or_stale(point.count as f64))
     }
 
-    fn histogram(
-        &mut self,
-        point: &Point<'_>,
-        common: PointLabels,
-        time_ms: i64,
-        position: usize,
-    ) -> Result<(), DecodeError> {
-        self.sum_and_count(point, common, time_ms, position)?;
-        let mut cumulative = 0u64;
-        for i in 0..self.scratch.bounds.len() {
-            let bound = self.scratch.bounds.get(i).map_or(f64::INFINITY, |&bits| f64::from_bits(bits));
-            cumulative = cumulative.saturating_add(self.scratch.counts.get(i).copied().unwrap_or(0));
-            // An explicit last bound of +Inf is the bucket that is written below.
-            if bound != f64::INFINITY {
-                self.series(
-                    common,
-                    "_bucket",
-                    Some(("le", bound)),
-                    time_ms,
-                    point.or_stale(cumulative as f64),
-                    position,
-                )?;
-            }
-        }
-        let all = point.or_stale(point.count as f64);
-        self.series(common, "_bucket", Some(("le", f64::INFINITY)), time_ms, all, position)
-    }
-
-    fn summary(
-        &mut self,
-        point: &Point<'_>,
-        common: PointLabels,
-        time_ms: i64,
-        position: usize,
-    ) -> Result<(), DecodeError> {
-        self.sum_and_count(point, common, time_ms, position)?;
+    fn summary(&mut self, point: &Point<'_>, place: Place) -> Result<(), DecodeError> {
+        self.sum_and_count(point, place)?;
         let mut reader = point.message;
         while let Some(field) = reader.next()? {
             if field.number != 6 {
@@ -200,84 +262,23 @@ impl Metrics<'_> {
                     _ => {}
                 }
             }
-            self.series(common, "", Some(("quantile", quantile)), time_ms, point.or_stale(value), position)?;
+            self.series(place, "", Some(("quantile", quantile)), point.or_stale(value))?;
         }
         Ok(())
     }
 }
 
-impl<'a> Point<'a> {
-    fn or_stale(&self, value: f64) -> f64 {
+impl Point<'_> {
+    pub(super) fn or_stale(&self, value: f64) -> f64 {
         if self.stale { stale_marker() } else { value }
-    }
-
-    fn read_number(message: Reader<'a>, attributes: &mut Vec<u8>) -> Result<Self, DecodeError> {
-        let mut point = Point { message, ..Default::default() };
-        let mut reader = message;
-        while let Some(field) = reader.next()? {
-            match field.number {
-                3 => point.time_ns = field.fixed64()?,
-                4 => point.value = Some(field.double()?),
-                5 => point.exemplars += 1,
-                6 => point.value = Some(field.fixed64()?.cast_signed() as f64),
-                7 => put_key_value(attributes, &field)?,
-                8 => point.stale = field.varint()? & FLAG_NO_RECORDED_VALUE != 0,
-                _ => {}
-            }
-        }
-        Ok(point)
-    }
-
-    fn read_histogram(
-        message: Reader<'a>,
-        attributes: &mut Vec<u8>,
-        counts: &mut Vec<u64>,
-        bounds: &mut Vec<u64>,
-    ) -> Result<Self, DecodeError> {
-        let mut point = Point { message, ..Default::default() };
-        let mut reader = message;
-        while let Some(field) = reader.next()? {
-            match field.number {
-                3 => point.time_ns = field.fixed64()?,
-                4 => point.count = field.fixed64()?,
-                5 => point.sum = Some(field.double()?),
-                6 => field.push_fixed64(counts)?,
-                7 => field.push_fixed64(bounds)?,
-                8 => point.exemplars += 1,
-                9 => put_key_value(attributes, &field)?,
-                10 => point.stale = field.varint()? & FLAG_NO_RECORDED_VALUE != 0,
-                _ => {}
-            }
-        }
-        Ok(point)
-    }
-
-    fn read_summary(message: Reader<'a>, attributes: &mut Vec<u8>) -> Result<Self, DecodeError> {
-        // A summary's sum is not optional: absent means zero.
-        let mut point = Point { message, sum: Some(0.0), ..Default::default() };
-        let mut reader = message;
-        while let Some(field) = reader.next()? {
-            match field.number {
-                3 => point.time_ns = field.fixed64()?,
-                4 => point.count = field.fixed64()?,
-                5 => point.sum = Some(field.double()?),
-                7 => put_key_value(attributes, &field)?,
-                8 => point.stale = field.varint()? & FLAG_NO_RECORDED_VALUE != 0,
-                _ => {}
-            }
-        }
-        Ok(point)
     }
 }
 
-/// One bucket more than bounds, or no buckets at all; bounds ascend.
-fn check_buckets(counts: &[u64], bounds: &[u64]) -> Result<(), RejectReason> {
-    let ascending = bounds.is_sorted_by(|&a, &b| f64::from_bits(a) < f64::from_bits(b));
-    let nan = bounds.iter().any(|&bits| f64::from_bits(bits).is_nan());
-    let fits = counts.len() == bounds.len() + 1 || (counts.is_empty() && bounds.is_empty());
-    match ascending && !nan && fits {
-        true => Ok(()),
-        false => Err(RejectReason::BucketMismatch),
+fn exemplar_field(kind: u32) -> u32 {
+    match kind {
+        HISTOGRAM => 8,
+        EXPONENTIAL => 11,
+        _ => 5,
     }
 }
 
