@@ -1,6 +1,6 @@
 //! What an administrator may do to stored metrics.
 
-use crate::block::StoreError;
+use crate::block::{BlockId, BlockStore, StoreError};
 use bramble_signal::Matcher;
 
 /// Deleting and copying, behind Prometheus' admin API. All calls block until what they promise is true.
@@ -25,4 +25,30 @@ pub trait MetricAdmin: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; a copy begun is removed.
     fn snapshot(&self, skip_head: bool) -> Result<String, StoreError>;
+}
+
+/// Samples that were deleted and may still be in blocks.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// Series that match any of these.
+    pub selectors: Vec<Vec<Matcher>>,
+    /// First timestamp deleted, milliseconds.
+    pub start_ms: i64,
+    /// Last timestamp deleted, milliseconds, inclusive.
+    pub end_ms: i64,
+    /// The newest block that may hold any of them: samples of later blocks came after the deletion, or were copied
+    /// without those deleted.
+    pub through: BlockId,
+}
+
+/// A metric store that leaves out what was deleted.
+pub trait DeletingStore: BlockStore {
+    /// From now on no reading, merge or rollup sees samples of these deletions; they take the place of those set before.
+    fn set_deletions(&self, deletions: Vec<Deletion>);
+
+    /// Blocks that hold samples of deletions set, ascending.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a block cannot be read.
+    fn blocks_with_deleted(&self) -> Result<Vec<BlockId>, StoreError>;
 }

@@ -24,7 +24,7 @@ mod traces;
 mod verdict;
 mod writer;
 
-pub use admin::MetricAdmin;
+pub use admin::{DeletingStore, Deletion, MetricAdmin};
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
 pub use logs::{Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, PreparedLogs};
 pub use memory::span_accepts;

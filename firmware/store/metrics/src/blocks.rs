@@ -7,6 +7,7 @@ use crate::read::{BlockSeries, Cursor, Origin, Reading};
 use crate::rollup;
 use crate::samples::Samples;
 use crate::store::{EXEMPLARS_BYTES_MAX, Frozen, MetricStore};
+use crate::tombstones::cut;
 use bramble_runtime::Reservation;
 use bramble_signal::{LabelsRef, MetricMetadata, Signal};
 use bramble_storage::{
@@ -343,6 +344,7 @@ impl BlockStore for MetricStore {
         next_id: &mut dyn FnMut() -> BlockId,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockMeta>, StoreError> {
+        let deletions = self.deletions();
         let all = self.tip.read().blocks.clone();
         let blocks: Vec<Arc<Block>> = all.iter().filter(|block| inputs.contains(&block.id())).cloned().collect();
         if let Some(missing) = inputs.iter().find(|id| blocks.iter().all(|block| block.id() != **id)) {
@@ -353,8 +355,10 @@ impl BlockStore for MetricStore {
         let mut streams = Vec::with_capacity(blocks.len());
         for block in &blocks {
             let footer = block.footer().map_err(|error| store_error(block.id(), error))?;
-            let series = (0..footer.series).collect();
-            streams.push(Origin::Block(Box::new(BlockSeries::new(block.clone(), footer, series))));
+            let mut series = (0..footer.series).collect();
+            let cuts = cut(&deletions, block, &footer, &mut series).map_err(|error| store_error(block.id(), error))?;
+            let series = BlockSeries::new(block.clone(), footer, series.iter().collect()).cutting(cuts);
+            streams.push(Origin::Block(Box::new(series)));
         }
         let mut outputs = Outputs {
             store: self,

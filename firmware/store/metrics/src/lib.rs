@@ -25,7 +25,10 @@ mod rollup;
 mod samples;
 mod sink;
 mod store;
+mod tombstones;
 
+#[cfg(test)]
+mod rich_tests;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ use crate::block::Block;
 use crate::counters::Counters;
 use crate::head::{Generation, SeriesIndex};
 use crate::metadata::MetadataMap;
+use crate::tombstones::Deletions;
 use bramble_disk::{Disk, PageCache};
 use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_storage::Sequence;
@@ -86,6 +87,7 @@ pub struct MetricStore {
     pub(crate) tip: RwLock<Tip>,
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) metadata: Mutex<MetadataMap>,
+    pub(crate) deletions: RwLock<Deletions>,
     pub(crate) counters: Counters,
 }
 
@@ -111,6 +113,7 @@ impl MetricStore {
             tip: RwLock::new(Tip { active, frozen: None, blocks: Arc::from([]) }),
             accounts: Mutex::new(accounts),
             metadata: Mutex::default(),
+            deletions: RwLock::new(Arc::from([])),
             counters: Counters::new(registry),
             budgets,
         }

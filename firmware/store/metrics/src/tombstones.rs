@@ -76,7 +76,8 @@ pub(crate) fn cut(
             series |= matching(&BlockPairs { block, footer }, selector)?;
         }
         series &= &*found;
-        let (first_ms, last_ms) = (block.meta.min_time_ns.div_euclid(1_000_000), block.meta.max_time_ns.div_euclid(1_000_000));
+        let (first_ms, last_ms) =
+            (block.meta.min_time_ns.div_euclid(1_000_000), block.meta.max_time_ns.div_euclid(1_000_000));
         if deletion.start_ms <= first_ms && last_ms <= deletion.end_ms {
             *found -= series;
         } else if !series.is_empty() {

@@ -10,6 +10,7 @@ use crate::bytes::compare_sets;
 use crate::head::Generation;
 use crate::rollup::{self, Columns, Row};
 use crate::samples::Samples;
+use crate::tombstones::Cuts;
 use bramble_disk::{DiskError, Page};
 use bramble_signal::{LabelsRef, SeriesSamples};
 use bramble_storage::{ReadError, SeriesCursor};
@@ -43,6 +44,8 @@ pub(crate) struct BlockSeries {
     open: Option<(usize, Page, OpenPage)>,
     times: TimesReader,
     rich: RichReader,
+    /// What was deleted of these series.
+    cuts: Cuts,
     column: Vec<i64>,
     values: Vec<f64>,
     columns: Columns,
@@ -59,10 +62,19 @@ impl BlockSeries {
             open: None,
             times,
             rich: RichReader::default(),
+            cuts: Cuts::default(),
             column: Vec::new(),
             values: Vec::new(),
             columns: Columns::default(),
         }
+    }
+}
+
+impl BlockSeries {
+    /// Leaves out what was deleted.
+    pub(crate) fn cutting(mut self, cuts: Cuts) -> Self {
+        self.cuts = cuts;
+        self
     }
 }
 
@@ -331,6 +343,7 @@ impl Cursor<'_> {
                 continue;
             };
             let before = target.rows.len();
+            let cuts: Vec<_> = parts.first().map_or_else(Vec::new, |(_, own)| block.cuts.of(*own).collect());
             if let Err(error) = block.rows(parts.iter().map(|(_, own)| *own), &self.reading, &mut skip, target) {
                 target.rows.truncate(before);
                 self.reading.damaged(block.block.id(), error)?;
@@ -338,7 +351,7 @@ impl Cursor<'_> {
             let mut at = 0;
             target.rows.retain(|row| {
                 at += 1;
-                at <= before || row.overlaps(self.range)
+                at <= before || (row.overlaps(self.range) && !cuts.iter().any(|cut| row.overlaps(*cut)))
             });
             self.reading.count(|s| &s.items, (target.rows.len() - before) as u64);
         }
@@ -393,11 +406,34 @@ impl BlockSeries {
         skip: &mut Option<usize>,
         target: &mut Samples,
     ) -> Result<(), DiskError> {
+        if !self.cuts.spare(series) {
+            return self.read_around(series, range, reading, skip, target);
+        }
         let within = self.load(series, range, reading, skip)?;
         if within.is_empty() {
             return Ok(());
         }
         self.rich.append((&self.block, &self.footer), series, (&self.column, &self.values), within, target)
+    }
+
+    /// As [`read`](Self::read), part by part, of a series of which something was deleted.
+    fn read_around(
+        &mut self,
+        series: u32,
+        range: (i64, i64),
+        reading: &Reading<'_>,
+        skip: &mut Option<usize>,
+        target: &mut Samples,
+    ) -> Result<(), DiskError> {
+        let mut parts = Vec::new();
+        self.cuts.kept(series, range, |part| parts.push(part));
+        for part in parts {
+            let within = self.load(series, part, reading, skip)?;
+            if !within.is_empty() {
+                self.rich.append((&self.block, &self.footer), series, (&self.column, &self.values), within, target)?;
+            }
+        }
+        Ok(())
     }
 
     /// Appends the rows whose parts are these series to `target`.

@@ -7,9 +7,10 @@ use crate::pairs::matching;
 use crate::postings::add_encoded;
 use crate::rollup::Tiers;
 use crate::store::MetricStore;
+use crate::tombstones::{Cuts, cut};
 use bramble_disk::DiskError;
 use bramble_signal::{Labels, LabelsRef, MetricMetadata, SeriesExemplars};
-use bramble_storage::{Cardinality, MetricSelect, MetricSource, QueryContext, ReadError, SeriesCursor};
+use bramble_storage::{Cardinality, Deletion, MetricSelect, MetricSource, QueryContext, ReadError, SeriesCursor};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -54,6 +55,7 @@ impl MetricStore {
         if select.start_ms > select.end_ms {
             return Ok(Streams { origins: streams, cold_days: Arc::from([]) });
         }
+        let deletions = self.deletions();
         // The index first: a series that the snapshot's generations hold cannot leave it in between.
         let index = self.index.read();
         let snapshot = self.snapshot(select);
@@ -62,12 +64,12 @@ impl MetricStore {
         for block in snapshot.blocks {
             reading.check()?;
             reading.count(|s| &s.blocks, 1);
-            match block_series(&block, select) {
-                Ok((_, found)) if found.is_empty() => {}
-                Ok((footer, found)) => {
+            match block_series(&block, select, &deletions) {
+                Ok((_, found, _)) if found.is_empty() => {}
+                Ok((footer, found, cuts)) => {
                     reading.reserve(found.len() as usize * 4)?;
                     let series = found.iter().collect();
-                    streams.push(Origin::Block(Box::new(BlockSeries::new(block, footer, series))));
+                    streams.push(Origin::Block(Box::new(BlockSeries::new(block, footer, series).cutting(cuts))));
                 }
                 Err(error) => reading.damaged(block.id(), error)?,
             }
@@ -117,10 +119,15 @@ fn head_series(
     Ok(HeadSeries { generations, series, labels, ends })
 }
 
-fn block_series(block: &Arc<Block>, select: &MetricSelect<'_>) -> Result<(Arc<Footer>, RoaringBitmap), DiskError> {
+fn block_series(
+    block: &Arc<Block>,
+    select: &MetricSelect<'_>,
+    deletions: &[Deletion],
+) -> Result<(Arc<Footer>, RoaringBitmap, Cuts), DiskError> {
     let footer = block.footer()?;
-    let found = matching(&BlockPairs { block, footer: &footer }, select.matchers)?;
-    Ok((footer, found))
+    let mut found = matching(&BlockPairs { block, footer: &footer }, select.matchers)?;
+    let cuts = cut(deletions, block, &footer, &mut found)?;
+    Ok((footer, found, cuts))
 }
 
 impl MetricSource for MetricStore {
@@ -178,8 +185,17 @@ impl MetricSource for MetricStore {
         self.cold_before_ms()
     }
 
-    fn cardinality(&self, _limit: usize) -> Cardinality {
-        Cardinality::default()
+    fn cardinality(&self, limit: usize) -> Cardinality {
+        let mut out = self.index.read().cardinality(limit);
+        let tip = self.tip.read();
+        (out.min_ms, out.max_ms) = (i64::MAX, i64::MIN);
+        for generation in tip.frozen.iter().map(|frozen| &frozen.generation).chain([&tip.active]) {
+            let generation = generation.read();
+            out.samples += generation.items;
+            out.min_ms = out.min_ms.min(generation.min_ms);
+            out.max_ms = out.max_ms.max(generation.max_ms);
+        }
+        out
     }
 }
 
@@ -210,6 +226,7 @@ impl MetricStore {
         if select.start_ms > select.end_ms {
             return Ok(());
         }
+        let deletions = self.deletions();
         let index = self.index.read();
         let snapshot = self.snapshot(select);
         let found = head_matches(&index, &snapshot.generations, select);
@@ -220,7 +237,7 @@ impl MetricStore {
         let reading = self.reading(context);
         for block in &snapshot.blocks {
             context.check()?;
-            let read = block_series(block, select).and_then(|(footer, found)| {
+            let read = block_series(block, select, &deletions).and_then(|(footer, found, _)| {
                 if found.is_empty() { Ok(Ok(())) } else { block_pairs(block, &footer, &found, name, each) }
             });
             match read {

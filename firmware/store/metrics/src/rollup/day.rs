@@ -5,6 +5,7 @@ use crate::block::{BlockKind, PAGE_VALUES, store_error};
 use crate::blocks::{Outputs, no_exemplars};
 use crate::read::{BlockSeries, Cursor, Gathered, Origin, Reading};
 use crate::store::MetricStore;
+use crate::tombstones::cut;
 use bramble_storage::{BlockId, BlockMeta, ReadError, RetentionClass, StoreError};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ impl MetricStore {
         next_id: &mut dyn FnMut() -> BlockId,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockMeta>, StoreError> {
+        let deletions = self.deletions();
         let all = self.tip.read().blocks.clone();
         let of_day = || all.iter().filter(|b| b.meta.day == day);
         let old = of_day().filter(|b| b.meta.class == RetentionClass::Cold);
@@ -34,11 +36,13 @@ impl MetricStore {
         let metadata = self.merge_metadata(&blocks).unwrap_or_default();
         let mut streams = Vec::with_capacity(blocks.len());
         for block in &blocks {
-            match block.footer() {
-                Ok(footer) => {
-                    let series = (0..footer.series).collect();
-                    streams.push(Origin::Block(Box::new(BlockSeries::new(block.clone(), footer, series))));
-                }
+            let opened = block.footer().and_then(|footer| {
+                let mut series = (0..footer.series).collect();
+                let cuts = cut(&deletions, block, &footer, &mut series)?;
+                Ok(BlockSeries::new(block.clone(), footer, series.iter().collect()).cutting(cuts))
+            });
+            match opened {
+                Ok(series) => streams.push(Origin::Block(Box::new(series))),
                 Err(error) if error.is_damage() => {
                     tracing::error!(block = block.id().0, %error, "block is missing in its day's rollups");
                 }
