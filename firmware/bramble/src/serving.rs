@@ -73,7 +73,7 @@ pub(crate) fn ingest_options(config: &Config) -> IngestOptions {
     }
     let extents = (config.journal.max_size.0 / EXTENT_BYTES).clamp(2, 1024) as u32;
     IngestOptions {
-        journal: JournalOptions { extent_bytes: EXTENT_BYTES as u32, extents_min: 2, extents_max: extents },
+        journal: JournalOptions { extent_bytes: EXTENT_BYTES as u32, extents_min: 1, extents_max: extents },
         sender_wait_ns: config.journal.sender_wait.ns(),
         background_wait_ns: config.journal.background_wait.ns(),
         retention,

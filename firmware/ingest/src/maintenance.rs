@@ -206,8 +206,16 @@ impl Maintenance {
         // A head that is full of what a flush cannot free is not helped by flushing all the time.
         let full = head.total_bytes as f64 >= head.limit_bytes as f64 * shared.options.flush_fill[signal as usize];
         (full && head.flushable_bytes >= head.limit_bytes / 10)
+            || head.items >= shared.options.head_items_max[signal as usize]
             || now_ns - since_ns >= shared.options.head_age_ns
-            || (self.journal_is_pressed() && self.holds_oldest(signal, &head))
+            || (self.journal_is_pressed() || self.is_straggler(&head)) && self.holds_oldest(signal, &head)
+    }
+
+    /// Whether a head has next to nothing, and the journal much that may be kept for it alone.
+    fn is_straggler(&self, head: &HeadStats) -> bool {
+        let shared = &self.path.shared;
+        let needed = || shared.journal.lock().as_ref().map_or(0, |side| side.journal.needed_bytes());
+        head.flushable_bytes <= head.limit_bytes / 16 && needed() >= shared.options.straggler_bytes
     }
 
     fn journal_is_pressed(&self) -> bool {

@@ -54,6 +54,12 @@ pub struct IngestOptions {
     pub flush_fill: [f64; 3],
     /// Part of the journal that starts a flush of whoever holds the oldest record.
     pub journal_fill: f64,
+    /// Items of a head (metrics, logs, traces) that start a flush: they bound the time of a replay. 12 million samples take
+    /// some 9 MiB of the journal and a second.
+    pub head_items_max: [u64; 3],
+    /// Bytes that the journal must keep before a head that is nearly empty is flushed because it holds the oldest of them:
+    /// otherwise a few records would let the ring grow, and each new extent is zeros written for nothing.
+    pub straggler_bytes: u64,
     /// Age of a head's oldest record that starts a flush, nanoseconds.
     pub head_age_ns: u64,
     /// Quiet time after a day's last block before the day is merged, nanoseconds.
@@ -67,7 +73,7 @@ pub struct IngestOptions {
 impl Default for IngestOptions {
     fn default() -> Self {
         IngestOptions {
-            journal: JournalOptions { extent_bytes: 4 << 20, extents_min: 2, extents_max: 16 },
+            journal: JournalOptions { extent_bytes: 4 << 20, extents_min: 1, extents_max: 16 },
             sender_wait_ns: 1_000_000_000,
             gather_ns: 5_000_000,
             background_wait_ns: 10_000_000_000,
@@ -75,6 +81,8 @@ impl Default for IngestOptions {
             own_telemetry_bytes: 256 << 10,
             flush_fill: [0.85, 0.6, 0.6],
             journal_fill: 0.5,
+            head_items_max: [12_000_000, u64::MAX, u64::MAX],
+            straggler_bytes: 8 << 20,
             head_age_ns: 2 * 3_600_000_000_000,
             merge_quiet_ns: 15 * 60_000_000_000,
             merge_target_bytes: 64 << 20,
