@@ -226,14 +226,14 @@ impl NativeHistogram {
         }
     }
 
-    /// Whether all buckets of the other have the places of its own, as those of one series mostly do.
+    /// Whether all buckets of the other have the places of its own, as those of one series mostly do. (None of them is
+    /// swallowed then: its own are outside the zero bucket.)
     fn adds_in_place(&self, other: &Self, reach: Reach) -> bool {
         let first_is_outside = |spans: &[BucketSpan]| {
             let first = spans.first().map_or(0, |s| s.offset);
             self.has_custom_bounds() || exponential_bound(first.into(), self.schema) > self.zero_threshold
         };
         reach.steps == 0
-            && reach.swallowed == f64::NEG_INFINITY
             && self.positive_spans == other.positive_spans
             && self.negative_spans == other.negative_spans
             && self.positive_counts.len() == other.positive_counts.len()

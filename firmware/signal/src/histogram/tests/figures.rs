@@ -16,6 +16,8 @@ fn resolutions_meet_at_the_lower() {
     same(&add(coarse, fine), "{{count:10 sum:8 offset:1 buckets:[6 4]}}");
     same(&histogram(fine).copy_to_schema(-1), "{{schema:-1 count:9 sum:7 offset:1 buckets:[9]}}");
     assert_eq!(histogram(fine).copy_to_schema(3), histogram(fine));
+    // The same spans mean other buckets.
+    same(&add("{{count:3 buckets:[1 2]}}", "{{schema:1 count:7 buckets:[3 4]}}"), "{{count:10 buckets:[4 6]}}");
 }
 
 #[test]
@@ -98,6 +100,18 @@ fn compensation_keeps_what_rounding_loses() {
     assert_eq!(sum.negative_counts, [8.3]);
     assert_eq!(sum.positive_counts.len(), 1);
     assert!((sum.positive_counts[0] - 2.0 * 8.3).abs() < 1e-12, "{sum:?}");
+}
+
+#[test]
+fn compensation_moves_into_the_zero_bucket_with_its_bucket() {
+    let (mut sum, mut lost) = (histogram("{{z_bucket_w:0.1 buckets:[1e100 0 7]}}"), None);
+    for term in [1.5, -1e100] {
+        let term = histogram(&format!("{{{{z_bucket_w:0.1 buckets:[{term}]}}}}"));
+        sum.kahan_add(&term, &mut lost).unwrap();
+    }
+    sum.kahan_add(&histogram("{{z_bucket:1 z_bucket_w:1}}"), &mut lost).unwrap();
+    sum.add(&lost.unwrap()).unwrap();
+    same(&sum, "{{z_bucket:2.5 z_bucket_w:1 offset:2 buckets:[7]}}");
 }
 
 #[test]
