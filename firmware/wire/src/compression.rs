@@ -64,7 +64,7 @@ pub enum DecompressError {
 
 /// Largest window that a zstd frame may ask for: 8 MiB, what RFC 8878 recommends decoders to support and what
 /// levels up to 19 stay within.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+pub(crate) const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Replaces `out` by the decompressed `body`, at most `limit_bytes` of it (exactly that many are allowed). The
 /// memory of `out` is reused and grows with data that was really there, to at most twice `limit_bytes`.

@@ -22,6 +22,7 @@ mod error;
 mod exemplar;
 pub mod exposition;
 mod hex;
+pub mod inflate;
 mod label_set;
 mod limits;
 pub mod loki;
@@ -29,6 +30,7 @@ pub mod otlp;
 pub mod protobuf;
 pub mod remote_read;
 pub mod remote_write;
+pub mod victoria;
 
 pub use error::{DecodeError, DecodeErrorKind};
 pub use limits::{Limits, RejectReason, Rejected};

@@ -184,6 +184,10 @@ impl Meter {
         Meter { used_bytes: 0, limit_bytes }
     }
 
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
     /// Adds `bytes`; called before they are written.
     pub(crate) fn add(&mut self, bytes: usize, position: usize) -> Result<(), DecodeError> {
         self.used_bytes = self.used_bytes.saturating_add(bytes);

@@ -56,6 +56,11 @@ impl Collector {
         self.family.clear();
     }
 
+    /// Memory that the batch takes so far, about.
+    pub fn batch_bytes(&self) -> usize {
+        self.meter.used_bytes()
+    }
+
     /// Takes one entry into `decoded`. Series that break a limit, repeat a label or hold a histogram that is none are
     /// counted as rejected.
     ///

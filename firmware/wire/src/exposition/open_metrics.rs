@@ -90,6 +90,11 @@ impl<'a> OpenMetricsParser<'a> {
         (self.family.name, self.family.kind)
     }
 
+    /// Bytes read so far: whole lines.
+    pub fn position(&self) -> usize {
+        self.cursor.at
+    }
+
     /// Whether `# EOF` was read.
     pub fn is_over(&self) -> bool {
         self.is_over

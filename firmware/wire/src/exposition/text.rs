@@ -42,6 +42,11 @@ impl<'a> TextParser<'a> {
         (self.family.name, self.family.kind)
     }
 
+    /// Bytes read so far: whole lines.
+    pub fn position(&self) -> usize {
+        self.cursor.at
+    }
+
     /// The next entry, or `None` at the end.
     ///
     /// # Errors

@@ -19,4 +19,4 @@ pub mod xor;
 
 pub use chunked::ChunkWriter;
 pub use request::{MATCHERS_MAX, QUERIES_MAX, ReadQuery, ReadRequest, ResponseType};
-pub use samples::SamplesWriter;
+pub use samples::{SamplesWriter, compressed};

@@ -8,23 +8,35 @@ use bramble_signal::{LabelsRef, NativeHistogram, ResetHint, SeriesSamples, is_hi
 pub struct SamplesWriter;
 
 impl SamplesWriter {
-    /// Appends the result of the next query: what `next` gives until it says that there is no more.
+    /// Appends the result of the next query: what `next` gives until it says that there is no more. `next` is told how
+    /// many bytes `out` holds.
     ///
     /// # Errors
     /// What `next` fails with; what `out` holds then is no whole message.
     pub fn result<E>(
         &self,
         out: &mut Vec<u8>,
-        mut next: impl FnMut(&mut SeriesSamples) -> Result<bool, E>,
+        mut next: impl FnMut(&mut SeriesSamples, usize) -> Result<bool, E>,
     ) -> Result<(), E> {
         let mut series = SeriesSamples::default();
         Writer::new(out).message(1, |result| {
-            while next(&mut series)? {
+            loop {
+                let written = result.out().len();
+                if !next(&mut series, written)? {
+                    return Ok(());
+                }
                 result.message(1, |w| write_series(&series, w));
             }
-            Ok(())
         })
     }
+}
+
+/// The message as it goes over the wire: snappy's block format.
+///
+/// # Errors
+/// A message of 4 GiB or more.
+pub fn compressed(message: &[u8]) -> Result<Vec<u8>, String> {
+    snap::raw::Encoder::new().compress_vec(message).map_err(|error| format!("snappy: {error}"))
 }
 
 pub(super) fn write_labels(labels: LabelsRef<'_>, w: &mut Writer<'_>) {

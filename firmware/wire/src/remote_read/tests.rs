@@ -343,7 +343,7 @@ fn samples_are_written_whole() {
     let mut out = Vec::new();
     let mut left = vec![mixed_series()];
     SamplesWriter
-        .result(&mut out, |series| {
+        .result(&mut out, |series, _| {
             let next = left.pop();
             let more = next.is_some();
             *series = next.unwrap_or_default();

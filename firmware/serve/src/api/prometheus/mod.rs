@@ -9,12 +9,14 @@ mod federate;
 mod find;
 mod metadata;
 mod query;
+mod remote_read;
 mod rules;
 mod stats;
 mod status;
 mod tree;
 mod tsdb;
 mod value;
+mod victoria;
 
 use crate::state::ApiState;
 use axum::routing::{any, get, post};
@@ -50,6 +52,8 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
+        .route("/api/v1/export", get(victoria::export).post(victoria::export))
+        .route("/api/v1/read", post(remote_read::read))
         .route("/federate", get(federate::federate))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))
