@@ -93,6 +93,7 @@ pub(crate) fn without_huge_histograms(
         batch.exemplars(index).filter(|e| fits(e)).for_each(|e| kept.push_exemplar(e.clone()));
     }
     kept.metadata.clone_from(&batch.metadata);
+    kept.backfill = batch.backfill;
     kept
 }
 
@@ -142,6 +143,7 @@ pub(crate) fn cut_long_entries(batch: MetricBatch, sizes: &CommitSizes) -> Metri
         }
     }
     cut.metadata.clone_from(&batch.metadata);
+    cut.backfill = batch.backfill;
     cut
 }
 

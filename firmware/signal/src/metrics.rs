@@ -131,6 +131,8 @@ pub struct MetricBatch {
     exemplars: Vec<(u32, Exemplar)>,
     /// Metadata that came along.
     pub metadata: Vec<MetricMetadata>,
+    /// Whether its sender fills in the past: then samples may be older than the window for samples out of order.
+    pub backfill: bool,
 }
 
 impl MetricBatch {
@@ -280,6 +282,7 @@ impl MetricBatch {
         self.histograms.clear();
         self.exemplars.clear();
         self.metadata.clear();
+        self.backfill = false;
     }
 
     /// Memory held, in bytes.

@@ -113,6 +113,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
         series_max: ingest.series_max as usize,
         too_old_ms: max_age_ms,
         future_ms: future_ms.unwrap_or(i64::MAX / 4),
+        out_of_order_ms: ingest.out_of_order.0.map(|i| i.ms()),
         ..MetricLimits::default()
     };
     let metrics =

@@ -157,6 +157,8 @@ settings! {
         line_max: Size = Size::kib(256);
         /// Oldest age at which items are taken; "off" takes any age.
         max_age: Optional<Interval> = Optional(Some(Interval::days(90)));
+        /// How much older than its series' newest sample in memory a metric sample may be; "off" takes any. A series without samples in memory may begin at any age that is taken, and imports are not held to this.
+        out_of_order: Optional<Interval> = Optional(Some(Interval::seconds(1800)));
         /// How far ahead of the clock a timestamp may be; "off" takes any.
         max_ahead: Optional<Interval> = Optional(Some(Interval::seconds(600)));
         /// Whether Loki pushes get a `service_name` label derived as Loki does.

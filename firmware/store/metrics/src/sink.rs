@@ -4,7 +4,8 @@ use crate::bytes::{pairs, put_bytes};
 use crate::head::{Generation, LABELS_MAX, SeriesIndex};
 use crate::store::MetricStore;
 use bramble_runtime::OverBudget;
-use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata, NativeHistogram};
+use bramble_signal::histogram::BUCKETS_MAX;
+use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata, NativeHistogram, Sample};
 use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, RejectReason, Rejections, Sequence, SeriesRef};
 
 /// Head space asked for one sample: most need one to three bytes, full doubles with jitter twelve.
@@ -29,18 +30,20 @@ impl MetricSink for MetricStore {
         }
         let oldest = self.limits.too_old_ms.map_or(i64::MIN, |age| now_ms.saturating_sub(age));
         let newest = now_ms.saturating_add(self.limits.future_ms);
+        let floors = self.floors(&batch, &series);
         let whole = |(entry, s): (usize, &PreparedSeries)| {
             let (_, samples) = batch.series(entry);
             s.series != UNKNOWN
                 && !samples.is_empty()
                 && samples.iter().all(|s| (oldest..=newest).contains(&s.timestamp_ms))
+                && (batch.histogram_count() == 0 || samples.iter().all(|s| fault(&batch, s).is_none()))
                 && batch.exemplars(entry).all(|e| (oldest..=newest).contains(&e.timestamp_ms))
         };
-        if series.iter().enumerate().all(whole) {
+        if floors.is_empty() && series.iter().enumerate().all(whole) {
             let accepted = batch.sample_count() as u64;
             return Ok(PreparedMetrics { batch, series, accepted, rejections, space });
         }
-        let (batch, series) = keep_accepted(&batch, &series, (oldest, newest), now_ms, &mut rejections);
+        let (batch, series) = keep_accepted(&batch, &series, (oldest, newest), &floors, now_ms, &mut rejections);
         let accepted = batch.sample_count() as u64;
         Ok(PreparedMetrics { batch, series, accepted, rejections, space })
     }
@@ -159,6 +162,28 @@ impl MetricStore {
         Ok(())
     }
 
+    /// Entries with samples that are too far out of order, ascending.
+    fn floors(&self, batch: &MetricBatch, series: &[PreparedSeries]) -> Vec<Floor> {
+        let Some(window_ms) = self.limits.out_of_order_ms.filter(|_| !batch.backfill) else { return Vec::new() };
+        let tip = self.tip.read();
+        let generations: Vec<_> =
+            tip.frozen.iter().map(|frozen| frozen.generation.read()).chain([tip.active.read()]).collect();
+        let head_ms = generations.iter().map(|generation| generation.max_ms).max().unwrap_or(i64::MIN);
+        let mut floors = Vec::new();
+        for (prepared, (_, samples)) in series.iter().zip(batch.iter()) {
+            // Nearly all samples are near the head's newest, and then no series has to be asked.
+            let Some(first) = samples.iter().map(|sample| sample.timestamp_ms).min() else { continue };
+            if first >= head_ms.saturating_sub(window_ms) || prepared.series == UNKNOWN {
+                continue;
+            }
+            let newest = generations.iter().filter_map(|generation| generation.newest_ms(prepared.series.0)).max();
+            if let Some(newest_ms) = newest.filter(|newest| first < newest.saturating_sub(window_ms)) {
+                floors.push(Floor { entry: prepared.entry, newest_ms, window_ms });
+            }
+        }
+        floors
+    }
+
     fn enter(&self, batch: &MetricBatch, series: impl Iterator<Item = u32>, sequence: Sequence) {
         let tip = self.tip.read();
         let mut active = tip.active.write();
@@ -193,17 +218,49 @@ fn rich_bytes(batch: &MetricBatch) -> usize {
     bytes
 }
 
+/// What is wrong with a sample's histogram: pages need spans that say how many buckets there are, each once.
+fn fault(batch: &MetricBatch, sample: &Sample) -> Option<&'static str> {
+    let histogram = batch.histogram(sample.value)?;
+    let sides = [
+        (&histogram.positive_spans, histogram.positive_counts.len()),
+        (&histogram.negative_spans, histogram.negative_counts.len()),
+    ];
+    for (spans, buckets) in sides {
+        if spans.len() > BUCKETS_MAX || buckets > BUCKETS_MAX || histogram.custom_bounds.len() > BUCKETS_MAX {
+            return Some("too many buckets");
+        }
+        if spans.iter().map(|span| u64::from(span.length)).sum::<u64>() != buckets as u64 {
+            return Some("spans and buckets differ in number");
+        }
+        if spans.iter().skip(1).any(|span| span.offset < 0) {
+            return Some("spans overlap");
+        }
+    }
+    None
+}
+
+/// What an entry's samples may be older than.
+struct Floor {
+    entry: u32,
+    newest_ms: i64,
+    window_ms: i64,
+}
+
 /// A copy of the batch without what is refused. Samples of unknown series were counted when they were refused.
 fn keep_accepted(
     batch: &MetricBatch,
     series: &[PreparedSeries],
     (oldest, newest): (i64, i64),
+    floors: &[Floor],
     now_ms: i64,
     rejections: &mut Rejections,
 ) -> (MetricBatch, Vec<PreparedSeries>) {
     let (mut kept, mut kept_series) = (MetricBatch::new(), Vec::with_capacity(series.len()));
     kept.metadata.clone_from(&batch.metadata);
+    kept.backfill = batch.backfill;
+    let mut floors = floors.iter().peekable();
     for (entry, (prepared, (labels, samples))) in series.iter().zip(batch.iter()).enumerate() {
+        let floor = floors.next_if(|floor| floor.entry as usize == entry);
         if prepared.series == UNKNOWN {
             continue;
         }
@@ -217,6 +274,21 @@ fn keep_accepted(
         };
         for sample in samples {
             let age = now_ms.saturating_sub(sample.timestamp_ms);
+            if let Some(what) = fault(batch, sample) {
+                rejections.add(RejectReason::Malformed, 1, || format!("{labels}: histogram: {what}"));
+                continue;
+            }
+            if let Some(floor) =
+                floor.filter(|floor| sample.timestamp_ms < floor.newest_ms.saturating_sub(floor.window_ms))
+            {
+                let behind = floor.newest_ms.saturating_sub(sample.timestamp_ms) / 1000;
+                let window = floor.window_ms / 1000;
+                rejections.add(RejectReason::TooOld, 1, || {
+                    let t = sample.timestamp_ms;
+                    format!("{labels}: timestamp {t} is {behind} s before the series' newest sample, out of order by more than {window} s")
+                });
+                continue;
+            }
             let reason = match sample.timestamp_ms {
                 t if t < oldest => RejectReason::TooOld,
                 t if t > newest => RejectReason::TooFarInFuture,

@@ -38,16 +38,21 @@ pub struct MetricLimits {
     pub too_old_ms: Option<i64>,
     /// Newest sample taken, milliseconds after now.
     pub future_ms: i64,
+    /// How much older than its series' newest sample in the head a sample may be, milliseconds; `None` takes any. A
+    /// series without samples there may begin anywhere, and batches that fill in the past
+    /// ([`bramble_signal::MetricBatch::backfill`]) are not held to it.
+    pub out_of_order_ms: Option<i64>,
 }
 
 impl Default for MetricLimits {
-    /// A million series, 200,000 of one name, 15 days back, 10 minutes ahead.
+    /// A million series, 200,000 of one name, 15 days back, 10 minutes ahead, in any order.
     fn default() -> Self {
         MetricLimits {
             series_max: 1_000_000,
             series_per_metric_max: 200_000,
             too_old_ms: Some(15 * 86_400_000),
             future_ms: 10 * 60_000,
+            out_of_order_ms: None,
         }
     }
 }

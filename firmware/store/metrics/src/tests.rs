@@ -13,11 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-struct Bench {
+pub(crate) struct Bench {
     directory: tempfile::TempDir,
-    store: MetricStore,
-    blocks: RefCell<Vec<BlockMeta>>,
-    next: Cell<u64>,
+    pub(crate) store: MetricStore,
+    pub(crate) blocks: RefCell<Vec<BlockMeta>>,
+    pub(crate) next: Cell<u64>,
     sequence: Cell<u64>,
 }
 
@@ -38,22 +38,22 @@ fn store_on(disk: Arc<dyn Disk>, head_bytes: usize, limits: MetricLimits) -> Met
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(64 << 20, MetricLimits { too_old_ms: None, ..MetricLimits::default() })
     }
 
-    fn with(head_bytes: usize, limits: MetricLimits) -> Self {
+    pub(crate) fn with(head_bytes: usize, limits: MetricLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = store_in(&directory, head_bytes, limits);
         Bench { directory, store, blocks: RefCell::default(), next: Cell::new(1), sequence: Cell::new(0) }
     }
 
-    fn next_id(&self) -> BlockId {
+    pub(crate) fn next_id(&self) -> BlockId {
         self.next.set(self.next.get() + 1);
         BlockId(self.next.get())
     }
 
-    fn write(&self, batch: MetricBatch) {
+    pub(crate) fn write(&self, batch: MetricBatch) {
         let prepared = self.store.prepare(batch, BASE_MS + 86_400_000).unwrap();
         assert!(prepared.rejections.is_empty(), "{}", prepared.rejections.first());
         assert_eq!(prepared.series.len(), prepared.batch.series_count());
@@ -61,15 +61,15 @@ impl Bench {
         self.store.apply(prepared, self.sequence.get());
     }
 
-    fn flush(&self) {
+    pub(crate) fn flush(&self) {
         flush(&self.store, &self.blocks, &self.next);
     }
 
-    fn merge(&self) {
+    pub(crate) fn merge(&self) {
         merge(&self.store, &self.blocks, &self.next, u64::MAX);
     }
 
-    fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.flush();
         self.store = store_in(&self.directory, 64 << 20, MetricLimits { too_old_ms: None, ..MetricLimits::default() });
         assert!(self.store.open_blocks(&self.blocks.borrow()).is_empty());
@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-fn flush(store: &MetricStore, blocks: &RefCell<Vec<BlockMeta>>, next: &Cell<u64>) {
+pub(crate) fn flush(store: &MetricStore, blocks: &RefCell<Vec<BlockMeta>>, next: &Cell<u64>) {
     if store.freeze(9) {
         let mut fresh = || {
             next.set(next.get() + 1);
@@ -104,7 +104,7 @@ fn flush(store: &MetricStore, blocks: &RefCell<Vec<BlockMeta>>, next: &Cell<u64>
     }
 }
 
-fn merge(store: &MetricStore, blocks: &RefCell<Vec<BlockMeta>>, next: &Cell<u64>, target: u64) {
+pub(crate) fn merge(store: &MetricStore, blocks: &RefCell<Vec<BlockMeta>>, next: &Cell<u64>, target: u64) {
     let days: std::collections::BTreeSet<i32> = blocks.borrow().iter().map(|b| b.day).collect();
     for day in days {
         let inputs: Vec<BlockId> = blocks.borrow().iter().filter(|b| b.day == day).map(|b| b.id).collect();
@@ -204,7 +204,13 @@ fn the_last_written_value_wins_wherever_it_is() {
 
 #[test]
 fn what_is_out_of_bounds_is_refused_and_the_rest_taken() {
-    let limits = MetricLimits { series_max: 3, series_per_metric_max: 2, too_old_ms: Some(1000), future_ms: 500 };
+    let limits = MetricLimits {
+        series_max: 3,
+        series_per_metric_max: 2,
+        too_old_ms: Some(1000),
+        future_ms: 500,
+        out_of_order_ms: None,
+    };
     let bench = Bench::with(64 << 20, limits);
     let mut batch = one("a", &[(BASE_MS - 1001, 1.0), (BASE_MS, 2.0), (BASE_MS + 501, 3.0)]);
     for instance in ["1", "2", "3"] {

@@ -99,6 +99,11 @@ impl Chain {
         self.tail_used & UNSORTED != 0
     }
 
+    /// Timestamp of the sample that arrived last.
+    pub(crate) fn last_ms(&self) -> i64 {
+        self.last_ms
+    }
+
     /// Whether `sample` is the last one.
     pub(crate) fn ends_with(&self, sample: Sample) -> bool {
         !self.is_empty() && (self.last_ms, self.last_bits) == (sample.timestamp_ms, sample.value.to_bits())

@@ -7,6 +7,7 @@ use crate::samples::{Samples, StartRuns};
 use bramble_signal::{MetricBatch, NativeHistogram, Sample, histogram_marker, is_histogram_marker};
 use bramble_storage::Sequence;
 use roaring::RoaringBitmap;
+use std::collections::HashMap;
 
 const CHAINS_PER_PAGE: usize = 64;
 
@@ -17,6 +18,8 @@ pub(crate) struct Generation {
     page_bytes: usize,
     slabs: Slabs,
     side: Side,
+    /// Newest timestamp of series whose last sample is not the newest.
+    newest: HashMap<u32, i64, foldhash::fast::FixedState>,
     pub(crate) exemplars: Exemplars<u32>,
     pub(crate) items: u64,
     pub(crate) late: u64,
@@ -34,6 +37,7 @@ impl Generation {
             page_bytes: 0,
             slabs: Slabs::default(),
             side: Side::default(),
+            newest: HashMap::default(),
             exemplars: Exemplars::new(exemplar_bytes_max),
             items: 0,
             late: 0,
@@ -101,8 +105,13 @@ impl Generation {
             }
         };
         let chain = &mut page[series as usize % CHAINS_PER_PAGE];
+        let last_ms = chain.last_ms();
         let added = chain.push(&mut self.slabs, timestamp_ms, value);
         if added {
+            if chain.is_unsorted() {
+                let newest = self.newest.entry(series).or_insert(last_ms);
+                *newest = timestamp_ms.max(*newest);
+            }
             self.items += 1;
             self.late += u64::from(timestamp_ms < self.max_ms && chain.is_unsorted());
             self.min_ms = self.min_ms.min(timestamp_ms);
@@ -158,6 +167,12 @@ impl Generation {
         });
     }
 
+    /// Timestamp of the newest sample of `series`.
+    pub(crate) fn newest_ms(&self, series: u32) -> Option<i64> {
+        let chain = self.chain(series)?;
+        if chain.is_unsorted() { self.newest.get(&series).copied() } else { Some(chain.last_ms()) }
+    }
+
     /// Timestamps of `series` in arrival order.
     pub(crate) fn read_times(&self, series: u32, scratch: &mut Vec<u8>, mut each: impl FnMut(i64)) {
         if let Some(chain) = self.chain(series) {
@@ -191,7 +206,8 @@ impl Generation {
     /// Memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let chains = self.page_bytes + self.pages.capacity() * 8 + self.slabs.bytes();
-        chains + self.side.bytes() + self.exemplars.bytes()
+        let newest = self.newest.capacity() * (size_of::<(u32, i64)>() + 1);
+        chains + newest + self.side.bytes() + self.exemplars.bytes()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is in memory: the series index, which all generations share, and samples by generation.
 
+mod cardinality;
 mod chain;
 mod generation;
 mod index;
