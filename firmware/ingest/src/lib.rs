@@ -17,6 +17,7 @@
 
 mod catalog_rows;
 mod commit;
+mod deletions;
 mod maintenance;
 mod metrics;
 mod options;
@@ -28,10 +29,12 @@ mod rollups;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 mod sizes;
+mod snapshot;
 mod stores;
 mod timekeeping;
 
 pub use commit::{OpenError, WritePath};
+pub use deletions::Admin;
 pub use maintenance::{Maintenance, Progress};
 pub use options::{IngestOptions, Retained, RetentionOptions};
 pub use recovery::{Rebuilt, RecoverySummary};

@@ -148,6 +148,42 @@ impl Maintenance {
         Ok(())
     }
 
+    /// Writes the heads of `signals` out and runs `work` with all blocks, while nothing else flushes, merges or removes.
+    pub(crate) fn at_rest<T>(
+        &self,
+        signals: &[Signal],
+        work: impl FnOnce(&[BlockMeta]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if !self.path.is_ready() {
+            return Err(StoreError::Disk("the journal is still being replayed; try again".to_owned()));
+        }
+        if !signals.is_empty() {
+            self.path.commit_all();
+        }
+        let mut state = self.state.lock();
+        for &signal in signals {
+            // Twice, as in `force_flush`.
+            for _ in 0..2 {
+                if self.path.flush_signal(signal)? {
+                    self.note_flush(&mut state, signal);
+                }
+            }
+        }
+        self.release_journal();
+        Signal::ALL.into_iter().try_for_each(|signal| self.path.shared.settle(signal))?;
+        work(&self.blocks())
+    }
+
+    /// Writes one block anew, without what was deleted. Only inside [`at_rest`](Self::at_rest).
+    pub(crate) fn rewrite(&self, block: &BlockMeta) -> Result<(), StoreError> {
+        self.merge((block.signal, block.day, block.class), std::slice::from_ref(block))
+    }
+
+    /// As [`rewrite`](Self::rewrite), a day's rollups.
+    pub(crate) fn rewrite_rollups(&self, day: i32) -> Result<(), StoreError> {
+        self.publish_rollups(day, &self.blocks()).map(drop)
+    }
+
     /// Merges every partition that has more than one block, the running day too.
     ///
     /// # Errors

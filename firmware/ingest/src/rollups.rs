@@ -134,7 +134,7 @@ impl Maintenance {
         outcome.map(drop)
     }
 
-    fn publish_rollups(&self, day: i32, blocks: &[BlockMeta]) -> Result<Vec<BlockMeta>, StoreError> {
+    pub(crate) fn publish_rollups(&self, day: i32, blocks: &[BlockMeta]) -> Result<Vec<BlockMeta>, StoreError> {
         let shared = &self.path.shared;
         shared.settle(Signal::Metrics)?;
         let keeper = shared.stores.keeper(Signal::Metrics);

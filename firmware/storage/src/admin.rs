@@ -46,9 +46,9 @@ pub trait DeletingStore: BlockStore {
     /// From now on no reading, merge or rollup sees samples of these deletions; they take the place of those set before.
     fn set_deletions(&self, deletions: Vec<Deletion>);
 
-    /// Blocks that hold samples of deletions set, ascending.
+    /// Blocks that hold samples of these deletions, ascending.
     ///
     /// # Errors
     /// [`StoreError`] when a block cannot be read.
-    fn blocks_with_deleted(&self) -> Result<Vec<BlockId>, StoreError>;
+    fn blocks_with_deleted(&self, deletions: &[Deletion]) -> Result<Vec<BlockId>, StoreError>;
 }

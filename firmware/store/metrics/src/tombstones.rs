@@ -92,8 +92,7 @@ impl DeletingStore for MetricStore {
         *self.deletions.write() = deletions.into();
     }
 
-    fn blocks_with_deleted(&self) -> Result<Vec<BlockId>, StoreError> {
-        let deletions = self.deletions();
+    fn blocks_with_deleted(&self, deletions: &[Deletion]) -> Result<Vec<BlockId>, StoreError> {
         let blocks = self.tip.read().blocks.clone();
         let mut touched = Vec::new();
         for block in blocks.iter() {
@@ -104,7 +103,7 @@ impl DeletingStore for MetricStore {
             let failed = |error| store_error(block.id(), error);
             let footer = block.footer().map_err(failed)?;
             let mut found: RoaringBitmap = (0..footer.series).collect();
-            let cuts = cut(&deletions, block, &footer, &mut found).map_err(failed)?;
+            let cuts = cut(deletions, block, &footer, &mut found).map_err(failed)?;
             if found.len() < u64::from(footer.series) || !cuts.0.is_empty() {
                 touched.push(block.id());
             }

@@ -1,11 +1,13 @@
 //! Rolling up a day.
 
-use super::{Columns, Row, Tiers};
+use super::{Columns, Row, Tiers, bucket_of};
 use crate::block::{BlockKind, PAGE_VALUES, store_error};
 use crate::blocks::{Outputs, no_exemplars};
 use crate::read::{BlockSeries, Cursor, Gathered, Origin, Reading};
+use crate::samples::Samples;
 use crate::store::MetricStore;
 use crate::tombstones::cut;
+use bramble_signal::{NativeHistogram, ResetHint, histogram_at};
 use bramble_storage::{BlockId, BlockMeta, ReadError, RetentionClass, StoreError};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -27,11 +29,9 @@ impl MetricStore {
         let of_day = || all.iter().filter(|b| b.meta.day == day);
         let old = of_day().filter(|b| b.meta.class == RetentionClass::Cold);
         let replaces: Vec<BlockId> = old.map(|b| b.id()).collect();
-        let Some(rank) = of_day().filter(|b| b.meta.class != RetentionClass::Cold).map(|b| b.rank).max() else {
-            return Ok(Vec::new());
-        };
         let tiers = Tiers::of(&all);
-        let rank = tiers.rank(day).map_or(rank, |rolled| rank.max(rolled));
+        let newest = of_day().filter(|b| b.meta.class != RetentionClass::Cold).map(|b| b.rank).max();
+        let Some(rank) = newest.max(tiers.rank(day)) else { return Ok(Vec::new()) };
         let blocks: Vec<_> = of_day().filter(|b| tiers.serves(b)).cloned().collect();
         let metadata = self.merge_metadata(&blocks).unwrap_or_default();
         let mut streams = Vec::with_capacity(blocks.len());
@@ -50,7 +50,7 @@ impl MetricStore {
             }
         }
         let ids = RefCell::new(next_id);
-        let mut id_of_rows = || (ids.borrow_mut())();
+        let (mut id_of_rows, mut id_of_samples) = (|| (ids.borrow_mut())(), || (ids.borrow_mut())());
         let outputs = |kind, next_id| Outputs {
             store: self,
             next_id,
@@ -68,7 +68,11 @@ impl MetricStore {
             writer: None,
             done: Vec::new(),
         };
-        let mut written = Written { rows: outputs(BlockKind::Rollups, &mut id_of_rows), columns: Columns::default() };
+        let mut written = Written {
+            rows: outputs(BlockKind::Rollups, &mut id_of_rows),
+            histograms: outputs(BlockKind::Samples, &mut id_of_samples),
+            columns: Columns::default(),
+        };
         let reading = Reading { context: None, keep_going: Some(keep_going), damage: None, counters: &self.counters };
         let mut cursor = Cursor::new(reading, streams, i64::MIN, i64::MAX).folding(Arc::from([day]));
         loop {
@@ -80,7 +84,10 @@ impl MetricStore {
             }
         }
         written.rows.close()?;
-        Ok(written.rows.done)
+        written.histograms.close()?;
+        let mut done = written.rows.done;
+        done.append(&mut written.histograms.done);
+        Ok(done)
     }
 
     /// Where full resolution begins.
@@ -93,6 +100,7 @@ impl MetricStore {
 /// What a rollup writes.
 struct Written<'a> {
     rows: Outputs<'a>,
+    histograms: Outputs<'a>,
     columns: Columns,
 }
 
@@ -106,7 +114,40 @@ impl Written<'_> {
             }
             self.rows.close_if_full()?;
         }
-        Ok(())
+        let kept = thinned(&series.samples);
+        if kept.is_empty() { Ok(()) } else { self.histograms.add(&series.labels, &kept) }
+    }
+}
+
+/// Of histograms the last of each bucket and each before a reset. One that follows dropped resets says so.
+fn thinned(samples: &Samples) -> Samples {
+    let mut kept = Samples::default();
+    let mut reset_since = false;
+    for (at, (&timestamp_ms, &value)) in samples.timestamps_ms.iter().zip(&samples.values).enumerate() {
+        let Some(histogram) = histogram_at(value, &samples.histograms) else { continue };
+        let before = at.checked_sub(1).and_then(|at| histogram_at(*samples.values.get(at)?, &samples.histograms));
+        let next = samples.timestamps_ms.get(at + 1).zip(samples.values.get(at + 1));
+        reset_since |= before.is_some_and(|before| is_reset(before, histogram));
+        let is_last = next.is_none_or(|(t, _)| bucket_of(*t) != bucket_of(timestamp_ms));
+        let next = next.and_then(|(_, value)| histogram_at(*value, &samples.histograms));
+        if is_last || next.is_some_and(|next| is_reset(histogram, next)) {
+            let mut histogram = histogram.clone();
+            if reset_since {
+                histogram.reset_hint = ResetHint::Reset;
+            }
+            kept.push_histogram(timestamp_ms, histogram);
+            reset_since = false;
+        }
+    }
+    kept
+}
+
+/// Whether `next` counts anew. What its hint says is of the sample before it, which is the one asked about.
+fn is_reset(before: &NativeHistogram, next: &NativeHistogram) -> bool {
+    match next.reset_hint {
+        ResetHint::Gauge | ResetHint::NotReset => false,
+        ResetHint::Reset => true,
+        ResetHint::Unknown => next.detect_reset(before),
     }
 }
 
