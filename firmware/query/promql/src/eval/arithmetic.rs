@@ -73,7 +73,7 @@ impl Evaluator<'_> {
         let mut produce = |sink: Sink<'_>| {
             self.each(vector, grid, &mut |mut row| {
                 let mut any = false;
-                if !row.histograms.is_empty() || matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+                if !row.histograms.is_empty() || op.is_trim() {
                     return self.natively_with_scalar(operation, &scalars, row, sink);
                 }
                 for (value, scalar) in row.values.iter_mut().zip(&scalars).filter(|(v, _)| !is_absent(**v)) {
@@ -84,7 +84,7 @@ impl Evaluator<'_> {
                 if any { sink(row) } else { Ok(()) }
             })
         };
-        match op.is_comparison() && !return_bool {
+        match op.is_trim() || op.is_comparison() && !return_bool {
             true => produce(sink),
             false => self.renamed(vector, sink, &mut produce),
         }
@@ -132,7 +132,7 @@ impl Evaluator<'_> {
         span: Span,
     ) -> Option<Element> {
         if let Operands::Floats(a, b) = operands
-            && !matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+            && !op.is_trim()
         {
             return Some(element(op, return_bool, a, b, kept)).filter(|v| !is_absent(*v)).map(Element::Float);
         }

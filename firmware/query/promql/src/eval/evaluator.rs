@@ -294,7 +294,7 @@ fn has_one_name(expr: &Expr) -> bool {
                 matches!(op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio);
             has_one_name(expr) || !keeps_rows && (*without || !grouping.iter().any(|g| is_name_label(g)))
         }
-        ExprKind::Binary { op, .. } => !op.is_set() && !op.is_comparison(),
+        ExprKind::Binary { op, .. } => !op.is_set() && !op.is_comparison() && !op.is_trim(),
         ExprKind::Call { function, args } => match function.name {
             "label_replace" | "label_join" | "info" => false,
             "last_over_time" | "first_over_time" => args.iter().all(has_one_name),

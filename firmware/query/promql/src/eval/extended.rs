@@ -2,9 +2,10 @@
 
 use super::evaluator::{Evaluator, Outcome, Sink};
 use super::native::{self, Edges, Element, Kind, Noted};
+use super::rollups::Touched;
 use super::rows::{ABSENT, Grid, Row};
 use super::select::drop_stale;
-use super::window::RangeSeries;
+use super::window::{RangeSeries, Window};
 use crate::syntax::{Extension, Selector, Span};
 use bramble_signal::{NativeHistogram, ResetHint, SeriesSamples, histogram_at, is_histogram_marker};
 
@@ -57,6 +58,10 @@ fn smoothed_value(
     let histogram = |value: f64| series.histogram(value);
     match (histogram(a.1), b.map(|b| (b.0, histogram(b.1)))) {
         (None, _) => Some(Element::Float(b.map_or(a.1, |b| interpolate(a, b, t, false)))),
+        (Some(first), Some((_, Some(second)))) if first.has_custom_bounds() != second.has_custom_bounds() => {
+            noted.push(Noted::MixedSchemas);
+            None
+        }
         (Some(first), Some((b_ms, Some(second)))) => {
             let counter = second.reset_hint != ResetHint::Gauge;
             let notes = &mut |note| noted.push(note);
@@ -119,7 +124,20 @@ fn native_change(
     let at = |(t, v): (&i64, &f64)| Some((*t, histogram_at(*v, series.histograms)?));
     let histograms: Vec<(i64, &NativeHistogram)> = stamps.iter().zip(values).filter_map(at).collect();
     if !matches!(name, "rate" | "increase" | "delta") {
-        return None;
+        let first = stamps.partition_point(|t| *t <= start).saturating_sub(1);
+        let (timestamps_ms, values) = (stamps.get(first..)?, values.get(first..)?);
+        timestamps_ms.last().filter(|t| **t > start)?;
+        let histograms = series.histograms;
+        let w = Window {
+            timestamps_ms,
+            values,
+            histograms,
+            starts: &[],
+            touched: Touched::default(),
+            start_ms: start,
+            end_ms: end,
+        };
+        return native::window(name, &w, true, notes, &mut |_| None);
     }
     if !histograms.is_empty() && histograms.len() < values.len() {
         notes(Noted::MixedRange);

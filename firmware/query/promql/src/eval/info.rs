@@ -86,7 +86,7 @@ pub(crate) fn info(evaluator: &Evaluator<'_>, args: &[Expr], grid: Grid, sink: S
     let mut infos: HashMap<Labels, Vec<Row>> = HashMap::new();
     let mut hold = evaluator.hold();
     // Their values do not matter; their times decide between several.
-    evaluator.newest(&selector, grid, Newest::Time, &mut |row| {
+    evaluator.newest(&selector, grid, Newest::NumberTime, &mut |row| {
         evaluator.charge(&mut hold, row.memory_bytes(), row.samples())?;
         infos.entry(identity(&row.labels)).or_default().push(row);
         Ok(())

@@ -253,7 +253,7 @@ impl Join<'_> {
     }
 
     fn drops_name(&self) -> bool {
-        !self.op.is_comparison() || self.return_bool && !self.delayed
+        !self.op.is_comparison() && !self.op.is_trim() || self.return_bool && !self.delayed
     }
 
     fn result_labels(&self, many: &Labels, one: Option<&Labels>) -> Labels {

@@ -8,7 +8,7 @@ use super::rows::{ABSENT, Grid, Row, histogram_bytes, is_absent, keep_histogram,
 use super::window::RangeSeries;
 use crate::syntax::{Expr, ExprKind, Extension, Selector, Span};
 use bramble_signal::{
-    Matcher, NativeHistogram, Rollup, Sample, SeriesSamples, StartChange, histogram_at, is_histogram_marker,
+    Matcher, NativeHistogram, ResetHint, Rollup, Sample, SeriesSamples, StartChange, histogram_at, is_histogram_marker,
     is_stale_marker,
 };
 use bramble_storage::{MetricSelect, QueryStats};
@@ -20,6 +20,8 @@ pub(crate) enum Newest {
     Value,
     /// Its time in seconds.
     Time,
+    /// Its time in seconds; a histogram is an error.
+    NumberTime,
     /// When what it counts began, in seconds; 0 for not known.
     Start,
 }
@@ -85,7 +87,11 @@ impl Evaluator<'_> {
                             shared(newest, *v, &series.histograms, &mut last, &mut row.histograms)
                         }
                         Newest::Value => *v,
-                        Newest::Time => *stamp as f64 / 1000.0,
+                        Newest::NumberTime if is_histogram_marker(*v) => {
+                            let labels = &series.labels;
+                            return failed(format!("this should be an info metric, with float samples: {labels}"));
+                        }
+                        Newest::Time | Newest::NumberTime => *stamp as f64 / 1000.0,
                         Newest::Start => start_of(&series.starts, *stamp) as f64 / 1000.0,
                     };
                     any = true;
@@ -164,7 +170,11 @@ impl Evaluator<'_> {
         let _width = self.admit(inner)?;
         let (mut stamps, mut values) = (Vec::new(), Vec::new());
         let last = grid.count.saturating_sub(1);
-        let mut visit_row = |row: Row| {
+        let mut visit_row = |mut row: Row| {
+            // Hints speak of neighbours, which these are not any more.
+            for histogram in row.histograms.iter_mut().filter(|h| h.reset_hint != ResetHint::Gauge) {
+                histogram.reset_hint = ResetHint::Unknown;
+            }
             stamps.clear();
             values.clear();
             for (t, v) in inner.times().zip(&row.values).filter(|(_, v)| !is_absent(**v)) {

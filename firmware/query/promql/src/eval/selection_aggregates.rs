@@ -113,7 +113,7 @@ impl Evaluator<'_> {
                     Some((bits, at)) if bits == value.to_bits() => at,
                     _ => {
                         let mut labels = key.to_builder();
-                        labels.set(label, &row.histogram(i).map_or_else(|| format_value(*value), |h| h.literal()));
+                        labels.set(label, &row.histogram(i).map_or_else(|| format_value(*value), ToString::to_string));
                         let labels = labels.build();
                         let new = places.len();
                         let at = *places.entry(labels.clone()).or_insert(new);

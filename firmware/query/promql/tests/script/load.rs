@@ -2,8 +2,8 @@
 
 use super::histogram::Literal;
 use super::{Point, duration, labels_and_rest, points, starts};
-use bramble_signal::{BucketSpan, Labels, METRIC_NAME, NativeHistogram, ResetHint};
 use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
+use bramble_signal::{BucketSpan, Labels, METRIC_NAME, NativeHistogram, ResetHint};
 use std::collections::BTreeMap;
 
 /// One sample to load.
@@ -112,7 +112,12 @@ fn converted(series: &[LoadedSeries]) -> Vec<LoadedSeries> {
         let histogram = classic.convert();
         Loaded { time_ms, value: Point::Histogram(Literal { histogram, says_hint: false }), start_ms: 0 }
     };
-    all.into_iter().map(|(labels, times)| (labels, times.into_iter().map(at).collect())).collect()
+    let of = |(labels, times): (Labels, BTreeMap<i64, Classic>)| {
+        let mut samples: Vec<Loaded> = times.into_iter().map(at).collect();
+        tell_resets(&mut samples);
+        (labels, samples)
+    };
+    all.into_iter().map(of).collect()
 }
 
 impl Classic {
@@ -126,7 +131,7 @@ impl Classic {
             }
             same
         });
-        let all = self.count.or(self.buckets.last().filter(|b| b.0 == f64::INFINITY).map(|b| b.1)).unwrap_or(0.0);
+        let all = self.count.or(self.buckets.last().map(|b| b.1)).unwrap_or(0.0);
         self.buckets.retain(|b| b.0 != f64::INFINITY);
         let bounds: Vec<f64> = self.buckets.iter().map(|b| b.0).collect();
         let (mut counts, mut below) = (Vec::new(), 0.0);

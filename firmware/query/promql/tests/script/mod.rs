@@ -115,7 +115,9 @@ pub(crate) fn parse(text: &str) -> Vec<Command> {
         while let Some((_, next)) = lines.peek() {
             let blank = next.trim().is_empty();
             let comment = next.trim_start().starts_with('#');
-            if blank || !comment && !next.starts_with([' ', '\t']) {
+            // Some files do not indent items.
+            let command = ["clear", "load", "eval"].iter().any(|w| next.starts_with(w));
+            if blank || command {
                 break;
             }
             if !comment {

@@ -55,7 +55,8 @@ pub(crate) fn extrapolated(w: &Window<'_>, kind: Kind, newer: bool, notes: Notes
         counter: kind.counter,
         per_second: kind.per_second,
         began_ms,
-        change: Change { first: first.count, total: change.count },
+        // Prometheus up to 3.5 lets counts of histograms begin below zero.
+        change: Change { first: first.count, total: if newer { change.count } else { 0.0 } },
     };
     change.mul(extrapolation.factor(w)?);
     Some(change)
