@@ -17,7 +17,8 @@ fn resolutions_meet_at_the_lower() {
     same(&histogram(fine).copy_to_schema(-1), "{{schema:-1 count:9 sum:7 offset:1 buckets:[9]}}");
     assert_eq!(histogram(fine).copy_to_schema(3), histogram(fine));
     // The same spans mean other buckets.
-    same(&add("{{count:3 buckets:[1 2]}}", "{{schema:1 count:7 buckets:[3 4]}}"), "{{count:10 buckets:[4 6]}}");
+    let coarse = "{{count:3 offset:1 buckets:[1 2]}}";
+    same(&add(coarse, "{{schema:1 count:7 offset:1 buckets:[3 4]}}"), "{{count:10 offset:1 buckets:[8 2]}}");
 }
 
 #[test]
