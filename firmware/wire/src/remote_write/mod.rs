@@ -13,6 +13,7 @@
 
 mod histogram;
 mod metadata;
+mod plain;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,9 @@ pub struct Decoder {
 #[derive(Clone, Default, Debug)]
 struct Scratch {
     labels: LabelSet,
+    /// Of a plain series.
+    encoded: Vec<u8>,
+    samples: Vec<(i64, f64)>,
     exemplar: LabelSet,
     histogram: histogram::Scratch,
     /// Metric families whose metadata the batch has.

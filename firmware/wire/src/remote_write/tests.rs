@@ -157,6 +157,76 @@ proptest! {
 }
 
 /// Fields of an integer histogram: three positive buckets of 1, 3 and 2, one negative of 4, two at zero.
+/// A series in the long way alone.
+fn the_long_way(series: &[u8], limits: &Limits) -> Result<Decoded<MetricBatch>, crate::DecodeError> {
+    let mut decoded = Decoded::default();
+    let mut body = Vec::new();
+    Writer::new(&mut body).bytes(1, series);
+    let field = crate::protobuf::Reader::new(&body).next()?.unwrap();
+    let mut meter = crate::limits::Meter::new(limits.batch_bytes_max);
+    v1::any_series(&field, limits, &mut Scratch::default(), &mut decoded, &mut meter)?;
+    Ok(decoded)
+}
+
+fn plain_only(series: &[u8], limits: &Limits) -> Option<MetricBatch> {
+    let (mut labels, mut samples) = (Vec::new(), Vec::new());
+    plain::read(series, limits, &mut labels, &mut samples).then(|| {
+        let mut batch = MetricBatch::new();
+        batch.start_series_encoded(bramble_signal::LabelsRef::from_encoded(&labels));
+        samples.iter().for_each(|&(timestamp_ms, value)| batch.push_sample(timestamp_ms, value));
+        batch
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_the_short_way_takes_the_long_way_takes_alike(
+        labels in proptest::collection::vec(("[_a-c]{0,2}", "[a-z\u{e9}]{0,3}"), 0..4),
+        samples in proptest::collection::vec((-5i64..1 << 40, any::<u64>()), 0..3),
+        sorted in any::<bool>(),
+        flips in proptest::collection::vec((any::<proptest::sample::Index>(), 0u8..20), 0..2),
+    ) {
+        let mut labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        labels.push(("__name__", "m"));
+        if sorted {
+            labels.sort_unstable();
+        }
+        let samples: Vec<_> = samples.iter().map(|&(t, bits)| (t, f64::from_bits(bits))).collect();
+        let mut body = Vec::new();
+        write(&mut body, &[(&labels, &samples)]);
+        let mut series = crate::protobuf::Reader::new(&body).next().unwrap().unwrap().bytes().unwrap().to_vec();
+        for (at, byte) in flips {
+            let at = at.index(series.len());
+            series[at] = byte;
+        }
+        let limits = Limits { label_value_bytes_max: 2, series_labels_max: 3, ..Limits::default() };
+        if let Some(batch) = plain_only(&series, &limits) {
+            let decoded = the_long_way(&series, &limits).unwrap();
+            prop_assert!(decoded.rejected.is_empty());
+            prop_assert_eq!(format!("{:?}", batch), format!("{:?}", decoded.batch));
+        }
+    }
+}
+
+#[test]
+fn what_senders_write_goes_the_short_way() {
+    let long = "x".repeat(128);
+    let limits = Limits::default();
+    let plain = |labels: &[(&str, &str)], samples: &[(i64, f64)]| {
+        let mut body = Vec::new();
+        write(&mut body, &[(labels, samples)]);
+        let series = crate::protobuf::Reader::new(&body).next().unwrap().unwrap().bytes().unwrap().to_vec();
+        plain_only(&series, &limits).is_some()
+    };
+    let labels = [("__name__", "up"), ("job", "a")];
+    assert!(plain(&labels, &[(1_795_046_400_000, 1.0)]) && plain(&labels, &[(1, 1.0), (2, f64::NAN)]));
+    assert!(!plain(&labels, &[]) && !plain(&labels, &[(-1, 1.0)]) && !plain(&labels[1..], &[(1, 1.0)]));
+    assert!(!plain(&[("__name__", "up"), ("job", "\u{e9}")], &[(1, 1.0)]));
+    assert!(!plain(&[("__name__", "up"), ("job", &long)], &[(1, 1.0)]));
+    assert!(!plain(&[("job", "a"), ("__name__", "up")], &[(1, 1.0)]), "unsorted");
+    assert!(!plain(&labels, &vec![(1, 1.0); 1025]));
+}
+
 fn integer_histogram(w: &mut Writer<'_>, timestamp_ms: u64) {
     w.varint(1, 12);
     w.double(3, 18.5);

@@ -1,13 +1,13 @@
 //! `prometheus.WriteRequest`: labels as text in every series, metadata beside the series.
 
 use super::series::{Items, Series, describe, encode, exemplar, push_label};
-use super::{Scratch, histogram, metadata};
+use super::{Scratch, histogram, metadata, plain};
 use crate::error::ItemError;
 use crate::label_set::LabelSet;
 use crate::limits::Meter;
 use crate::protobuf::{Field, Reader};
 use crate::{DecodeError, Decoded, Limits, RejectReason};
-use bramble_signal::{Exemplar, MetricBatch};
+use bramble_signal::{Exemplar, LabelsRef, MetricBatch};
 
 pub(super) fn decode(body: &[u8], limits: &Limits, scratch: &mut Scratch) -> Result<Decoded<MetricBatch>, DecodeError> {
     scratch.families.clear();
@@ -25,6 +25,22 @@ pub(super) fn decode(body: &[u8], limits: &Limits, scratch: &mut Scratch) -> Res
 }
 
 fn series(
+    field: &Field<'_>,
+    limits: &Limits,
+    scratch: &mut Scratch,
+    decoded: &mut Decoded<MetricBatch>,
+    meter: &mut Meter,
+) -> Result<(), DecodeError> {
+    let Scratch { encoded, samples, .. } = scratch;
+    if !plain::read(field.bytes()?, limits, encoded, samples) {
+        return any_series(field, limits, scratch, decoded, meter);
+    }
+    let mut series = Series::new(decoded, meter, LabelsRef::from_encoded(encoded), field.position);
+    samples.iter().try_for_each(|&(timestamp_ms, value)| series.sample(timestamp_ms, value, 0))
+}
+
+/// The long way, which takes whatever a sender may send.
+pub(super) fn any_series(
     field: &Field<'_>,
     limits: &Limits,
     scratch: &mut Scratch,
