@@ -75,11 +75,20 @@ impl Bench {
         assert!(self.store.open_blocks(&self.blocks.borrow()).is_empty());
     }
 
-    fn all(&self) -> Vec<SeriesSamples> {
+    /// As [`flush`](Self::flush), at the journal's place.
+    pub(crate) fn flush_next(&self) {
+        if self.store.freeze(self.sequence.get()) {
+            let written = self.store.write_frozen(&mut || self.next_id()).unwrap();
+            self.store.swap(&written, &[], true).unwrap();
+            self.blocks.borrow_mut().extend(written);
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<SeriesSamples> {
         self.select(&[], i64::MIN / 4, i64::MAX / 4)
     }
 
-    fn select(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Vec<SeriesSamples> {
+    pub(crate) fn select(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Vec<SeriesSamples> {
         let context = QueryContext::unlimited();
         let mut cursor = self.store.select(&MetricSelect { matchers, start_ms, end_ms }, &context).unwrap();
         let (mut all, mut one) = (Vec::new(), SeriesSamples::default());

@@ -107,7 +107,7 @@ impl Open {
         if rollup.count == 0 {
             rollup.first = rollup.last;
             (rollup.min, rollup.max) = (0.0, 0.0);
-        } else if rollup.min.to_bits() == rollup.max.to_bits() {
+        } else if rollup.min.to_bits() == rollup.max.to_bits() && !self.sum.float.is_nan() {
             rollup.sum = plain(f64::from(rollup.count) * rollup.min);
         } else {
             rollup.sum = plain(self.sum.total());

@@ -18,7 +18,11 @@
 mod build;
 mod columns;
 mod day;
+#[cfg(test)]
+mod day_tests;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use build::{fold, roll};
 pub(crate) use columns::Columns;
