@@ -13,14 +13,16 @@ use crate::{machine, watchdog};
 use anyhow::Context;
 use axum::Router;
 use bramble_catalog::Place;
-use bramble_collect::receivers::{self, LokiOptions, ReceiveCounters, ReceiveLimits, ReceiverState};
+use bramble_collect::receivers::{
+    self, LokiOptions, MetricOptions, OtlpOptions, Promotion, ReceiveCounters, ReceiveLimits, ReceiverState,
+};
 use bramble_collect::sources::{Outlet, host, own};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
-use bramble_ingest::{Maintenance, Progress, Stores, WritePath};
+use bramble_ingest::{Admin, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
-use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
+use bramble_storage::{LogSource, MetricAdmin, MetricSource, TraceSource, Writer};
 use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
@@ -164,6 +166,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let config = &loaded.config;
     let maintenance = Arc::new(Maintenance::new(core.path.clone()));
+    let admin = open_admin(config, &core, &maintenance)?;
     let process = Arc::new(Process {
         path: core.path.clone(),
         maintenance: maintenance.clone(),
@@ -177,7 +180,7 @@ async fn run(
         quit: Default::default(),
         doors: Default::default(),
     });
-    let state = api_state(config, &core, process.clone())?;
+    let state = api_state(config, &core, process.clone(), admin)?;
     let receivers = receiver_state(config, &core)?;
     let bound = doors::bind_all(routed_doors(config, state, receivers)).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
@@ -220,7 +223,26 @@ async fn run(
     Ok(())
 }
 
-fn api_state(config: &Config, core: &Core, process: Arc<Process>) -> anyhow::Result<Arc<ApiState>> {
+/// Puts what was deleted into effect, and gives the administrator's side where that is switched on.
+fn open_admin(
+    config: &Config,
+    core: &Core,
+    maintenance: &Arc<Maintenance>,
+) -> anyhow::Result<Option<Arc<dyn MetricAdmin>>> {
+    let (place, enabled) = (Place::Directory(data_dir(config)?), config.prometheus.enable_admin_api);
+    if !enabled && !Admin::is_needed(&place) {
+        return Ok(None);
+    }
+    let admin = Admin::open(maintenance.clone(), core.metrics.clone(), place)?;
+    Ok(enabled.then(|| Arc::new(admin) as Arc<dyn MetricAdmin>))
+}
+
+fn api_state(
+    config: &Config,
+    core: &Core,
+    process: Arc<Process>,
+    metric_admin: Option<Arc<dyn MetricAdmin>>,
+) -> anyhow::Result<Arc<ApiState>> {
     let metrics: Arc<dyn MetricSource> = core.metrics.clone();
     let options = EngineOptions {
         lookback_ms: config.query.lookback.ms(),
@@ -229,7 +251,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>) -> anyhow::Res
     };
     Ok(Arc::new(ApiState {
         promql: Engine::new(metrics.clone(), options),
-        metric_admin: None,
+        metric_admin,
         metrics,
         logs: core.logs.clone() as Arc<dyn LogSource>,
         traces: core.traces.clone() as Arc<dyn TraceSource>,
@@ -251,9 +273,33 @@ fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState>
     };
     let loki =
         LokiOptions { service_name: config.ingest.loki_service_name, level_detection: config.ingest.loki_detect_level };
+    let otlp = otlp_options(config)?;
     let counters = ReceiveCounters::register(&core.registry)?;
     let receive = core.budgets.get(BudgetName::Receive);
-    Ok(ReceiverState::new(Arc::new(core.path.clone()), receive, core.clock.clone(), limits, loki, counters))
+    Ok(ReceiverState::new(Arc::new(core.path.clone()), receive, core.clock.clone(), limits, (loki, otlp), counters))
+}
+
+fn otlp_options(config: &Config) -> anyhow::Result<OtlpOptions> {
+    let otlp = &config.otlp;
+    let (promoted, ignored) = (&otlp.promote_resource_attributes.0, &otlp.ignore_resource_attributes.0);
+    let promotion = match otlp.promote_all_resource_attributes {
+        true if !promoted.is_empty() => {
+            anyhow::bail!("otlp.promote_all_resource_attributes and otlp.promote_resource_attributes exclude each other")
+        }
+        false if !ignored.is_empty() => {
+            anyhow::bail!("otlp.ignore_resource_attributes needs otlp.promote_all_resource_attributes")
+        }
+        true => Promotion::AllBut(ignored.clone()),
+        false => Promotion::Only(promoted.clone()),
+    };
+    let metrics = MetricOptions {
+        translation: otlp.translation_strategy.0,
+        promotion,
+        keep_identifying_resource_attributes: otlp.keep_identifying_resource_attributes,
+        promote_scope_metadata: otlp.promote_scope_metadata,
+        convert_histograms_to_nhcb: otlp.convert_histograms_to_nhcb,
+    };
+    Ok(OtlpOptions { metrics, delta_bytes_max: otlp.delta_memory.0 as usize })
 }
 
 /// What each door serves.

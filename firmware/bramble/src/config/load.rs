@@ -105,6 +105,9 @@ fn raw_of(item: &toml_edit::Item) -> Raw {
         Some(toml_edit::Value::String(s)) => Raw::Text(s.value().clone()),
         Some(toml_edit::Value::Integer(n)) => Raw::Integer(*n.value()),
         Some(toml_edit::Value::Boolean(b)) => Raw::Bool(*b.value()),
+        Some(toml_edit::Value::Array(items)) if items.iter().all(|item| item.is_str()) => {
+            Raw::List(items.iter().filter_map(|item| item.as_str()).map(str::to_owned).collect())
+        }
         Some(other) => Raw::Other(other.type_name()),
         None => Raw::Other(item.type_name()),
     }

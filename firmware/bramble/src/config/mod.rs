@@ -7,7 +7,9 @@ mod load;
 mod value;
 
 pub(crate) use load::{Loaded, load};
-pub(crate) use value::{Door, Interval, LogLevel, Optional, Raw, SettingValue, Size, TimeTrustSetting, Words};
+pub(crate) use value::{
+    Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
+};
 
 /// One setting, for printing.
 pub(crate) struct Entry {
@@ -165,6 +167,25 @@ settings! {
         loki_service_name: bool = true;
         /// Whether log entries get a `detected_level`, as Loki does.
         loki_detect_level: bool = true;
+    }
+    /// Metrics that come by OTLP: what Prometheus' section of this name says, under its names.
+    otlp: OtlpSettings {
+        /// What becomes of metric and label names: whether characters other than letters, digits and underscores are replaced, and whether unit and type are appended.
+        translation_strategy: TranslationSetting = TranslationSetting::default();
+        /// Resource attributes that become labels of every series of the resource.
+        promote_resource_attributes: Names = Names::default();
+        /// Whether all resource attributes become labels, but for `ignore_resource_attributes`.
+        promote_all_resource_attributes: bool = false;
+        /// Resource attributes that do not become labels where all others do.
+        ignore_resource_attributes: Names = Names::default();
+        /// Whether `target_info` also has the attributes that `job` and `instance` are made of.
+        keep_identifying_resource_attributes: bool = false;
+        /// Whether every series has its scope's name, version, schema and attributes as `otel_scope_*` labels.
+        promote_scope_metadata: bool = false;
+        /// Whether histograms with explicit bounds become native histograms with custom bounds.
+        convert_histograms_to_nhcb: bool = false;
+        /// Memory for the sums of streams with delta temporality, at most an eighth of what request bodies may take; over it, those not used for longest start again from zero.
+        delta_memory: Size = Size::mib(1);
     }
     /// Queries.
     query: QuerySettings {

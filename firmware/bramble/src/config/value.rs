@@ -1,5 +1,6 @@
 //! Types of settings: how each is read from TOML or from the environment, and printed.
 
+use bramble_collect::receivers::Translation;
 use std::time::Duration;
 
 /// A value before its type is known.
@@ -11,6 +12,8 @@ pub(crate) enum Raw {
     Integer(i64),
     /// A truth value.
     Bool(bool),
+    /// A list of strings.
+    List(Vec<String>),
     /// Anything else, by its TOML type's name.
     Other(&'static str),
 }
@@ -21,6 +24,7 @@ impl Raw {
             Raw::Text(text) => format!("{text:?}"),
             Raw::Integer(n) => n.to_string(),
             Raw::Bool(b) => b.to_string(),
+            Raw::List(items) => format!("{items:?}"),
             Raw::Other(kind) => format!("a {kind}"),
         }
     }
@@ -374,6 +378,52 @@ impl SettingValue for LogLevel {
     }
 }
 
+/// A list of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names(pub Vec<String>);
+
+impl SettingValue for Names {
+    const KIND: &'static str = "a list of texts, or one text with commas between them";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        let names: Vec<String> = match raw {
+            Raw::List(items) => items.iter().map(|item| item.trim().to_owned()).collect(),
+            Raw::Text(text) if text.trim().is_empty() => Vec::new(),
+            Raw::Text(text) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            _ => return Err(wanted::<Self>(raw)),
+        };
+        match names.iter().any(String::is_empty) {
+            true => Err(wanted::<Self>(raw)),
+            false => Ok(Names(names)),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// How names that come by OTLP are translated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TranslationSetting(pub Translation);
+
+impl SettingValue for TranslationSetting {
+    const KIND: &'static str = "\"UnderscoreEscapingWithSuffixes\", \"UnderscoreEscapingWithoutSuffixes\", \
+                                \"NoUTF8EscapingWithSuffixes\" or \"NoTranslation\"";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        let named = |name: &str| Translation::ALL.into_iter().find(|t| t.as_str().eq_ignore_ascii_case(name));
+        match raw {
+            Raw::Text(name) => named(name).map(TranslationSetting).ok_or_else(|| wanted::<Self>(raw)),
+            _ => Err(wanted::<Self>(raw)),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,6 +451,19 @@ mod tests {
         }
         assert!(Interval::read(&text("5 parsecs")).is_err());
         assert!(Interval::read(&Raw::Integer(5)).is_err(), "a number without a unit could be anything");
+    }
+
+    #[test]
+    fn names_and_translations() {
+        let names = Names(vec!["a.b".into(), "c".into()]);
+        assert_eq!(Names::read(&text("a.b, c")), Ok(names.clone()));
+        assert_eq!(Names::read(&Raw::List(names.0.clone())), Ok(names.clone()));
+        assert_eq!(names.show(), r#"["a.b", "c"]"#);
+        assert_eq!((Names::read(&text("")), Names::read(&text("a,,b")).is_err()), (Ok(Names::default()), true));
+        for translation in Translation::ALL.map(TranslationSetting) {
+            assert_eq!(TranslationSetting::read(&text(translation.show().trim_matches('"'))), Ok(translation));
+        }
+        assert!(TranslationSetting::read(&text("Whatever")).unwrap_err().contains("NoTranslation"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What receivers tell about themselves.
 
 use bramble_signal::Signal;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 /// Which way in; the label `protocol`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,12 +33,16 @@ impl Protocol {
 /// * `bramble_receive_requests_total{protocol,code}`: answers, by HTTP status or gRPC code number;
 /// * `bramble_receive_rejected_total{protocol,reason}`: whole requests refused, and items refused for good by
 ///   decoding (the write path counts those that it refuses itself);
-/// * `bramble_receive_bytes_total{protocol}`: bytes of bodies as they arrived.
+/// * `bramble_receive_bytes_total{protocol}`: bytes of bodies as they arrived;
+/// * `bramble_receive_delta_streams`: streams of delta temporality whose sums are kept, and
+///   `bramble_receive_delta_forgotten`: those forgotten for want of memory since the start.
 #[derive(Clone, Debug)]
 pub struct ReceiveCounters {
     requests: IntCounterVec,
     rejected: IntCounterVec,
     bytes: IntCounterVec,
+    delta_streams: IntGauge,
+    delta_forgotten: IntGauge,
 }
 
 impl ReceiveCounters {
@@ -52,7 +56,17 @@ impl ReceiveCounters {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
         Ok(ReceiveCounters {
+            delta_streams: gauge("bramble_receive_delta_streams", "Streams of delta temporality whose sums are kept.")?,
+            delta_forgotten: gauge(
+                "bramble_receive_delta_forgotten",
+                "Streams of delta temporality that were forgotten for want of memory.",
+            )?,
             requests: make(
                 "bramble_receive_requests_total",
                 "Requests answered by receivers, by protocol and status code.",
@@ -75,6 +89,11 @@ impl ReceiveCounters {
         self.rejected.with_label_values(&[protocol.as_str(), reason]).inc_by(count);
     }
 
+    pub(crate) fn delta_streams(&self, count: usize, forgotten: u64) {
+        self.delta_streams.set(count as i64);
+        self.delta_forgotten.set(forgotten as i64);
+    }
+
     pub(crate) fn received(&self, protocol: Protocol, bytes: u64) {
         self.bytes.with_label_values(&[protocol.as_str()]).inc_by(bytes);
     }
@@ -92,7 +111,8 @@ mod tests {
             counters.answered(Protocol::OtlpGrpc, code);
         }
         let families = registry.gather();
-        let codes: Vec<&str> = families[0].get_metric().iter().map(|m| m.get_label()[0].value()).collect();
+        let requests = families.iter().find(|f| f.name() == "bramble_receive_requests_total").unwrap();
+        let codes: Vec<&str> = requests.get_metric().iter().map(|m| m.get_label()[0].value()).collect();
         assert_eq!(codes, ["0", "14", "204", "3", "503"]);
         assert!(ReceiveCounters::register(&registry).is_err());
     }

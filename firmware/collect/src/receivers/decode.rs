@@ -4,8 +4,10 @@ use super::ReceiverState;
 use super::body::Held;
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
+use bramble_wire::otlp::{DeltaStreams, MetricOptions};
 use bramble_wire::{DecodeError, DecodeErrorKind, Limits, loki, otlp, remote_write};
 use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Bodies up to this size are worked on where they arrived: under a millisecond on a Pi 4, less than a hand-over
 /// to another thread would add to the median request.
@@ -30,9 +32,16 @@ pub(crate) struct Decoders {
 }
 
 impl Decoders {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// `deltas` are shared by all of OTLP's decoders.
+    pub(crate) fn new(limits: Limits, metrics: MetricOptions, deltas: &DeltaStreams) -> Self {
+        let (metrics, deltas) = (Arc::new(metrics), deltas.clone());
+        let otlp = move || {
+            let mut decoder = otlp::Decoder::new(limits);
+            decoder.set_metrics(metrics.clone(), deltas.clone());
+            decoder
+        };
         Decoders {
-            otlp: Pool::new(move || otlp::Decoder::new(limits)),
+            otlp: Pool::new(otlp),
             remote_write: Pool::new(move || remote_write::Decoder::new(limits)),
             loki: Pool::new(move || loki::Decoder::new(limits)),
         }

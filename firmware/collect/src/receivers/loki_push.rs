@@ -95,7 +95,7 @@ fn decode(state: &ReceiverState, format: Format, message: Held) -> Result<(Decod
     // Entries of a JSON stream are staged, because its labels may come after them.
     let scratch = if format == Format::Json { size } else { 0 };
     let memory = |decoded: &Decoded<LogBatch>| decoded.batch.memory_bytes();
-    let budget = state.0.receive.limit_bytes();
+    let budget = state.0.request_bytes_max();
     let (decoded, held) =
         decode_within(message, &state.0.limits.items, budget, scratch, memory, |body, batch_bytes| {
             state.0.decoders.loki.lend(size, |decoder| {

@@ -27,8 +27,10 @@ mod tests;
 mod unpack;
 
 pub use automatic_labels::LokiOptions;
+pub use bramble_wire::otlp::{MetricOptions, Promotion, Translation};
 pub use counters::ReceiveCounters;
 pub use loki_push::loki_push;
+pub use otlp::OtlpOptions;
 pub use otlp_grpc::otlp_grpc;
 pub use otlp_http::otlp_http;
 pub use remote_write::remote_write;
@@ -74,33 +76,42 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: ReceiveLimits,
     pub(crate) loki: LokiOptions,
+    pub(crate) deltas: otlp::DeltaMemory,
     pub(crate) counters: ReceiveCounters,
     pub(crate) decoders: Decoders,
 }
 
 impl ReceiverState {
-    /// `receive` is the budget of that name; `loki` governs the labels added to logs of every protocol.
+    /// `receive` is the budget of that name; of the options, Loki's govern the labels added to logs of every protocol,
+    /// OTLP's the translation of metrics.
     pub fn new(
         writer: Arc<dyn Writer>,
         receive: Budget,
         clock: Arc<dyn Clock>,
         limits: ReceiveLimits,
-        loki: LokiOptions,
+        (loki, otlp): (LokiOptions, OtlpOptions),
         counters: ReceiveCounters,
     ) -> Self {
-        let decoders = Decoders::new(limits.items);
-        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, loki, counters, decoders }))
+        let deltas = otlp::DeltaMemory::new(&otlp, &receive);
+        let decoders = Decoders::new(limits.items, otlp.metrics, &deltas.streams);
+        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, loki, deltas, counters, decoders }))
     }
 }
 
 impl Shared {
+    /// What requests may take of the budget, in bytes: what sums of delta streams may hold is never theirs, and a
+    /// request that could only fit without them would be told "later" for ever.
+    pub(crate) fn request_bytes_max(&self) -> usize {
+        self.receive.limit_bytes().saturating_sub(self.deltas.bytes_max)
+    }
+
     /// Largest body that is read, in bytes: half of the budget at most, so that two can be in flight.
     pub(crate) fn body_bytes_max(&self) -> usize {
-        self.limits.body_bytes_max.min(self.receive.limit_bytes() / 2)
+        self.limits.body_bytes_max.min(self.request_bytes_max() / 2)
     }
 
     /// Largest decompressed body, in bytes: leaves a third of the budget to the batch that it becomes.
     pub(crate) fn decompressed_bytes_max(&self) -> usize {
-        self.limits.decompressed_bytes_max.min(self.receive.limit_bytes() / 3 * 2)
+        self.limits.decompressed_bytes_max.min(self.request_bytes_max() / 3 * 2)
     }
 }

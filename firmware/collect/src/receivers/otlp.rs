@@ -2,16 +2,65 @@
 
 use super::ReceiverState;
 use super::body::Held;
-use super::counters::Protocol;
+use super::counters::{Protocol, ReceiveCounters};
 use super::decode::{decode_within, run};
 use super::refusal::Refusal;
 use super::submit::{Batch, submit};
 use super::unpack::unpack;
-use bramble_runtime::Reservation;
+use bramble_runtime::{Budget, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
 use bramble_wire::compression::Encoding;
+use bramble_wire::otlp::{DeltaStreams, MetricOptions};
 use bramble_wire::protobuf::Writer;
 use bramble_wire::{Decoded, Format, Rejected};
+use parking_lot::Mutex;
+
+/// What can be chosen of OTLP.
+#[derive(Clone, Debug)]
+pub struct OtlpOptions {
+    /// How metrics are translated.
+    pub metrics: MetricOptions,
+    /// Memory for the sums of streams of delta temporality, in bytes; an eighth of the budget `receive` at most.
+    /// Default 1 MiB: about ten thousand streams of numbers.
+    pub delta_bytes_max: usize,
+}
+
+impl Default for OtlpOptions {
+    fn default() -> Self {
+        OtlpOptions { metrics: MetricOptions::default(), delta_bytes_max: 1 << 20 }
+    }
+}
+
+/// The sums of streams of delta temporality and what is reserved for them.
+pub(crate) struct DeltaMemory {
+    pub(crate) streams: DeltaStreams,
+    pub(crate) bytes_max: usize,
+    held: Mutex<Option<Reservation>>,
+}
+
+impl DeltaMemory {
+    pub(crate) fn new(options: &OtlpOptions, receive: &Budget) -> Self {
+        let bytes_max = options.delta_bytes_max.min(receive.limit_bytes() / 8);
+        DeltaMemory { streams: DeltaStreams::new(bytes_max), bytes_max, held: Mutex::new(None) }
+    }
+
+    /// Makes the reservation follow what the streams hold; they forget what there is no room for.
+    fn account(&self, receive: &Budget, counters: &ReceiveCounters) {
+        let bytes = self.streams.memory_bytes();
+        let mut held = self.held.lock();
+        let reserved = held.as_ref().map_or(0, Reservation::bytes);
+        if bytes != reserved {
+            let resized = match held.as_mut() {
+                Some(held) => held.resize(bytes),
+                None => receive.reserve(bytes).map(|new| *held = Some(new)),
+            };
+            if resized.is_err() {
+                self.streams.shrink_to(reserved);
+            }
+        }
+        counters.delta_streams(self.streams.count(), self.streams.forgotten());
+    }
+}
 
 /// Items of a request that were refused for good.
 #[derive(Default, Debug)]
@@ -58,17 +107,19 @@ fn decode(
     // JSON is rewritten as protobuf first, into memory of about its own size, seldom more.
     let scratch = if format == Format::Json { size } else { 0 };
     let limits = &state.0.limits.items;
-    let budget = state.0.receive.limit_bytes();
+    let budget = state.0.request_bytes_max();
     let pool = &state.0.decoders.otlp;
     match signal {
         Signal::Metrics => {
             let memory = |decoded: &Decoded<MetricBatch>| decoded.batch.memory_bytes();
-            let (decoded, held) = decode_within(message, limits, budget, scratch, memory, |body, batch_bytes| {
+            let decoded = decode_within(message, limits, budget, scratch, memory, |body, batch_bytes| {
                 pool.lend(size, |decoder| {
                     decoder.set_batch_bytes_max(batch_bytes);
                     decoder.metrics(format, body)
                 })
-            })?;
+            });
+            state.0.deltas.account(&state.0.receive, &state.0.counters);
+            let (decoded, held) = decoded?;
             Ok((Batch::Metrics(decoded.batch), decoded.rejected, held))
         }
         Signal::Logs => {

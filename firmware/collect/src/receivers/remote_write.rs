@@ -96,7 +96,7 @@ async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Taken,
         let body = unpack(state, encoding, body)?;
         let size = body.bytes.len();
         let memory = |decoded: &Decoded<MetricBatch>| decoded.batch.memory_bytes();
-        decode_within(body, &state.0.limits.items, state.0.receive.limit_bytes(), 0, memory, |body, batch_bytes| {
+        decode_within(body, &state.0.limits.items, state.0.request_bytes_max(), 0, memory, |body, batch_bytes| {
             state.0.decoders.remote_write.lend(size, |decoder| {
                 decoder.set_batch_bytes_max(batch_bytes);
                 decoder.decode(message, body)

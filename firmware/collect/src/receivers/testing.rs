@@ -1,6 +1,6 @@
 //! A writer that remembers, and requests against a router.
 
-use super::{LokiOptions, ReceiveCounters, ReceiveLimits, ReceiverState};
+use super::{LokiOptions, OtlpOptions, ReceiveCounters, ReceiveLimits, ReceiverState};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -88,7 +88,7 @@ impl Bench {
             budget.clone(),
             Arc::new(ManualClock::new(NOW_SECONDS * 1_000_000_000)),
             limits,
-            LokiOptions::default(),
+            (LokiOptions::default(), OtlpOptions::default()),
             ReceiveCounters::register(&registry).unwrap(),
         );
         Bench { writer, budget, registry, state }

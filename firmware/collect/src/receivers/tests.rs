@@ -132,6 +132,44 @@ async fn otlp_http_says_what_was_refused() {
     assert!(answer.text().contains("sample is too old"));
 }
 
+fn delta(name: &str, start_s: u64, end_s: u64) -> String {
+    let (start, end) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
+    format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"{name}","sum":{{"aggregationTemporality":1,"isMonotonic":true,
+            "dataPoints":[{{"startTimeUnixNano":"{start}","timeUnixNano":"{end}","asInt":3}}]}}}}]}}]}}]}}"#
+    )
+}
+
+#[tokio::test]
+async fn sums_of_deltas_are_paid_for_and_forgotten_when_memory_is_short() {
+    let bench = Bench::small();
+    let router = otlp_http(bench.state.clone());
+    for (start, end, sum) in [(10, 20, 3.0), (20, 30, 6.0), (20, 30, 6.0)] {
+        expect(&router, "/v1/metrics", &[JSON], delta("d", start, end), 200).await;
+        let batch = bench.writer.metrics.lock().pop().unwrap();
+        assert_eq!(batch.series(0).1[0].value, sum);
+    }
+    let answer = expect(&router, "/v1/metrics", &[JSON], delta("d", 10, 20), 200).await;
+    assert!(answer.text().contains(r#""rejectedDataPoints":"1""#), "{}", answer.text());
+    assert_eq!(bench.counted("bramble_receive_rejected_total", &["otlp_http", "delta_late"]), 1);
+    // Refused by the stores and sent again: counted once.
+    *bench.writer.fail.lock() = Some(over_budget());
+    expect(&router, "/v1/metrics", &[JSON], delta("d", 30, 40), 503).await;
+    *bench.writer.fail.lock() = None;
+    bench.writer.metrics.lock().clear();
+    expect(&router, "/v1/metrics", &[JSON], delta("d", 30, 40), 200).await;
+    assert_eq!(bench.writer.metrics.lock()[0].series(0).1[0].value, 9.0);
+    let one = bench.budget.used_bytes();
+    assert!((50..500).contains(&one), "{one} bytes");
+    for i in 0..20_000u64 {
+        if i % 4_000 == 0 {
+            assert!(bench.budget.used_bytes() <= (4 << 20) / 8);
+        }
+        expect(&router, "/v1/metrics", &[JSON], delta(&format!("d{i}"), 0, 1), 200).await;
+    }
+    assert!(bench.state.0.deltas.streams.forgotten() > 0);
+}
+
 /// Posts what is wrong and then what is right.
 async fn expect(
     router: &Router,
