@@ -2,11 +2,10 @@
 
 use super::arithmetic::WithScalar;
 use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
-use super::matching::key_of;
+use super::groups::Groups;
+use super::matching::key_pairs;
 use super::rows::{ABSENT, Grid, Row, is_absent};
 use crate::syntax::{BinaryOp, Expr, ExprKind, Matching, ValueType};
-use bramble_signal::Labels;
-use std::collections::HashMap;
 
 impl Evaluator<'_> {
     pub(crate) fn binary(&self, expr: &Expr, grid: Grid, sink: Sink<'_>) -> Outcome<()> {
@@ -48,10 +47,10 @@ impl Evaluator<'_> {
         self.charge(&mut hold, groups * grid.count, 0)?;
         match op {
             BinaryOp::Or => {
-                let taken = presence(&left.list, matching, grid);
+                let (keys, taken) = presence(&left.list, matching, grid);
                 let mut all: Vec<Row> = left.take();
                 for mut row in right.take() {
-                    let group = taken.get(&key_of(&row.labels, matching));
+                    let group = keys.find(key_pairs(&row.labels, matching)).and_then(|at| taken.get(at));
                     hide(&mut row, group, true);
                     if !row.is_empty() {
                         all.push(row);
@@ -60,9 +59,9 @@ impl Evaluator<'_> {
                 merge_equal(all)?.into_iter().try_for_each(sink)
             }
             _ => {
-                let there = presence(&right.list, matching, grid);
+                let (keys, there) = presence(&right.list, matching, grid);
                 for mut row in left.take() {
-                    let group = there.get(&key_of(&row.labels, matching));
+                    let group = keys.find(key_pairs(&row.labels, matching)).and_then(|at| there.get(at));
                     hide(&mut row, group, op == BinaryOp::Unless);
                     if !row.is_empty() {
                         sink(row)?;
@@ -75,15 +74,20 @@ impl Evaluator<'_> {
 }
 
 /// At which steps each match group has an element.
-fn presence(rows: &[Row], matching: &Matching, grid: Grid) -> HashMap<Labels, Vec<bool>> {
-    let mut groups: HashMap<Labels, Vec<bool>> = HashMap::new();
+fn presence(rows: &[Row], matching: &Matching, grid: Grid) -> (Groups, Vec<Vec<bool>>) {
+    let mut keys = Groups::default();
+    let mut groups: Vec<Vec<bool>> = Vec::new();
     for row in rows {
-        let steps = groups.entry(key_of(&row.labels, matching)).or_insert_with(|| vec![false; grid.count]);
+        let at = keys.place(key_pairs(&row.labels, matching));
+        if at == groups.len() {
+            groups.push(vec![false; grid.count]);
+        }
+        let Some(steps) = groups.get_mut(at) else { continue };
         for (there, value) in steps.iter_mut().zip(&row.values) {
             *there |= !is_absent(*value);
         }
     }
-    groups
+    (keys, groups)
 }
 
 /// Removes the values at steps where the group's presence is `when`.

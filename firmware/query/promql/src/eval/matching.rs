@@ -2,6 +2,7 @@
 
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::groups::Groups;
 use super::native::{Element, Operands};
 use super::rows::{ABSENT, Grid, Row, is_absent, without_name};
 use crate::syntax::{BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
@@ -9,12 +10,14 @@ use bramble_signal::{Labels, METRIC_NAME, NativeHistogram};
 use std::collections::HashMap;
 
 /// The labels by which elements find each other.
-pub(crate) fn key_of(labels: &Labels, matching: &Matching) -> Labels {
-    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    match matching.on {
-        true => Labels::from_pairs(labels.iter().filter(|(n, _)| listed(n))),
-        false => Labels::from_pairs(labels.iter().filter(|(n, _)| *n != METRIC_NAME && !listed(n))),
-    }
+pub(crate) fn key_pairs<'l>(
+    labels: &'l Labels,
+    matching: &'l Matching,
+) -> impl Iterator<Item = (&'l str, &'l str)> + Clone {
+    labels.iter().filter(|(name, _)| {
+        let listed = matching.labels.iter().any(|l| l == name);
+        if matching.on { listed } else { !listed && *name != METRIC_NAME }
+    })
 }
 
 /// Rows of one side with their groups' numbers.
@@ -61,16 +64,9 @@ impl Evaluator<'_> {
         }
         let exchanged = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if exchanged { (right.take(), left.take()) } else { (left.take(), right.take()) };
-        let mut numbers: HashMap<Labels, usize> = HashMap::new();
-        let mut keys = Vec::new();
+        let mut keys = Groups::default();
         let mut side = |rows: Vec<Row>| {
-            let number = |row: &Row| {
-                *numbers.entry(key_of(&row.labels, matching)).or_insert_with_key(|key| {
-                    keys.push(key.clone());
-                    keys.len() - 1
-                })
-            };
-            let groups = rows.iter().map(number).collect();
+            let groups = rows.iter().map(|row| keys.place(key_pairs(&row.labels, matching))).collect();
             Side { rows, groups }
         };
         let (many, one) = (side(many), side(one));
@@ -85,7 +81,7 @@ impl Evaluator<'_> {
             last: vec![None; many.rows.len()],
             many,
             one,
-            keys,
+            keys: keys.into_keys(),
             out: Vec::new(),
             places: HashMap::new(),
             steps: grid.count,
@@ -274,7 +270,7 @@ impl Join<'_> {
 
     /// Labels of an element that only the one side has: those it is matched by.
     fn filled_labels(&self, one: &Labels) -> Labels {
-        let mut builder = key_of(one, self.matching).to_builder();
+        let mut builder = Labels::from_pairs(key_pairs(one, self.matching)).to_builder();
         for label in &self.matching.include {
             builder.set(label, one.get(label).unwrap_or_default());
         }

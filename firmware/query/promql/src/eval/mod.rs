@@ -23,6 +23,7 @@ mod native;
 mod over_time;
 mod quantiles;
 mod range_calls;
+mod rate_rows;
 mod rates;
 mod rollups;
 mod rows;

@@ -5,10 +5,10 @@ use super::evaluator::{Evaluator, Outcome, Sink};
 use super::native::{self, Element, Noted};
 use super::over_time;
 use super::quantiles::{bad_quantile, quantile};
-use super::rates;
 use super::rollups;
 use super::rows::{ABSENT, Grid, Row, is_float};
 use super::window::{RangeSeries, Window};
+use super::{rate_rows, rates};
 use crate::syntax::{Expr, ExprKind, Extension};
 
 /// Functions whose rows keep the metric's name.
@@ -145,6 +145,11 @@ impl Evaluator<'_> {
 
 /// Fills a row's values; says whether there are any.
 fn fill_row(name: &str, series: &RangeSeries<'_>, params: &[Vec<f64>], grid: Grid, out: &mut [f64]) -> bool {
+    if let Some(kind) = rate_rows::kind_of(name)
+        && series.rollups.is_empty()
+    {
+        return rate_rows::fill(series, kind, out);
+    }
     let mut any = false;
     let mut function = Function::new(name, params, grid);
     series.windows(|i, w| {

@@ -1,7 +1,9 @@
 //! Rows: one series' values at the steps of a grid.
 
+use bramble_signal::labels::encode_sorted;
 use bramble_signal::{
-    Labels, METRIC_NAME, NativeHistogram, STALE_NAN_BITS, histogram_at, histogram_marker, is_histogram_marker,
+    Labels, LabelsRef, METRIC_NAME, NativeHistogram, STALE_NAN_BITS, histogram_at, histogram_marker,
+    is_histogram_marker,
 };
 
 /// The steps of an evaluation: `start + i * step` for `i` in `0..count`. A step of 0 means that every
@@ -195,11 +197,12 @@ pub(crate) fn is_name_label(name: &str) -> bool {
 
 /// The labels without the metric's name.
 pub(crate) fn without_name(labels: &Labels) -> Labels {
-    if labels.iter().any(|(n, _)| is_name_label(n)) {
-        Labels::from_pairs(labels.iter().filter(|(n, _)| !is_name_label(n)))
-    } else {
-        labels.clone()
+    if !labels.iter().any(|(n, _)| is_name_label(n)) {
+        return labels.clone();
     }
+    let mut encoded = Vec::with_capacity(labels.as_bytes().len());
+    encode_sorted(labels.iter().filter(|(n, _)| !is_name_label(n)), &mut encoded);
+    LabelsRef::from_encoded(&encoded).to_labels()
 }
 
 /// Order of values for `sort` and `topk`: NaN last in both directions.

@@ -67,18 +67,65 @@ impl Evaluator<'_> {
             }
             _ => {
                 check_counts(&params)?;
+                let single = self.whole.step_ms == 0 && grid.count == 1;
+                if let (true, AggregateOp::Topk | AggregateOp::Bottomk) = (single, op) {
+                    let count = params.first().map_or(0, |k| if *k < 1.0 { 0 } else { *k as usize });
+                    return self.best(op, count, inner, grouping, grid, sink);
+                }
                 let rows = match op {
                     AggregateOp::Topk | AggregateOp::Bottomk => self.numbers_only(op, inner, grid)?,
                     _ => self.collect(inner, grid)?.take(),
                 };
                 let groups = grouped(rows, grouping);
-                let single = self.whole.step_ms == 0 && grid.count == 1;
                 for (_, rows) in groups {
                     pick(op, rows, &params, single, sink)?;
                 }
                 Ok(())
             }
         }
+    }
+
+    /// `topk` and `bottomk` at one step: only the best so far of each group are kept.
+    fn best(
+        &self,
+        op: AggregateOp,
+        count: usize,
+        inner: &Expr,
+        grouping: &Grouping<'_>,
+        grid: Grid,
+        sink: Sink<'_>,
+    ) -> Outcome<()> {
+        let mut groups = Groups::default();
+        let mut best: Vec<Vec<Row>> = Vec::new();
+        let mut hold = self.hold();
+        let down = op == AggregateOp::Topk;
+        let value = |row: &Row| row.values.first().copied().unwrap_or(ABSENT);
+        self.each(inner, grid, &mut |mut row| {
+            self.ignores_histograms(op, &row, inner.span);
+            row.drop_histograms();
+            let new = value(&row);
+            if is_absent(new) || count == 0 {
+                return Ok(());
+            }
+            let at = groups.place(grouping.pairs(&row.labels));
+            if at == best.len() {
+                best.push(Vec::new());
+            }
+            let Some(kept) = best.get_mut(at) else { return Ok(()) };
+            // Of equals the first ones stay.
+            let better = |old: &Row| order(value(old), new, down).is_le();
+            if kept.len() >= count && kept.last().is_some_and(better) {
+                return Ok(());
+            }
+            if kept.len() < count {
+                self.charge(&mut hold, row.memory_bytes(), 1)?;
+            } else {
+                kept.pop();
+            }
+            kept.insert(kept.partition_point(better), row);
+            Ok(())
+        })?;
+        best.into_iter().flatten().try_for_each(sink)
     }
 
     /// The rows' numbers; that histograms are left out is told.
@@ -171,12 +218,14 @@ fn pick(op: AggregateOp, mut rows: Vec<Row>, params: &[f64], single: bool, sink:
     for (i, k) in params.iter().enumerate() {
         there.clear();
         there.extend((0..rows.len()).filter(|row| !is_absent(value(&rows, *row, i))));
-        match op {
-            AggregateOp::Topk => there.sort_by(|a, b| order(value(&rows, *a, i), value(&rows, *b, i), true)),
-            AggregateOp::Bottomk => there.sort_by(|a, b| order(value(&rows, *a, i), value(&rows, *b, i), false)),
-            _ => {}
-        }
         let keep = if *k < 1.0 { 0 } else { *k as usize };
+        if matches!(op, AggregateOp::Topk | AggregateOp::Bottomk) && keep < there.len() {
+            let down = op == AggregateOp::Topk;
+            // Of equals the first ones stay.
+            let by_value =
+                |a: &usize, b: &usize| order(value(&rows, *a, i), value(&rows, *b, i), down).then_with(|| a.cmp(b));
+            there.select_nth_unstable_by(keep, by_value);
+        }
         for row in there.iter().skip(keep) {
             if let Some(slot) = rows.get_mut(*row).and_then(|r| r.values.get_mut(i)) {
                 *slot = ABSENT;

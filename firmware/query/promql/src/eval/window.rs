@@ -86,6 +86,11 @@ impl RangeSeries<'_> {
 
     /// Calls `visit` with each step's index and window, also when the window is empty.
     pub(crate) fn windows(&self, mut visit: impl FnMut(usize, Window<'_>)) {
+        self.window_places(|i, window, _| visit(i, window));
+    }
+
+    /// As [`windows`](Self::windows), with the place of the window's first sample in the series.
+    pub(crate) fn window_places(&self, mut visit: impl FnMut(usize, Window<'_>, usize)) {
         let (mut first, mut after) = (0, 0);
         let counted = self.ends.times().enumerate().map(|(i, end_ms)| {
             let (start_ms, touched) = self.over_rollups(end_ms);
@@ -102,7 +107,7 @@ impl RangeSeries<'_> {
             let timestamps_ms = self.timestamps_ms.get(first..after).unwrap_or_default();
             let values = self.values.get(first..after).unwrap_or_default();
             let (histograms, starts) = (self.histograms, self.starts);
-            visit(i, Window { timestamps_ms, values, histograms, starts, touched, start_ms, end_ms });
+            visit(i, Window { timestamps_ms, values, histograms, starts, touched, start_ms, end_ms }, first);
             (i, count(values, histograms))
         });
         self.counting.add_each(counted);

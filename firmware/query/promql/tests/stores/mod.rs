@@ -95,3 +95,40 @@ impl Bench for Real {
         self.store.clone()
     }
 }
+
+/// The real store, with days rolled up.
+#[allow(dead_code, reason = "each test program uses some of these")]
+pub(crate) struct Rolled(Real);
+
+#[allow(dead_code, reason = "each test program uses some of these")]
+impl Rolled {
+    pub(crate) fn new() -> Self {
+        Rolled(Real::new(true))
+    }
+
+    /// Writes what was loaded as blocks, and of `day` leaves only rollups.
+    pub(crate) fn roll_up(&self, day: i32) {
+        let store = &self.0.store;
+        store.freeze(self.0.sequence.get());
+        let mut fresh = || {
+            self.0.blocks.set(self.0.blocks.get() + 1);
+            BlockId(self.0.blocks.get())
+        };
+        let written = store.write_frozen(&mut fresh).unwrap();
+        store.swap(&written, &[], true).unwrap();
+        let rolled = store.roll_up(day, u64::MAX, &mut fresh, &|| true).unwrap();
+        let gone: Vec<BlockId> = written.iter().filter(|b| b.day == day).map(|b| b.id).collect();
+        assert!(!rolled.is_empty() && !gone.is_empty(), "nothing to roll up");
+        store.swap(&rolled, &gone, false).unwrap();
+    }
+}
+
+impl Bench for Rolled {
+    fn load(&self, batch: MetricBatch) {
+        self.0.load(batch);
+    }
+
+    fn source(&self) -> Arc<dyn MetricSource> {
+        self.0.source()
+    }
+}
