@@ -1,6 +1,7 @@
 //! Answers from rollups against answers from full resolution: what docs/storage.md promises, over the real store.
 #![allow(clippy::unwrap_used, reason = "test code: what is unwrapped is made a few lines before")]
 
+#[allow(dead_code, reason = "other test programs use the rest")]
 mod stores;
 
 use bramble_query_promql::{Answer, Engine, EngineOptions, Value};
@@ -98,14 +99,15 @@ impl Both {
         full.load(batch(scrapes));
         cold.load(batch(scrapes));
         cold.roll_up((MIDNIGHT / 86_400_000 - 1) as i32);
-        let engine = |bench: &dyn Bench| Engine::new(bench.source(), EngineOptions::default());
+        let engine = |bench: &dyn Bench| {
+            Engine::new(bench.source(), EngineOptions { newer_than_3_5: true, ..EngineOptions::default() })
+        };
         Both { full: engine(&*full), cold: engine(&cold) }
     }
 
     fn ask(&self, query: &str, from: i64, to: i64, step: i64) -> (Points, Points) {
-        let ask = |engine: &Engine| {
-            points(engine.range(query, from, to, step, None, &QueryContext::unlimited()).unwrap())
-        };
+        let ask =
+            |engine: &Engine| points(engine.range(query, from, to, step, None, &QueryContext::unlimited()).unwrap());
         (ask(&self.full), ask(&self.cold))
     }
 }
@@ -114,9 +116,9 @@ type Points = BTreeMap<(Labels, i64), f64>;
 
 fn points(answer: Answer) -> Points {
     let Value::Matrix(series) = answer.value else { panic!("a range query gives series") };
-    let all = series.into_iter().flat_map(|s| {
-        s.timestamps_ms.into_iter().zip(s.values).map(move |(t, v)| ((s.labels.clone(), t), v))
-    });
+    let all = series
+        .into_iter()
+        .flat_map(|s| s.timestamps_ms.into_iter().zip(s.values).map(move |(t, v)| ((s.labels.clone(), t), v)));
     all.collect()
 }
 
@@ -164,7 +166,7 @@ proptest! {
                 let query = query.replace('R', &format!("{}ms", (to - from).max(1)));
                 let answer = both.full.instant(&query, to, None, &QueryContext::unlimited()).unwrap();
                 let Value::Vector(found) = answer.value else { panic!("a vector, at {at}") };
-                found.first().map(|(_, _, value)| *value)
+                found.first().and_then(|s| s.values.first().copied())
             };
             for (query, raw) in [
                 ("count_over_time(temperature[R])", "count_over_time(temperature[R])"),
