@@ -7,11 +7,11 @@ use crate::read::{BlockSeries, Cursor, Origin, Reading};
 use crate::rollup;
 use crate::samples::Samples;
 use crate::store::{EXEMPLARS_BYTES_MAX, Frozen, MetricStore};
-use crate::tombstones::cut;
+use crate::tombstones::{cut, hides};
 use bramble_runtime::Reservation;
-use bramble_signal::{LabelsRef, MetricMetadata, Signal};
+use bramble_signal::{Exemplar, LabelsRef, MetricMetadata, Signal};
 use bramble_storage::{
-    BlockId, BlockMeta, BlockStore, HeadStats, ReadError, RetentionClass, Sequence, StoreError, day_of_ms,
+    BlockId, BlockMeta, BlockStore, Deletion, HeadStats, ReadError, RetentionClass, Sequence, StoreError, day_of_ms,
 };
 use parking_lot::RwLock;
 use std::cell::OnceCell;
@@ -127,10 +127,14 @@ impl MetricStore {
         own
     }
 
-    fn merge_exemplars(&self, blocks: &[Arc<Block>]) -> Result<Exemplars<Vec<u8>>, StoreError> {
+    fn merge_exemplars(&self, blocks: &[Arc<Block>], deletions: &[Deletion]) -> Result<Exemplars<Vec<u8>>, StoreError> {
         let mut all = Exemplars::new(self.exemplar_bytes_max());
         for block in blocks {
-            let each = &mut |labels: LabelsRef<'_>, exemplar| all.push(&labels.as_bytes().to_vec(), &exemplar);
+            let each = &mut |labels: LabelsRef<'_>, exemplar: Exemplar| {
+                if !hides(deletions, block.id(), labels, exemplar.timestamp_ms) {
+                    all.push(&labels.as_bytes().to_vec(), &exemplar);
+                }
+            };
             block.exemplars(i64::MIN, i64::MAX, each).map_err(|error| store_error(block.id(), error))?;
         }
         Ok(all)
@@ -373,7 +377,7 @@ impl BlockStore for MetricStore {
             page_values: MERGED_PAGE_VALUES,
             target_bytes,
             metadata: self.merge_metadata(&blocks)?,
-            exemplars: self.merge_exemplars(&blocks)?,
+            exemplars: self.merge_exemplars(&blocks, &deletions)?,
             writer: None,
             done: Vec::new(),
         };

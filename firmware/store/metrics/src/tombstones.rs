@@ -9,6 +9,7 @@ use crate::block::{Block, BlockPairs, Footer, store_error};
 use crate::pairs::matching;
 use crate::store::MetricStore;
 use bramble_disk::DiskError;
+use bramble_signal::LabelsRef;
 use bramble_storage::{BlockId, DeletingStore, Deletion, StoreError};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
@@ -85,6 +86,14 @@ pub(crate) fn cut(
         }
     }
     Ok(cuts)
+}
+
+/// Whether what `block` has of the series of `labels` at a time was deleted.
+pub(crate) fn hides(deletions: &[Deletion], block: BlockId, labels: LabelsRef<'_>, timestamp_ms: i64) -> bool {
+    let of_series =
+        |d: &Deletion| d.selectors.iter().any(|s| s.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or_default())));
+    let mut deletions = deletions.iter().filter(|d| block <= d.through);
+    deletions.any(|d| (d.start_ms..=d.end_ms).contains(&timestamp_ms) && of_series(d))
 }
 
 impl DeletingStore for MetricStore {

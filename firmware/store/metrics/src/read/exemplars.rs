@@ -5,6 +5,7 @@ use crate::head::Generation;
 use crate::pairs::matching;
 use crate::read::Reading;
 use crate::store::MetricStore;
+use crate::tombstones::hides;
 use bramble_signal::{Exemplar, Labels, LabelsRef, SeriesExemplars};
 use bramble_storage::{MetricSelect, QueryContext, ReadError};
 use parking_lot::RwLock;
@@ -45,6 +46,7 @@ impl MetricStore {
     ) -> Result<Vec<SeriesExemplars>, ReadError> {
         context.check()?;
         let mut found = Found { series: BTreeMap::new(), select, context, full: Ok(()) };
+        let deletions = self.deletions();
         let blocks = self.exemplars_of_head(&mut found);
         let reading = Reading { context: Some(context), keep_going: None, damage: None, counters: &self.counters };
         for block in blocks {
@@ -58,7 +60,7 @@ impl MetricStore {
                 if known.is_none() {
                     last = Some((labels.to_labels(), matches));
                 }
-                if matches {
+                if matches && !hides(&deletions, block.id(), labels, exemplar.timestamp_ms) {
                     found.add(labels, exemplar);
                 }
             });
