@@ -1,12 +1,13 @@
 //! What senders send: small batches mostly, some large, repeated, out of order, of several days.
 
 use crate::model::Item;
-use crate::observe::{entry_item, sample_item, span_item};
+use crate::observe::{entry_item, exemplar_item, sample_item, span_item};
 use bramble_runtime::Rng;
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
+use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
 use bramble_signal::{
-    LogBatch, MetricBatch, ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, StatusCode,
-    TraceId, put_event, stale_marker,
+    BucketSpan, Exemplar, Labels, LogBatch, MetricBatch, NativeHistogram, ResetHint, ResourceEntry, Sample, ScopeEntry,
+    SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, StatusCode, TraceId, put_event, stale_marker,
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -32,9 +33,11 @@ impl Batch {
         let mut items = Vec::new();
         match self {
             Batch::Metrics(batch) => {
-                for (labels, samples) in batch.iter() {
-                    let labels = labels.to_string();
-                    items.extend(samples.iter().map(|s| sample_item(&labels, s.timestamp_ms, s.value)));
+                for (entry, (labels, samples)) in batch.iter().enumerate() {
+                    let (labels, start_ms) = (labels.to_string(), batch.start_ms(entry));
+                    let item =
+                        |s: &Sample| sample_item(&labels, s.timestamp_ms, s.value, batch.histogram(s.value), start_ms);
+                    items.extend(samples.iter().map(item));
                 }
             }
             Batch::Logs(batch) => {
@@ -49,6 +52,18 @@ impl Batch {
             Batch::Spans(batch) => items.extend(batch.spans.iter().map(|span| span_item(batch, span))),
         }
         items
+    }
+}
+
+impl Batch {
+    /// What is promised beside the items that an answer counts.
+    pub(crate) fn uncounted(&self) -> Vec<Item> {
+        let Batch::Metrics(batch) = self else { return Vec::new() };
+        let of = |entry: usize| {
+            let labels = batch.series(entry).0.to_string();
+            batch.exemplars(entry).map(move |exemplar| exemplar_item(&labels, exemplar)).collect::<Vec<_>>()
+        };
+        (0..batch.series_count()).flat_map(of).collect()
     }
 }
 
@@ -146,12 +161,50 @@ fn metrics(rng: &mut Rng, now_ms: i64, mut left: u64) -> MetricBatch {
             labels.push(("pod", &churn));
         }
         batch.start_series(&mut labels).unwrap();
+        if rng.chance(0.3) {
+            batch.set_start(now_ms / DAY_MS * DAY_MS + rng.below(3) as i64);
+        }
         for _ in 0..left.min(1 + rng.below(4)) {
-            batch.push_sample(timestamp_ms(rng, now_ms), value(rng));
+            let at = timestamp_ms(rng, now_ms);
+            match rng.chance(0.2) {
+                true => batch.push_histogram(at, histogram(rng)),
+                false => batch.push_sample(at, value(rng)),
+            }
             left -= 1;
+            if rng.chance(0.03) {
+                let id = format!("{:016x}", rng.next_u64());
+                let labels = Labels::from_pairs([("trace_id", id.as_str())]);
+                batch.push_exemplar(Exemplar { labels, value: rng.unit(), timestamp_ms: at });
+            }
         }
     }
     batch
+}
+
+/// Mostly one that grew a little, now and then a wide one or one of strange numbers.
+fn histogram(rng: &mut Rng) -> NativeHistogram {
+    let custom = rng.chance(0.3);
+    let buckets = match rng.below(60) {
+        0 => 1 + rng.below(250),
+        _ => 1 + rng.below(20),
+    };
+    let strange = rng.chance(0.1);
+    let count = |rng: &mut Rng| if strange { value(rng).abs() } else { rng.below(100) as f64 };
+    let positive_counts: Vec<f64> = (0..buckets).map(|_| count(rng)).collect();
+    let cut = rng.below(buckets) as u32;
+    let spans = [(rng.below(9) as i32 * i32::from(!custom), cut), (i32::from(!custom), buckets as u32 - cut)];
+    NativeHistogram {
+        schema: if custom { CUSTOM_BUCKETS_SCHEMA } else { rng.below(4) as i8 },
+        reset_hint: if rng.chance(0.2) { ResetHint::Reset } else { ResetHint::Unknown },
+        zero_threshold: if custom { 0.0 } else { 1e-9 },
+        zero_count: if custom { 0.0 } else { count(rng) },
+        count: positive_counts.iter().sum(),
+        sum: if strange { -0.0 } else { rng.below(1 << 30) as f64 / 1000.0 },
+        positive_spans: spans.map(|(offset, length)| BucketSpan { offset, length }).to_vec(),
+        positive_counts,
+        custom_bounds: if custom { (0..buckets).map(|bound| bound as f64 / 4.0).collect() } else { Vec::new() },
+        ..NativeHistogram::default()
+    }
 }
 
 fn logs(rng: &mut Rng, now_ms: i64, mut left: u64) -> LogBatch {

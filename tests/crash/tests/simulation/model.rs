@@ -1,6 +1,7 @@
 //! What was sent and what was acknowledged: the truth that the stores are held against.
 //!
-//! An item is a key (what makes it one item) and a content. Metrics: series and timestamp, value bits. Logs: stream,
+//! An item is a key (what makes it one item) and a content. Metrics: series and timestamp, bits of the
+//! value or histogram with its start; exemplars, nothing. Logs: stream,
 //! timestamp, line and metadata, nothing. Spans: trace and span id, every field.
 
 use std::collections::BTreeMap;

@@ -2,14 +2,34 @@
 
 use crate::machine::Machine;
 use crate::model::Item;
-use bramble_signal::{MatchOp, Matcher, SeriesSamples, SpanBatch, SpanEntry};
+use bramble_signal::{Exemplar, MatchOp, Matcher, NativeHistogram, SeriesSamples, SpanBatch, SpanEntry};
 use bramble_storage::{
     Direction, LogRows, LogSelect, LogSource, MetricSelect, MetricSource, QueryContext, ReadError, SpanScan,
     TraceSource,
 };
 
-pub(crate) fn sample_item(labels: &str, timestamp_ms: i64, value: f64) -> Item {
-    Item { key: format!("sample {labels} @{timestamp_ms}"), content: format!("{:016x}", value.to_bits()) }
+pub(crate) fn sample_item(
+    labels: &str,
+    timestamp_ms: i64,
+    value: f64,
+    histogram: Option<&NativeHistogram>,
+    start_ms: i64,
+) -> Item {
+    let content = match histogram {
+        // Exactly, bit for bit: Rust prints the shortest decimals that give back the same number, and all NaNs alike.
+        Some(h) => {
+            let numbers = h.positive_counts.iter().chain(&h.negative_counts).chain([&h.sum, &h.count, &h.zero_count]);
+            let bits: Vec<u64> = numbers.map(|n| n.to_bits()).collect();
+            format!("{start_ms} {h:?} {bits:x?}")
+        }
+        None => format!("{start_ms} {:016x}", value.to_bits()),
+    };
+    Item { key: format!("sample {labels} @{timestamp_ms}"), content }
+}
+
+pub(crate) fn exemplar_item(labels: &str, exemplar: &Exemplar) -> Item {
+    let (time, value) = (exemplar.timestamp_ms, exemplar.value.to_bits());
+    Item { key: format!("exemplar {labels} @{time} {value:016x} {}", exemplar.labels), content: String::new() }
 }
 
 pub(crate) fn entry_item(labels: &str, timestamp_ns: i64, line: &[u8], metadata: &str) -> Item {
@@ -61,8 +81,18 @@ fn samples(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> 
     let mut series = SeriesSamples::default();
     while cursor.next(&mut series)? {
         let labels = series.labels.to_string();
-        let pairs = series.timestamps_ms.iter().zip(&series.values);
-        found.extend(pairs.map(|(timestamp_ms, value)| sample_item(&labels, *timestamp_ms, *value)));
+        let mut starts = series.starts.iter().peekable();
+        let mut start_ms = 0;
+        for (&timestamp_ms, &value) in series.timestamps_ms.iter().zip(&series.values) {
+            if let Some(change) = starts.next_if(|change| change.timestamp_ms == timestamp_ms) {
+                start_ms = change.start_ms;
+            }
+            found.push(sample_item(&labels, timestamp_ms, value, series.histogram(value), start_ms));
+        }
+    }
+    for series in machine.metrics.exemplars(&select, context)? {
+        let labels = series.labels.to_string();
+        found.extend(series.exemplars.iter().map(|exemplar| exemplar_item(&labels, exemplar)));
     }
     Ok(())
 }

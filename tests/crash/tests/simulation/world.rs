@@ -83,7 +83,8 @@ impl Tally {
     }
 }
 
-type Answers = Arc<Mutex<Vec<(Vec<Item>, Result<u64, String>)>>>;
+/// Promised items, how many of them an answer counts, and the answer.
+type Answers = Arc<Mutex<Vec<(Vec<Item>, usize, Result<u64, String>)>>>;
 
 /// A card and everything that was ever sent to it.
 pub(crate) struct World {
@@ -335,7 +336,9 @@ impl World {
 
     fn send(&mut self, machine: &Machine, batch: Batch) {
         let Ok(held) = machine.receive.reserve(batch.memory_bytes()) else { return };
-        let items = batch.items();
+        let mut items = batch.items();
+        let counted = items.len();
+        items.extend(batch.uncounted());
         self.model.sent(&items);
         self.waiting += 1;
         let answers = self.answers.clone();
@@ -345,7 +348,7 @@ impl World {
                 Ok(written) => Err(format!("rejected: {}", written.rejections.first())),
                 Err(error) => Err(error.to_string()),
             };
-            answers.lock().push((items, outcome));
+            answers.lock().push((items, counted, outcome));
         });
         match batch {
             Batch::Metrics(batch) => machine.path.write_metrics(batch, held, Urgency::SenderWaits, done),
@@ -355,11 +358,11 @@ impl World {
     }
 
     fn collect_answers(&mut self) -> Result<(), String> {
-        for (items, outcome) in std::mem::take(&mut *self.answers.lock()) {
+        for (items, counted, outcome) in std::mem::take(&mut *self.answers.lock()) {
             self.waiting = self.waiting.checked_sub(1).ok_or("a batch was answered twice")?;
             match outcome {
-                Ok(accepted) if accepted == items.len() as u64 => self.model.acknowledged(&items),
-                Ok(accepted) => return Err(format!("{accepted} of {} items accepted, none rejected", items.len())),
+                Ok(accepted) if accepted == counted as u64 => self.model.acknowledged(&items),
+                Ok(accepted) => return Err(format!("{accepted} of {counted} items accepted, none rejected")),
                 Err(why) if why.starts_with("rejected") => return Err(why),
                 Err(_) => self.tally.refused_batches += 1,
             }
