@@ -45,19 +45,12 @@ pub struct QueryStats {
     pub pages: AtomicU64,
     /// Blocks opened.
     pub blocks: AtomicU64,
-    /// Most samples held at once.
-    pub held_peak: AtomicU64,
 }
 
 impl QueryStats {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Notes that `now` samples are held.
-    pub fn note_held(&self, now: u64) {
-        self.held_peak.fetch_max(now, Ordering::Relaxed);
     }
 }
 

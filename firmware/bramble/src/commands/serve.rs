@@ -82,7 +82,8 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(loaded.config.query.concurrency as usize + 6)
-        .thread_stack_size(1 << 20)
+        // Address space, not memory: a query may nest a hundred deep.
+        .thread_stack_size(4 << 20)
         .thread_keep_alive(Duration::from_secs(5))
         .thread_name("bramble-async")
         .enable_all()

@@ -121,7 +121,6 @@ impl<'a> Evaluator<'a> {
         hold.samples += samples as u64;
         self.samples.set(now);
         self.peak.set(self.peak.get().max(now));
-        self.context.stats.note_held(now);
         if now > self.options.max_samples { Err(QueryError::TooManySamples) } else { Ok(()) }
     }
 

@@ -56,7 +56,7 @@ impl Ask {
         let (mut answer, timings) = outcome?;
         truncate(&mut answer, self.limit);
         answer.warnings.extend(held.warnings());
-        let stats = self.stats.then(|| timings.json(&held));
+        let stats = self.stats.then(|| timings.json(&answer.stats));
         Ok(streamed(AnswerParts::new(answer, stats), held))
     }
 }

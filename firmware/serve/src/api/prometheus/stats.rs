@@ -1,7 +1,6 @@
 //! Statistics of a query, as `stats=all` asks for them.
 
-use bramble_storage::QueryContext;
-use std::sync::atomic::Ordering;
+use bramble_query_promql::SampleStats;
 use std::time::{Duration, Instant};
 
 /// When a query's steps were.
@@ -36,7 +35,7 @@ impl Timings {
     }
 
     /// As Prometheus prints it. Evaluation prepares and sorts by itself, so that those two are not told apart.
-    pub(super) fn json(&self, context: &QueryContext) -> serde_json::Value {
+    pub(super) fn json(&self, samples: &SampleStats) -> serde_json::Value {
         let (queue, eval) = (self.queue.as_secs_f64(), self.eval.as_secs_f64());
         serde_json::json!({
             "timings": {
@@ -44,8 +43,7 @@ impl Timings {
                 "execQueueTime": queue, "execTotalTime": queue + eval,
             },
             "samples": {
-                "totalQueryableSamples": context.stats.items.load(Ordering::Relaxed),
-                "peakSamples": context.stats.held_peak.load(Ordering::Relaxed),
+                "totalQueryableSamples": samples.total_queryable, "peakSamples": samples.peak,
             },
         })
     }
