@@ -27,8 +27,14 @@ pub(crate) fn options(extent_bytes: u32, extents_max: u32) -> IngestOptions {
         journal: JournalOptions { extent_bytes, extents_min: 2, extents_max },
         merge_target_bytes: 64 << 10,
         merge_quiet_ns: 60_000_000_000,
-        // Nothing is removed by age or for room: what is missing was lost.
-        retention: RetentionOptions { days: [100_000; 3], limits: Vec::new(), total_bytes: None, reserve_bytes: 0 },
+        // Nothing is removed by age or for room: what is missing was lost. Rollups would be kept longer, so that they
+        // are written.
+        retention: RetentionOptions {
+            days: [100_000, 100_000, 100_001],
+            limits: Vec::new(),
+            total_bytes: None,
+            reserve_bytes: 0,
+        },
         ..IngestOptions::default()
     }
 }

@@ -12,6 +12,7 @@ mod model;
 mod observe;
 mod sabotage;
 mod suite;
+mod tiers;
 mod world;
 
 use bramble_disk::SimulatedOptions;

@@ -27,9 +27,12 @@ impl MetricStore {
         let deletions = self.deletions();
         let all = self.tip.read().blocks.clone();
         let of_day = || all.iter().filter(|b| b.meta.day == day);
-        let old = of_day().filter(|b| b.meta.class == RetentionClass::Cold);
-        let replaces: Vec<BlockId> = old.map(|b| b.id()).collect();
         let tiers = Tiers::of(&all);
+        // What came later than full resolution went goes with its rollup, in one transaction: alone it would pass for the
+        // whole day.
+        let from_rows = tiers.cold_days.contains(&day);
+        let old = of_day().filter(|b| from_rows || b.meta.class == RetentionClass::Cold);
+        let replaces: Vec<BlockId> = old.map(|b| b.id()).collect();
         let newest = of_day().filter(|b| b.meta.class != RetentionClass::Cold).map(|b| b.rank).max();
         let Some(rank) = newest.max(tiers.rank(day)) else { return Ok(Vec::new()) };
         let blocks: Vec<_> = of_day().filter(|b| tiers.serves(b)).cloned().collect();

@@ -31,7 +31,7 @@ pub(crate) use telling::tell;
 
 use crate::block::{Block, BlockKind};
 use bramble_signal::{ROLLUP_WIDTH_MS, Rollup};
-use bramble_storage::RetentionClass;
+use bramble_storage::{BlockId, RetentionClass};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -74,26 +74,36 @@ pub(crate) struct Tiers {
     rolled: BTreeMap<i32, u64>,
     /// The days that are answered from rollups, ascending.
     pub(crate) cold_days: Arc<[i32]>,
+    /// What rollups were made of and removed with: there again only if the catalog was lost.
+    replaced: Vec<BlockId>,
 }
 
 impl Tiers {
     pub(crate) fn of(blocks: &[Arc<Block>]) -> Self {
         let rolled = rolled_days(blocks);
         let mut cold = rolled.clone();
+        let mut replaced = Vec::new();
         if !cold.is_empty() {
+            let of_cold = blocks.iter().filter(|b| b.meta.class == RetentionClass::Cold);
+            replaced.extend(of_cold.flat_map(|b| b.meta.replaces.iter().copied()));
+            replaced.sort_unstable();
             for block in blocks.iter().filter(|b| b.meta.class != RetentionClass::Cold) {
-                if cold.get(&block.meta.day).is_some_and(|rank| block.rank_from <= *rank) {
+                let covered = cold.get(&block.meta.day).is_some_and(|rank| block.rank_from <= *rank);
+                if covered && replaced.binary_search(&block.id()).is_err() {
                     cold.remove(&block.meta.day);
                 }
             }
         }
-        Tiers { rolled, cold_days: cold.into_keys().collect() }
+        Tiers { rolled, cold_days: cold.into_keys().collect(), replaced }
     }
 
     /// Whether this block is answered from. Of rollups that were replaced (a catalog that was lost knows no better) only
     /// the newest are.
     pub(crate) fn serves(&self, block: &Block) -> bool {
         let day = block.meta.day;
+        if self.replaced.binary_search(&block.id()).is_ok() {
+            return false;
+        }
         block.meta.class != RetentionClass::Cold
             || self.cold_days.binary_search(&day).is_ok() && self.rolled.get(&day) == Some(&block.rank)
     }
