@@ -1,9 +1,9 @@
 //! Gathers series and encodes their page.
 
-use super::residuals::plan;
+use super::residuals::{ORDER_DRIFT, plan};
 use super::{
-    BUCKETS_MAX, CLASS_DOUBLES, EXCEPTIONS, KIND_CONSTANT, KIND_COPY, KIND_DOUBLE, KIND_INTEGER, ORDER_SHIFT, OpenPage,
-    PCO_LEVEL, RELATIVE, SAME_COUNT, STREAM_VALUES_MIN, ZSTD_LEVEL,
+    BUCKETS_MAX, CLASS_DOUBLES, CLASSES, EXCEPTIONS, KIND_CONSTANT, KIND_COPY, KIND_DOUBLE, KIND_INTEGER, ORDER_SHIFT,
+    OpenPage, PCO_LEVEL, RELATIVE, SAME_COUNT, STREAM_VALUES_MIN, ZSTD_LEVEL,
 };
 use crate::bytes::{hash, put_varint, put_zigzag};
 use crate::decimal::{exponent_of, to_integer};
@@ -264,6 +264,10 @@ impl Work {
         match plan.order {
             0 => stream.extend_from_slice(&x[1..]),
             1 => stream.extend(x.windows(2).map(|w| w[1].wrapping_sub(w[0]))),
+            ORDER_DRIFT => {
+                put_zigzag(&mut self.firsts, plan.drift);
+                stream.extend(x.windows(2).map(|w| w[1].wrapping_sub(w[0]).wrapping_sub(plan.drift)));
+            }
             _ => {
                 put_zigzag(&mut self.firsts, x[1].wrapping_sub(x[0]));
                 stream.extend(x.windows(3).map(|w| w[2].wrapping_sub(w[1]).wrapping_sub(w[1].wrapping_sub(w[0]))));
@@ -287,14 +291,14 @@ impl Work {
 
     /// Lets streams that are too small for tables of their own join the next larger one.
     fn join_small_classes(&mut self) {
-        let mut counts = [0usize; CLASS_DOUBLES];
+        let mut counts = [0usize; CLASSES];
         for part in &self.parts {
             counts[usize::from(part.class)] += part.to - part.from;
         }
-        let mut becomes: [u8; CLASS_DOUBLES] = std::array::from_fn(|class| class as u8);
-        for class in 1..CLASS_DOUBLES {
+        let mut becomes: [u8; CLASSES] = std::array::from_fn(|class| class as u8);
+        for class in 1..CLASSES {
             if (1..STREAM_VALUES_MIN).contains(&counts[class])
-                && let Some(larger) = (class + 1..CLASS_DOUBLES).find(|&larger| counts[larger] > 0)
+                && let Some(larger) = (class + 1..CLASSES).find(|&larger| counts[larger] > 0)
             {
                 counts[larger] += std::mem::take(&mut counts[class]);
                 becomes.iter_mut().filter(|b| usize::from(**b) == class).for_each(|b| *b = larger as u8);
@@ -321,7 +325,7 @@ impl Work {
         self.shapes = packed;
 
         let has = |class: u8| self.parts.iter().any(|part| part.class == class);
-        let classes: Vec<u8> = (1..CLASS_DOUBLES as u8).filter(|&class| has(class)).collect();
+        let classes: Vec<u8> = (1..CLASSES as u8).filter(|&class| has(class)).collect();
         put_varint(out, (classes.len() + usize::from(!self.doubles.is_empty())) as u64);
         let config = ChunkConfig::default()
             .with_compression_level(PCO_LEVEL)

@@ -5,12 +5,12 @@
 //! packed  := zstd of shapes ++ times ++ firsts
 //! shape   := flags, [count], exponent and class and divisor and reference (integers), distance (copies), exceptions
 //! times   := per series: number of its timestamp column, as difference
-//! firsts  := per series: first value, and slope for order 2
+//! firsts  := per series: first value, and slope for orders 2 and 3
 //! stream  := class, count, length, pco of all residuals of that class
 //! ```
 //! A series whose values are decimals of one exponent becomes integers `first + divisor * x`; `x` is differenced 0, 1
-//! or 2 times, whichever is shortest, and its residuals join the stream of their magnitude, so that pco sees
-//! thousands of numbers alike instead of a hundred of each. Doubles that are no decimals share one stream; a constant
+//! or 2 times, or once and counted from its usual step (order 3), whichever is shortest, and its residuals join the
+//! stream of their magnitude, so that pco sees thousands of numbers alike instead of a hundred of each. Doubles that are no decimals share one stream; a constant
 //! has no residuals; a histogram's bucket is kept without the bucket below it; a series equal to an earlier one of the page is a reference to it. Values that are no
 //! numbers (staleness marker, NaN, infinities, -0.0) are exceptions beside their series, bit for bit.
 
@@ -44,10 +44,10 @@ const BUCKETS_MAX: usize = 256;
 /// Buckets that a reader remembers.
 const RECENT_MAX: usize = 64;
 
-/// Largest bit length of a residual (zigzag) in each class; doubles have a class of their own behind.
-const CLASS_BITS: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 19, 24, 32, 64];
-const CLASS_DOUBLES: usize = CLASS_BITS.len();
-const CLASSES: usize = CLASS_DOUBLES + 1;
+/// Streams of residuals are numbered by their mean bits; doubles have a stream of their own among them. Version 1 had
+/// none behind the doubles, and numbered by the bits of the largest residual: to a reader that is the same.
+const CLASS_DOUBLES: usize = 16;
+const CLASSES: usize = 48;
 /// A stream with fewer values joins the next larger one: pco's own tables take some 40 bytes.
 const STREAM_VALUES_MIN: usize = 192;
 const PCO_LEVEL: usize = 8;

@@ -141,8 +141,8 @@ impl OpenPage {
             _ => Some(u32::try_from(i64::from(number).checked_sub(shapes.zigzag()?)?).ok().filter(|&b| b < series)?),
         };
         let first = firsts.zigzag()?;
-        let slope = if order == 2 { firsts.zigzag()? } else { 0 };
-        let at = *used.get(usize::from(class)).filter(|_| usize::from(class) < CLASS_DOUBLES && order < 3)?;
+        let slope = if order >= 2 { firsts.zigzag()? } else { 0 };
+        let at = *used.get(usize::from(class)).filter(|_| usize::from(class) != CLASS_DOUBLES)?;
         used[usize::from(class)] += count.checked_sub(if order == 2 { 2 } else { 1 })?;
         let from = self.exceptions.len() as u32;
         if flags & EXCEPTIONS != 0 {
