@@ -5,10 +5,14 @@ use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
 use super::rows::{Grid, Row};
 use crate::syntax::{Expr, go_quote, raw_byte};
 use bramble_signal::METRIC_NAME;
+use bramble_storage::ReadError;
 use regex::{Captures, RegexBuilder};
 
 /// Bytes a compiled expression may take.
 const REGEX_SIZE_MAX_BYTES: usize = 1 << 20;
+
+/// Bytes of a value that is made here: far above any that means something, so that nested joins cannot eat the memory.
+const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Whether a label may have this name: any UTF-8 text.
 pub(crate) fn is_label_name(name: &str) -> bool {
@@ -29,7 +33,11 @@ impl Evaluator<'_> {
         }
         self.relabelled(vector, &target, grid, sink, &|row| {
             let value = row.labels.get(&source).unwrap_or_default();
-            regex.captures(value).map(|captures| expand(&replacement, &captures))
+            let Some(captures) = regex.captures(value) else { return Ok(None) };
+            // No reference gives more than the whole value.
+            let references = replacement.bytes().filter(|b| *b == b'$').count();
+            fitting(references.saturating_mul(value.len()).saturating_add(replacement.len()))?;
+            Ok(Some(expand(&replacement, &captures)))
         })
     }
 
@@ -45,7 +53,8 @@ impl Evaluator<'_> {
         }
         self.relabelled(vector, &target, grid, sink, &|row| {
             let values: Vec<&str> = sources.iter().map(|s| row.labels.get(s).unwrap_or_default()).collect();
-            Some(values.join(&separator))
+            fitting(values.iter().map(|v| v.len() + separator.len()).sum())?;
+            Ok(Some(values.join(&separator)))
         })
     }
 
@@ -55,11 +64,13 @@ impl Evaluator<'_> {
         target: &str,
         grid: Grid,
         sink: Sink<'_>,
-        value: &dyn Fn(&Row) -> Option<String>,
+        value: &dyn Fn(&Row) -> Outcome<Option<String>>,
     ) -> Outcome<()> {
         let mut rows = self.collect(vector, grid)?.take();
         for row in &mut rows {
-            let Some(value) = value(row) else { continue };
+            let Some(value) = value(row)? else { continue };
+            self.context.check()?;
+            self.context.reserve(value.len()).map_err(ReadError::from)?;
             let mut builder = row.labels.to_builder();
             builder.set(target, &value);
             row.labels = builder.build();
@@ -70,6 +81,14 @@ impl Evaluator<'_> {
         }
         merge_equal(rows)?.into_iter().try_for_each(sink)
     }
+}
+
+/// Refuses a value that may become too long.
+fn fitting(bytes: usize) -> Outcome<()> {
+    if bytes > VALUE_BYTES_MAX {
+        return failed(format!("a label value would be longer than {VALUE_BYTES_MAX} bytes"));
+    }
+    Ok(())
 }
 
 fn shown(name: &str) -> String {
