@@ -10,6 +10,7 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 from bramble import QUIET, Bramble, Checks
+from protobuf import double, fixed64, integer, labels, message, packed, snappy
 
 check = Checks()
 JSON = {"Content-Type": "application/json"}
@@ -40,9 +41,70 @@ def snappy_bomb(claimed):
     return bytes(out) + b"\x00a"
 
 
+def series(pairs, *fields):
+    return message(1, labels(1, pairs), *fields)
+
+
+def metrics(b, now_ms):
+    """Each bad series or point is named and refused alone; the others of its request are there."""
+
+    def sample(value=1):
+        return message(2, double(1, value), integer(2, now_ms))
+
+    def write(name, *fields, says, samples=1):
+        with check(f"remote write: {name}"):
+            good = series({"__name__": "good", "case": name}, sample())
+            answer = b.post("prometheus", "/api/v1/write", snappy(good + b"".join(fields) + good), REMOTE_WRITE)
+            refused(answer)
+            assert f"{samples} samples rejected" in answer.text and says in answer.text, answer.text
+            found = b.get("prometheus", "/api/v1/query", {"query": f'good{{case="{name}"}}'}).json["data"]["result"]
+            assert len(found) == 1, found
+
+    write("no name", series({"a": "b"}, sample()), says="name")
+    write("an empty label name", series({"__name__": "m", "": "b"}, sample()), says="empty name")
+    twice = message(1, labels(1, {"__name__": "m", "a": "1"}), labels(1, {"a": "2"}), sample())
+    write("a label twice", twice, says="twice")
+    write("a long label name", series({"__name__": "m", "n" * 2000: "b"}, sample()), says="too long")
+    write("a long label value", series({"__name__": "m", "n": "v" * 9000}, sample()), says="too long")
+    many = {"__name__": "m", **{f"l{i}": "v" for i in range(300)}}
+    write("too many labels", series(many, sample()), says="too many labels")
+    not_text = message(1, message(1, message(1, "__name__"), message(2, b"\xff\xfe")), sample())
+    write("a name that is not UTF-8", not_text, says="UTF-8")
+    write("a sample of long ago", series({"__name__": "m"}, message(2, integer(2, 1000))), says="old")
+    spans = message(11, integer(2, 3))
+    wrong = series({"__name__": "h"}, message(4, integer(1, 3), spans, packed(12, [2, 2]), integer(15, now_ms)))
+    write("a histogram with wrong bucket counts", wrong, says="spans need 3 buckets")
+    huge = series({"__name__": "h"}, message(4, message(11, integer(2, 2**32 - 1)), integer(15, now_ms)))
+    write("a histogram that claims billions of buckets", huge, says="spans need")
+    with check("remote write: NaN, infinity and the staleness marker are values"):
+        stale = message(2, fixed64(1, 0x7FF0000000000002), integer(2, now_ms))
+        fine = series({"__name__": "odd", "v": "nan"}, sample(float("nan")))
+        fine += series({"__name__": "odd", "v": "inf"}, sample(float("inf"))) + series({"__name__": "odd"}, stale)
+        assert b.post("prometheus", "/api/v1/write", snappy(fine), REMOTE_WRITE).status == 204
+        found = b.get("prometheus", "/api/v1/query", {"query": "odd"}).json["data"]["result"]
+        assert sorted(r["value"][1] for r in found) == ["+Inf", "NaN"], found
+    with check("otlp: bad points are counted, the others are stored"):
+        point = {"timeUnixNano": str(now_ms * 1_000_000)}
+        exponential = [{**point, "scale": -5}, {**point, "count": "2", "scale": 0}, {**point, "count": "1", "zeroCount": "1"}]
+        data = [
+            {"name": "exponential", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": exponential}},
+            {"name": "unsaid", "sum": {"dataPoints": [{**point, "asInt": "1"}]}},
+            {"name": "stored", "gauge": {"dataPoints": [{**point, "asInt": "1"}]}},
+        ]
+        body = json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": data}]}]}).encode()
+        answer = b.post("otlp_http", "/v1/metrics", body, JSON)
+        partial = answer.json["partialSuccess"]
+        assert (answer.status, partial["rejectedDataPoints"]) == (200, "3"), answer.text
+        assert "scale" in partial["errorMessage"], answer.text
+        for query in ("stored", "histogram_count(exponential)"):
+            found = b.get("prometheus", "/api/v1/query", {"query": query}).json["data"]["result"]
+            assert [r["value"][1] for r in found] == ["1"], (query, found)
+
+
 def main():
     with Bramble(environment=QUIET) as b:
         now = time.time_ns()
+        metrics(b, now // 1_000_000)
         for name, (door, path) in DOORS.items():
             headers = REMOTE_WRITE if name == "remote write" else PROTOBUF
             with check(f"{name}: garbage"):

@@ -4,6 +4,7 @@
 
 mod documents;
 mod graph;
+mod pending;
 
 use std::path::PathBuf;
 
