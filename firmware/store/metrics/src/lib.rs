@@ -1,7 +1,9 @@
 //! The metric store: recent samples in memory, older ones in blocks.
 //!
-//! * [`head`]: series by interned label pairs, samples compressed as they arrive, by generation;
+//! * [`head`]: series by interned label pairs, samples compressed as they arrive, by generation; histograms and starts
+//!   beside them for the series that have some;
 //! * [`block`]: immutable blocks of grouped pages, written by a flush or a merge, read by pages;
+//! * [`exemplars`]: as many as there is room for, in heads and in blocks;
 //! * [`read`]: heads and blocks merged by labels, for queries and for merges;
 //! * [`MetricStore`] puts them behind the contracts of `bramble-storage`.
 //!

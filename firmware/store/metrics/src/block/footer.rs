@@ -166,3 +166,28 @@ fn counted(bytes: &mut Take<'_>) -> Option<(Vec<CountedPage>, u32)> {
     }
     Some((pages, first))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn footers_of_before_rich_pages_and_kinds_are_read() {
+        let at = PageRef { offset: 4096, stored_bytes: 100, raw_bytes: 300 };
+        let mut footer = Footer { rank: 7, base_ms: 86_400_000, series: 3, samples: 9, ..Footer::default() };
+        footer.data.push(DataPage { at, first: 0, min_ms: 86_400_005, max_ms: 86_400_009 });
+        footer.metadata = Some(at);
+        // Kind, lowest rank, and three counts of rich pages take a byte each.
+        let bytes = footer.encode(0);
+        for cut in [0, 3, 5] {
+            let read = Footer::decode(&bytes[..bytes.len() - cut]).unwrap();
+            assert_eq!((read.rank, read.samples, read.data[0].max_ms), (7, 9, 86_400_009));
+            assert!(read.rich.histograms.is_empty() && read.metadata.is_some() && read.kind == BlockKind::Samples);
+        }
+        footer.rich.histograms.push(super::super::rich::SeriesPage { at, first: 1, last: 2 });
+        footer.rich.exemplars.push(super::super::rich::ExemplarPage { at, min_ms: -5, max_ms: 9 });
+        let read = Footer::decode(&footer.encode(0)).unwrap();
+        assert_eq!((read.rich.histograms[0].first, read.rich.histograms[0].last), (1, 2));
+        assert_eq!((read.rich.exemplars[0].min_ms, read.rich.exemplars[0].max_ms), (-5, 9));
+    }
+}

@@ -144,14 +144,13 @@ impl BlockWriter {
             self.has_rich = true;
             self.space.force_resize(self.space.bytes() + RICH_WRITER_BYTES);
         }
-        let mut first = self.footer.series;
+        let first = self.footer.series;
         let without_place = |v: &f64| if is_histogram_marker(*v) { histogram_marker(0) } else { *v };
         let values: Vec<f64> = samples.values.iter().map(without_place).collect();
         self.add(labels, &samples.timestamps_ms, &values)?;
-        for from in (0..samples.len()).step_by(SERIES_VALUES_MAX) {
+        for (series, from) in (first..).zip((0..samples.len()).step_by(SERIES_VALUES_MAX)) {
             let within = from..(from + SERIES_VALUES_MAX).min(samples.len());
-            self.rich.add(first, samples, within, &mut self.segment, &mut self.footer.rich)?;
-            first += 1;
+            self.rich.add(series, samples, within, &mut self.segment, &mut self.footer.rich)?;
         }
         Ok(())
     }

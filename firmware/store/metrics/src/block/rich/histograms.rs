@@ -118,7 +118,7 @@ impl HistogramPages {
         };
         let sums = unit.iter().all(is_sum);
         let same = layout == self.last_layout;
-        self.head.push(u8::from(same) * SAME_LAYOUT | u8::from(sums) * COUNT_IS_SUM);
+        self.head.push((u8::from(same) * SAME_LAYOUT) | (u8::from(sums) * COUNT_IS_SUM));
         if !same {
             self.head.extend_from_slice(&layout);
             self.last_layout = layout;
