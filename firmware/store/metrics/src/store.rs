@@ -77,6 +77,9 @@ pub(crate) struct Accounts {
     pub(crate) index: Reservation,
     pub(crate) active: Reservation,
     pub(crate) frozen: Reservation,
+    /// Of the merge budget, empty: what blocks being written account for is split from it, also when more than the
+    /// budget is in use.
+    pub(crate) merge: Reservation,
 }
 
 /// Metrics in memory and in blocks. See the crate's documentation.
@@ -107,7 +110,8 @@ impl MetricStore {
         registry: &prometheus::Registry,
     ) -> Self {
         let nothing = || budgets.head.reserve(0).unwrap_or_else(|_| unreachable!("zero bytes always fit"));
-        let accounts = Accounts { index: nothing(), active: nothing(), frozen: nothing() };
+        let merge = budgets.merge.reserve(0).unwrap_or_else(|_| unreachable!("nothing else has begun to use it"));
+        let accounts = Accounts { index: nothing(), active: nothing(), frozen: nothing(), merge };
         let active = Arc::new(RwLock::new(Generation::new(clock.wall_ms(), exemplar_bytes_max(&budgets.head))));
         MetricStore {
             disk,
