@@ -354,7 +354,7 @@ fn a_merge_stops_when_told_and_splits_when_large() {
     let inputs: Vec<BlockId> = bench.blocks.borrow().iter().map(|b| b.id).collect();
     let stopped = bench.store.merge(&inputs, u64::MAX, &mut || bench.next_id(), &|| false);
     assert_eq!(stopped, Err(StoreError::Stopped));
-    merge(&bench.store, &bench.blocks, &bench.next, 20_000);
+    merge(&bench.store, &bench.blocks, &bench.next, 2_000);
     assert!(bench.blocks.borrow().len() > 2);
     assert_eq!(bench.all(), before);
 }
