@@ -45,7 +45,7 @@ def series(pairs, *fields):
     return message(1, labels(1, pairs), *fields)
 
 
-def metrics(b, now_ms):
+def bad_metrics(b, now_ms):
     """Each bad series or point is named and refused alone; the others of its request are there."""
 
     def sample(value=1):
@@ -104,7 +104,7 @@ def metrics(b, now_ms):
 def main():
     with Bramble(environment=QUIET) as b:
         now = time.time_ns()
-        metrics(b, now // 1_000_000)
+        bad_metrics(b, now // 1_000_000)
         for name, (door, path) in DOORS.items():
             headers = REMOTE_WRITE if name == "remote write" else PROTOBUF
             with check(f"{name}: garbage"):

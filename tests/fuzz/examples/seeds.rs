@@ -3,7 +3,7 @@
 
 use bramble_wire::Format;
 use bramble_wire::otlp::{Decoder, encode_traces_protobuf};
-use bramble_wire::protobuf::Writer;
+use bramble_wire::protobuf::{Writer, zigzag};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const SCOPE: &str = r#"{"name":"lib","version":"1.2","attributes":[{"key":"a","v
 
 const SPAN: &str = r#"{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","parentSpanId":"1112131415161718","traceState":"a=b","name":"GET /","kind":2,"startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000000500000","attributes":[{"key":"ok","value":{"boolValue":true}}],"droppedAttributesCount":1,"events":[{"timeUnixNano":"1700000000000000001","name":"e","attributes":[{"key":"x","value":{"intValue":-1}}]}],"links":[{"traceId":"0102030405060708090a0b0c0d0e0f11","spanId":"0102030405060709","flags":1}],"status":{"code":2,"message":"no"},"flags":257}"#;
 const RECORD: &str = r#"{"timeUnixNano":"1700000000000000000","observedTimeUnixNano":"1700000000000000001","severityNumber":17,"severityText":"ERROR","body":{"stringValue":"a line"},"attributes":[{"key":"http.method","value":{"stringValue":"GET"}}],"flags":1,"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708"},{"body":{"kvlistValue":{"values":[{"key":"a","value":{"intValue":"2"}}]}}}"#;
-const METRICS: &str = r#"{"name":"http.requests","description":"d","unit":"{request}","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"timeUnixNano":"1700000000000000000","asInt":"7","attributes":[{"key":"a.b","value":{"stringValue":"1"}},{"key":"a-b","value":{"stringValue":"2"}}]}]}},{"name":"lat","unit":"s","histogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"6","sum":2.5,"bucketCounts":["1","2","3"],"explicitBounds":[0.5,1]}]}},{"name":"q","summary":{"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"2","sum":3,"quantileValues":[{"quantile":0.99,"value":4}]}]}},{"name":"g","unit":"1","gauge":{"dataPoints":[{"timeUnixNano":"1700000000000000000","flags":1}]}},{"name":"e","exponentialHistogram":{"dataPoints":[{}]}}"#;
+const METRICS: &str = r#"{"name":"http.requests","description":"d","unit":"{request}","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"timeUnixNano":"1700000000000000000","asInt":"7","attributes":[{"key":"a.b","value":{"stringValue":"1"}},{"key":"a-b","value":{"stringValue":"2"}}]}]}},{"name":"lat","unit":"s","histogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"6","sum":2.5,"bucketCounts":["1","2","3"],"explicitBounds":[0.5,1]}]}},{"name":"q","summary":{"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"2","sum":3,"quantileValues":[{"quantile":0.99,"value":4}]}]}},{"name":"g","unit":"1","gauge":{"dataPoints":[{"timeUnixNano":"1700000000000000000","flags":1}]}},{"name":"e","exponentialHistogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"9","sum":3.5,"scale":1,"zeroCount":"2","positive":{"offset":-1,"bucketCounts":["1","0","3"]},"negative":{"offset":4,"bucketCounts":[3]},"exemplars":[{"asDouble":0.5,"timeUnixNano":"1700000000000000000","traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","filteredAttributes":[{"key":"a","value":{"intValue":1}}]}]}]}},{"name":"d","sum":{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[{"startTimeUnixNano":"1700000000000000000","timeUnixNano":"1700000010000000000","asDouble":1.5},{"startTimeUnixNano":"1700000010000000000","timeUnixNano":"1700000020000000000","asDouble":1.5}]}}"#;
 
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -39,7 +39,9 @@ fn main() -> std::io::Result<()> {
     save("otlp_traces", "protobuf", &prefixed(b'p', &bytes))?;
     save("otlp_logs", "protobuf", &prefixed(b'p', &logs_protobuf()))?;
     save("otlp_metrics", "protobuf", &prefixed(b'p', &metrics_protobuf()))?;
+    save("otlp_metrics", "exponential_delta", &prefixed(b'p', &exponential()))?;
     save("remote_write", "request", &remote_write())?;
+    save("remote_write_2", "request", &remote_write_2())?;
     save("loki_push", "protobuf", &prefixed(b'p', &loki()))?;
     save("loki_push", "json", br#"j{"streams":[{"stream":{"app":"web","env":"dev"},"values":[["1700000000000000000","a line",{"trace_id":"ab"}],["2","b"]]}]}"#)?;
     save("loki_push", "json_v0", br#"j{"streams":[{"labels":"{app=\"web\", env=`dev`}","entries":[{"ts":"2026-01-02T03:04:05.678+01:00","line":"a line"}]}]}"#)?;
@@ -147,14 +149,117 @@ fn remote_write() -> Vec<u8> {
             w.double(1, 1.0);
             w.varint(2, 1_700_000_000_000);
         });
-        w.message(3, |w| w.double(2, 1.0));
-        w.message(4, |w| w.varint(1, 3));
+        w.message(3, |w| {
+            w.message(1, |w| {
+                w.bytes(1, "trace_id");
+                w.bytes(2, "ab");
+            });
+            w.double(2, 1.0);
+            w.varint(3, 1_700_000_000_000);
+        });
+        w.message(4, integer_histogram);
+        w.message(4, custom_histogram);
     });
     writer.message(3, |w| {
         w.varint(1, 2);
         w.bytes(2, "up");
         w.bytes(4, "Help.");
         w.bytes(5, "s");
+    });
+    out
+}
+
+/// Two positive buckets of 1 and 3, a negative one of 2, one at zero.
+fn integer_histogram(w: &mut Writer<'_>) {
+    w.varint(1, 7);
+    w.double(3, 1.5);
+    w.varint(4, zigzag(1));
+    w.double(5, 0.001);
+    w.varint(6, 1);
+    w.message(8, |w| w.varint(2, 1));
+    w.bytes(9, [zigzag(2) as u8]);
+    for (offset, length) in [(-1, 1), (3, 1)] {
+        w.message(11, |w| {
+            w.varint(1, zigzag(offset));
+            w.varint(2, length);
+        });
+    }
+    w.bytes(12, [zigzag(1) as u8, zigzag(2) as u8]);
+    w.varint(14, 1);
+    w.varint(15, 1_700_000_000_000);
+}
+
+fn custom_histogram(w: &mut Writer<'_>) {
+    w.double(2, 3.5);
+    w.varint(4, zigzag(-53));
+    w.message(11, |w| w.varint(2, 2));
+    w.bytes(13, [1.0f64, 2.5].map(f64::to_le_bytes).concat());
+    w.varint(15, 1_700_000_000_001);
+    w.bytes(16, 4.0f64.to_le_bytes());
+}
+
+fn remote_write_2() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    ["", "__name__", "up", "h", "trace_id", "ab", "Help.", "s"].iter().for_each(|symbol| writer.bytes(4, symbol));
+    writer.message(5, |w| {
+        w.bytes(1, [1, 2]);
+        for (start_ms, value) in [(0, 1.0), (1_600_000_000_000, 2.0)] {
+            w.message(2, |w| {
+                w.double(1, value);
+                w.varint(2, 1_700_000_000_000);
+                w.varint(3, start_ms);
+            });
+        }
+        w.message(4, |w| {
+            w.bytes(1, [4, 5]);
+            w.double(2, 1.0);
+            w.varint(3, 1_700_000_000_000);
+        });
+        w.message(5, |w| {
+            w.varint(1, 1);
+            w.varint(3, 6);
+            w.varint(4, 7);
+        });
+        w.varint(6, 1_600_000_000_000);
+    });
+    writer.message(5, |w| {
+        w.bytes(1, [1, 3]);
+        w.message(3, integer_histogram);
+        w.message(3, custom_histogram);
+    });
+    out
+}
+
+/// Two points of one stream of differences, of different scales.
+fn exponential() -> Vec<u8> {
+    let mut out = Vec::new();
+    let start_ns = 1_700_000_000_000_000_000;
+    Writer::new(&mut out).message(1, |w| {
+        w.message(2, |w| {
+            w.message(2, |w| {
+                w.bytes(1, "size");
+                w.message(10, |w| {
+                    for (i, scale) in [3, 12].into_iter().enumerate() {
+                        w.message(1, |w| {
+                            w.fixed64(2, start_ns + i as u64 * 1_000_000_000);
+                            w.fixed64(3, start_ns + (i as u64 + 1) * 1_000_000_000);
+                            w.fixed64(4, 6);
+                            w.double(5, 2.5);
+                            w.varint(6, zigzag(scale));
+                            w.fixed64(7, 1);
+                            w.message(8, |w| {
+                                w.varint(1, zigzag(-2));
+                                w.bytes(2, [1, 0, 0, 0, 0, 2]);
+                            });
+                            w.message(9, |w| w.bytes(2, [2]));
+                            w.double(14, 0.5);
+                        });
+                    }
+                    w.varint(2, 1);
+                });
+            });
+        });
     });
     out
 }

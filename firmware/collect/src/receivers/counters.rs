@@ -1,7 +1,7 @@
 //! What receivers tell about themselves.
 
 use bramble_signal::Signal;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Which way in; the label `protocol`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -35,14 +35,14 @@ impl Protocol {
 ///   decoding (the write path counts those that it refuses itself);
 /// * `bramble_receive_bytes_total{protocol}`: bytes of bodies as they arrived;
 /// * `bramble_receive_delta_streams`: streams of delta temporality whose sums are kept, and
-///   `bramble_receive_delta_forgotten`: those forgotten for want of memory since the start.
+///   `bramble_receive_delta_forgotten_total`: those forgotten for want of memory.
 #[derive(Clone, Debug)]
 pub struct ReceiveCounters {
     requests: IntCounterVec,
     rejected: IntCounterVec,
     bytes: IntCounterVec,
     delta_streams: IntGauge,
-    delta_forgotten: IntGauge,
+    delta_forgotten: IntCounter,
 }
 
 impl ReceiveCounters {
@@ -56,17 +56,17 @@ impl ReceiveCounters {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
+        let delta_streams =
+            IntGauge::new("bramble_receive_delta_streams", "Streams of delta temporality whose sums are kept.")?;
+        registry.register(Box::new(delta_streams.clone()))?;
+        let delta_forgotten = IntCounter::new(
+            "bramble_receive_delta_forgotten_total",
+            "Streams of delta temporality that were forgotten for want of memory.",
+        )?;
+        registry.register(Box::new(delta_forgotten.clone()))?;
         Ok(ReceiveCounters {
-            delta_streams: gauge("bramble_receive_delta_streams", "Streams of delta temporality whose sums are kept.")?,
-            delta_forgotten: gauge(
-                "bramble_receive_delta_forgotten",
-                "Streams of delta temporality that were forgotten for want of memory.",
-            )?,
+            delta_streams,
+            delta_forgotten,
             requests: make(
                 "bramble_receive_requests_total",
                 "Requests answered by receivers, by protocol and status code.",
@@ -89,9 +89,10 @@ impl ReceiveCounters {
         self.rejected.with_label_values(&[protocol.as_str(), reason]).inc_by(count);
     }
 
+    /// Called by one thread at a time; `forgotten` since the start.
     pub(crate) fn delta_streams(&self, count: usize, forgotten: u64) {
         self.delta_streams.set(count as i64);
-        self.delta_forgotten.set(forgotten as i64);
+        self.delta_forgotten.inc_by(forgotten.saturating_sub(self.delta_forgotten.get()));
     }
 
     pub(crate) fn received(&self, protocol: Protocol, bytes: u64) {

@@ -21,7 +21,7 @@ pub struct OtlpOptions {
     /// How metrics are translated.
     pub metrics: MetricOptions,
     /// Memory for the sums of streams of delta temporality, in bytes; an eighth of the budget `receive` at most.
-    /// Default 1 MiB: about ten thousand streams of numbers.
+    /// Default 1 MiB: about seven thousand streams of numbers.
     pub delta_bytes_max: usize,
 }
 
