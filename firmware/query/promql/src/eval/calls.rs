@@ -211,13 +211,9 @@ impl Evaluator<'_> {
 
     /// `start_timestamp(v)`: when what the samples of a selector count began. Of what was computed it is not known.
     fn start_timestamps(&self, args: &[Expr], grid: Grid, sink: Sink<'_>) -> Outcome<()> {
-        match args.first().map(Expr::unparen) {
-            Some(Expr { kind: ExprKind::Selector(selector), .. }) => {
-                let arg = args.first().map_or_else(|| unreachable!("checked above"), |a| a);
-                self.renamed(arg, sink, &mut |sink| self.newest(selector, grid, Newest::Start, sink))
-            }
-            _ => Ok(()),
-        }
+        let Some(arg) = args.first() else { return Ok(()) };
+        let ExprKind::Selector(selector) = &arg.unparen().kind else { return Ok(()) };
+        self.renamed(arg, sink, &mut |sink| self.newest(selector, grid, Newest::Start, sink))
     }
 
     /// A number of each histogram; numbers go.

@@ -12,12 +12,22 @@ use bramble_signal::{Labels, NativeHistogram, is_histogram_marker};
 
 const BUCKET_LABEL: &str = "le";
 
+/// A bound and the counts up to it, one per step.
+type Cumulative = (f64, Vec<f64>);
+
+/// A histogram's buckets as they come by, and whether its name goes at the end.
+#[derive(Default)]
+struct Parts {
+    drop_name: bool,
+    buckets: Vec<Cumulative>,
+}
+
 /// The buckets of one classic histogram, as rows.
 struct Classic {
     labels: Labels,
     drop_name: bool,
     /// Ascending by bound.
-    buckets: Vec<(f64, Vec<f64>)>,
+    buckets: Vec<Cumulative>,
 }
 
 /// A vector's rows as histograms.
@@ -38,7 +48,7 @@ impl Evaluator<'_> {
         let rows = self.collect(arg, grid)?;
         let mut groups = Groups::default();
         let mut found = Histograms::default();
-        let mut parts: Vec<(bool, Vec<(f64, Vec<f64>)>)> = Vec::new();
+        let mut parts: Vec<Parts> = Vec::new();
         for row in rows.take() {
             if !row.histograms.is_empty() {
                 let floats = Row::floats(row.labels.clone(), row.drop_name, row.values.clone());
@@ -52,8 +62,8 @@ impl Evaluator<'_> {
         }
         for row in &mut found.natives {
             let Some(at) = groups.find(without_bound(&row.labels)) else { continue };
-            let Some((_, buckets)) = parts.get_mut(at) else { continue };
-            if leave_out_both(row, buckets) {
+            let Some(part) = parts.get_mut(at) else { continue };
+            if leave_out_both(row, &mut part.buckets) {
                 self.note(Noted::ClassicAndNative, row.name(), arg.span);
             }
         }
@@ -61,7 +71,7 @@ impl Evaluator<'_> {
         Ok(found)
     }
 
-    fn take_bucket(&self, row: Row, span: Span, groups: &mut Groups, parts: &mut Vec<(bool, Vec<(f64, Vec<f64>)>)>) {
+    fn take_bucket(&self, row: Row, span: Span, groups: &mut Groups, parts: &mut Vec<Parts>) {
         let le = row.labels.get(BUCKET_LABEL).unwrap_or_default();
         let Some(bound) = parse_bound(le) else {
             let name = for_metric(row.name());
@@ -70,10 +80,10 @@ impl Evaluator<'_> {
         };
         let at = groups.place(without_bound(&row.labels));
         if at == parts.len() {
-            parts.push((row.drop_name, Vec::new()));
+            parts.push(Parts { drop_name: row.drop_name, ..Parts::default() });
         }
-        if let Some((_, buckets)) = parts.get_mut(at) {
-            buckets.push((bound, row.values));
+        if let Some(part) = parts.get_mut(at) {
+            part.buckets.push((bound, row.values));
         }
     }
 
@@ -207,7 +217,7 @@ impl Evaluator<'_> {
 }
 
 /// Removes both where there are both; says whether that was anywhere.
-fn leave_out_both(row: &mut Row, buckets: &mut [(f64, Vec<f64>)]) -> bool {
+fn leave_out_both(row: &mut Row, buckets: &mut [Cumulative]) -> bool {
     let mut met = false;
     for (i, value) in row.values.iter_mut().enumerate().filter(|(_, v)| is_histogram_marker(**v)) {
         let mut there = false;
@@ -229,7 +239,8 @@ fn each_histogram(row: &Row, mut compute: impl FnMut(usize, &NativeHistogram) ->
 }
 
 impl Classic {
-    fn new((labels, (drop_name, mut buckets)): (Labels, (bool, Vec<(f64, Vec<f64>)>))) -> Self {
+    fn new((labels, parts): (Labels, Parts)) -> Self {
+        let Parts { drop_name, mut buckets } = parts;
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         Classic { labels, drop_name, buckets }
     }

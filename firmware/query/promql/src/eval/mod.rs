@@ -25,6 +25,7 @@ mod quantiles;
 mod range_calls;
 mod rate_rows;
 mod rates;
+mod reading;
 mod rollups;
 mod rows;
 mod select;

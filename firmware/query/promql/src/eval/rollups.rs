@@ -188,25 +188,23 @@ fn pieces<'w>(w: &Window<'w>) -> impl Iterator<Item = Rollup> + use<'w> {
     let rollups = w.touched.rollups;
     let (mut at, mut next, stamps, values) = (0, 0, w.timestamps_ms, w.values);
     std::iter::from_fn(move || {
-        loop {
-            let rollup = rollups.get(at);
-            let Some((t, value)) = stamps.get(next).zip(values.get(next)) else {
-                at += 1;
-                return rollup.copied();
-            };
-            match rollup {
-                Some(r) if r.first.timestamp_ms <= *t => {
-                    // Its told samples are itself.
-                    while stamps.get(next).is_some_and(|t| *t <= r.last.timestamp_ms) {
-                        next += 1;
-                    }
-                    at += 1;
-                    return Some(*r);
-                }
-                _ => {
+        let rollup = rollups.get(at);
+        let Some((t, value)) = stamps.get(next).zip(values.get(next)) else {
+            at += 1;
+            return rollup.copied();
+        };
+        match rollup {
+            Some(r) if r.first.timestamp_ms <= *t => {
+                // Its told samples are itself.
+                while stamps.get(next).is_some_and(|t| *t <= r.last.timestamp_ms) {
                     next += 1;
-                    return Some(alone(*t, *value));
                 }
+                at += 1;
+                Some(*r)
+            }
+            _ => {
+                next += 1;
+                Some(alone(*t, *value))
             }
         }
     })

@@ -3,12 +3,13 @@
 use super::engine::failed;
 use super::evaluator::{Evaluator, Outcome, Sink};
 use super::native::tell_resets;
+use super::reading::{read, series_bytes};
 use super::rollups;
 use super::rows::{ABSENT, Grid, Row, histogram_bytes, is_absent, keep_histogram, samples_of};
 use super::window::RangeSeries;
 use crate::syntax::{Expr, ExprKind, Extension, Selector, Span};
 use bramble_signal::{
-    Matcher, NativeHistogram, ResetHint, Rollup, Sample, SeriesSamples, StartChange, histogram_at, is_histogram_marker,
+    Matcher, NativeHistogram, ResetHint, Sample, SeriesSamples, StartChange, histogram_at, is_histogram_marker,
     is_stale_marker,
 };
 use bramble_storage::{MetricSelect, QueryStats};
@@ -36,23 +37,18 @@ impl Evaluator<'_> {
         visit: &mut dyn FnMut(&mut SeriesSamples) -> Outcome<()>,
     ) -> Outcome<()> {
         let select = MetricSelect { matchers, start_ms, end_ms };
-        let mut cursor = self.source.select(&select, self.context)?;
-        let mut series = SeriesSamples::default();
-        while cursor.next(&mut series)? {
+        read(self.source, &select, self.context, &mut |series| {
             self.context.check()?;
             QueryStats::add(&self.context.stats.items, series.values.len() as u64);
             // The series itself is held while it is looked at.
             let mut hold = self.hold();
-            let told = series.rollups.len() * size_of::<Rollup>();
-            let bytes = series.values.len() * 16 + histogram_bytes(&series.histograms) + told;
-            self.tell_rollups(&series);
-            self.charge(&mut hold, bytes, series.values.len())?;
+            self.tell_rollups(series);
+            self.charge(&mut hold, series_bytes(series), series.values.len())?;
             if self.tells_resets.get() {
-                tell_resets(&mut series);
+                tell_resets(series);
             }
-            visit(&mut series)?;
-        }
-        Ok(())
+            visit(series)
+        })
     }
 
     /// Rows of an instant selector: at each step the newest sample of the lookback, unless stale.
