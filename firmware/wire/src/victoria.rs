@@ -53,7 +53,12 @@ impl LineDecoder {
         self.timestamps_ms.clear();
         let mut reader = serde_json::Deserializer::from_slice(line);
         let read = LineSeed(self).deserialize(&mut reader).and_then(|()| reader.end());
-        read.map_err(|error| error.to_string())?;
+        read.map_err(|error| {
+            let text = error.to_string();
+            // The reader knows one line, the caller which.
+            let message = text.split(" at line ").next().unwrap_or_default();
+            format!("column {}: {message}", error.column())
+        })?;
         if self.values.len() != self.timestamps_ms.len() {
             return Err(format!("{} values, but {} timestamps", self.values.len(), self.timestamps_ms.len()));
         }

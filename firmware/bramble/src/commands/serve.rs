@@ -305,7 +305,12 @@ fn otlp_options(config: &Config) -> anyhow::Result<OtlpOptions> {
 
 /// What each door serves.
 fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState) -> Vec<Door> {
-    let prometheus = || api::prometheus::router(state.clone()).merge(receivers::remote_write(receivers.clone()));
+    let prometheus = || {
+        let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
+        read.merge(write).merge(receivers::import(receivers.clone()))
+    };
+    // VictoriaMetrics answers Prometheus' calls below a prefix too.
+    let with_prefix = || prometheus().nest("/prometheus", prometheus());
     let loki = || api::loki::router(state.clone()).merge(receivers::loki_push(receivers.clone()));
     let tempo = || api::tempo::router(state.clone());
     let jaeger = || api::jaeger::router(state.clone());
@@ -323,8 +328,8 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
     };
     let router = |name: &str| match name {
         "main" => main(),
-        "prometheus" => prometheus(),
-        "victoria_metrics" => api::prometheus::as_victoria(prometheus()),
+        "prometheus" => with_prefix(),
+        "victoria_metrics" => api::prometheus::as_victoria(with_prefix()),
         "loki" => loki(),
         "tempo" => tempo(),
         "jaeger" => jaeger(),

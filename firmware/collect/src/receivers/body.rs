@@ -88,7 +88,11 @@ fn make_room(all: &mut Held, needed: usize, declared: usize) -> Result<(), Refus
     Ok(())
 }
 
-async fn next_chunk(body: &mut Body, idle_max: Duration) -> Result<Option<Bytes>, Refusal> {
+/// The next piece of a body, or `None` at its end.
+///
+/// # Errors
+/// [`Refusal::Timeout`] after a pause of `idle_max`, [`Refusal::Corrupt`] when the connection breaks.
+pub(crate) async fn next_chunk(body: &mut Body, idle_max: Duration) -> Result<Option<Bytes>, Refusal> {
     loop {
         let frame = tokio::time::timeout(idle_max, body.frame()).await.map_err(|_| Refusal::Timeout)?;
         match frame {

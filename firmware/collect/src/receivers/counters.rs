@@ -9,6 +9,7 @@ pub(crate) enum Protocol {
     OtlpHttp,
     OtlpGrpc,
     RemoteWrite,
+    Import,
     LokiPush,
 }
 
@@ -18,6 +19,7 @@ impl Protocol {
             Protocol::OtlpHttp => "otlp_http",
             Protocol::OtlpGrpc => "otlp_grpc",
             Protocol::RemoteWrite => "remote_write",
+            Protocol::Import => "import",
             Protocol::LokiPush => "loki_push",
         }
     }

@@ -13,6 +13,7 @@ mod counters;
 mod decode;
 #[cfg(test)]
 mod grpc_client_tests;
+mod import;
 mod loki_push;
 mod otlp;
 mod otlp_grpc;
@@ -29,6 +30,7 @@ mod unpack;
 pub use automatic_labels::LokiOptions;
 pub use bramble_wire::otlp::{MetricOptions, Promotion, Translation};
 pub use counters::ReceiveCounters;
+pub use import::import;
 pub use loki_push::loki_push;
 pub use otlp::OtlpOptions;
 pub use otlp_grpc::otlp_grpc;

@@ -28,6 +28,7 @@ pub struct OpenMetricsParser<'a> {
     /// Scratch memory of reading ahead.
     ahead: Vec<Pair<'a>>,
     is_over: bool,
+    has_eof: bool,
     /// Whether the document may end without `# EOF`, being a part of one.
     is_part: bool,
     trailing_comma: bool,
@@ -67,6 +68,7 @@ impl<'a> OpenMetricsParser<'a> {
             group: Group::default(),
             ahead: Vec::new(),
             is_over: false,
+            has_eof: false,
             is_part: false,
             trailing_comma: false,
             folds: true,
@@ -96,8 +98,8 @@ impl<'a> OpenMetricsParser<'a> {
     }
 
     /// Whether `# EOF` was read.
-    pub fn is_over(&self) -> bool {
-        self.is_over
+    pub fn has_eof(&self) -> bool {
+        self.has_eof
     }
 
     /// Whether the last sample's labels ended in a comma, which Prometheus takes and the specification does not.
@@ -162,7 +164,7 @@ impl<'a> OpenMetricsParser<'a> {
         let cursor = &mut self.cursor;
         if cursor.eat_all(b"# EOF") {
             cursor.eat(b'\n');
-            self.is_over = true;
+            (self.is_over, self.has_eof) = (true, true);
             return match cursor.is_at_end() {
                 true => Ok(None),
                 false => Err(cursor.error("there is more after # EOF")),
