@@ -183,7 +183,7 @@ impl Engine {
                 Value::Vector(rows.into_iter().map(|row| to_series(row, grid)).collect())
             }
         };
-        Ok(answer(value, evaluator))
+        answer(value, evaluator)
     }
 
     /// Evaluates at `start_ms`, `start_ms + step_ms`, … up to `end_ms`.
@@ -228,7 +228,7 @@ impl Engine {
             }
         };
         let series = rows.into_iter().map(|row| to_series(row, grid)).filter(|s| !s.values.is_empty()).collect();
-        Ok(answer(Value::Matrix(series), evaluator))
+        answer(Value::Matrix(series), evaluator)
     }
 
     fn evaluator<'a>(
@@ -256,10 +256,12 @@ impl Engine {
     }
 }
 
-fn answer(value: Value, evaluator: Evaluator<'_>) -> Answer {
+/// An answer, unless the query was to stop: then something may be missing.
+fn answer(value: Value, evaluator: Evaluator<'_>) -> Result<Answer, QueryError> {
+    evaluator.context.check()?;
     let stats = evaluator.sample_stats();
     let (warnings, infos) = evaluator.annotations.finish();
-    Answer { value, warnings, infos, stats }
+    Ok(Answer { value, warnings, infos, stats })
 }
 
 fn to_series(row: Row, grid: Grid) -> SeriesSamples {

@@ -14,6 +14,9 @@ use bramble_signal::{
 };
 use bramble_storage::{MetricSelect, QueryStats};
 
+/// Series between two looks at the clock.
+const CHECK_EVERY: u32 = 16;
+
 /// What an instant selector gives for the newest sample of a step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Newest {
@@ -37,13 +40,16 @@ impl Evaluator<'_> {
         visit: &mut dyn FnMut(&mut SeriesSamples) -> Outcome<()>,
     ) -> Outcome<()> {
         let select = MetricSelect { matchers, start_ms, end_ms };
+        // One series at a time is held while it is looked at: the account is that of the largest.
+        let (mut hold, mut seen) = (self.hold(), 0u32);
         read(self.source, &select, self.context, &mut |series| {
-            self.context.check()?;
+            if seen.is_multiple_of(CHECK_EVERY) {
+                self.context.check()?;
+            }
+            seen = seen.wrapping_add(1);
             QueryStats::add(&self.context.stats.items, series.values.len() as u64);
-            // The series itself is held while it is looked at.
-            let mut hold = self.hold();
             self.tell_rollups(series);
-            self.charge(&mut hold, series_bytes(series), series.values.len())?;
+            self.hold_instead(&mut hold, series_bytes(series), series.values.len())?;
             if self.tells_resets.get() {
                 tell_resets(series);
             }
@@ -76,7 +82,7 @@ impl Evaluator<'_> {
                 let (Some(stamp), Some(v)) = (series.timestamps_ms.get(newest), series.values.get(newest)) else {
                     continue;
                 };
-                let lookback_ms = rollups::lookback(&series.rollups, *stamp, self.lookback_ms);
+                let lookback_ms = rollups::lookback(series, newest, self.cold_before_ms(), self.lookback_ms);
                 if *stamp > t.saturating_sub(lookback_ms) && !is_stale_marker(*v) {
                     *value = match wanted {
                         Newest::Value if is_histogram_marker(*v) => {
@@ -120,7 +126,7 @@ impl Evaluator<'_> {
                     Some(Extension::Smoothed) => (self.lookback_ms, self.lookback_ms),
                 };
                 let from = self.reach(ends.start_ms, range_ms.saturating_add(before)).saturating_add(1);
-                let cold_before_ms = self.source.rolled_up_before_ms();
+                let cold_before_ms = self.cold_before_ms();
                 self.scan(&selector.matchers, from, ends.last_ms().saturating_add(behind), &mut |series| {
                     drop_stale(series);
                     // An extended range reckons with samples alone, and needs the peaks told between them.
@@ -137,6 +143,7 @@ impl Evaluator<'_> {
                         rollups: if selector.extension.is_none() { &series.rollups } else { &[] },
                         cold_before_ms,
                         counting: &self.counting,
+                        context: self.context,
                         ends,
                         range_ms,
                         reach_ms: self.lookback_ms,
@@ -190,6 +197,7 @@ impl Evaluator<'_> {
                 rollups: &[],
                 cold_before_ms: i64::MIN,
                 counting: &self.counting,
+                context: self.context,
                 ends,
                 range_ms,
                 reach_ms: 0,

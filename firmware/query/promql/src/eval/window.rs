@@ -5,6 +5,10 @@ use super::rollups::Touched;
 use super::rows::{Grid, samples_of};
 use super::select::start_of;
 use bramble_signal::{Labels, METRIC_NAME, NativeHistogram, Rollup, StartChange, histogram_at, is_histogram_marker};
+use bramble_storage::QueryContext;
+
+/// Samples that are looked at between two checks whether the query should go on.
+const SAMPLES_PER_CHECK: usize = 1 << 20;
 
 /// One series for a range function: all samples any window may see, staleness markers left out.
 pub(crate) struct RangeSeries<'s> {
@@ -22,6 +26,7 @@ pub(crate) struct RangeSeries<'s> {
     /// Where full resolution begins; `i64::MIN` when all of it is.
     pub(crate) cold_before_ms: i64,
     pub(crate) counting: &'s Counting,
+    pub(crate) context: &'s QueryContext,
     /// Ends of the windows.
     pub(crate) ends: Grid,
     pub(crate) range_ms: i64,
@@ -92,7 +97,18 @@ impl RangeSeries<'_> {
     /// As [`windows`](Self::windows), with the place of the window's first sample in the series.
     pub(crate) fn window_places(&self, mut visit: impl FnMut(usize, Window<'_>, usize)) {
         let (mut first, mut after) = (0, 0);
-        let counted = self.ends.times().enumerate().map(|(i, end_ms)| {
+        let mut unchecked = 0;
+        // Much of one series may take long: who asked may be gone meanwhile. What is left out then is no answer, since
+        // the query ends with the same check.
+        let mut goes_on = |looked_at: usize| {
+            unchecked += looked_at;
+            let due = unchecked >= SAMPLES_PER_CHECK;
+            if due {
+                unchecked = 0;
+            }
+            !due || self.context.check().is_ok()
+        };
+        let counted = self.ends.times().enumerate().map_while(|(i, end_ms)| {
             let (start_ms, touched) = self.over_rollups(end_ms);
             // A window that is widened may begin before the last one did.
             while first > 0 && self.timestamps_ms.get(first - 1).is_some_and(|t| *t > start_ms) {
@@ -107,8 +123,11 @@ impl RangeSeries<'_> {
             let timestamps_ms = self.timestamps_ms.get(first..after).unwrap_or_default();
             let values = self.values.get(first..after).unwrap_or_default();
             let (histograms, starts) = (self.histograms, self.starts);
+            if !goes_on(values.len() + 1) {
+                return None;
+            }
             visit(i, Window { timestamps_ms, values, histograms, starts, touched, start_ms, end_ms }, first);
-            (i, count(values, histograms))
+            Some((i, count(values, histograms)))
         });
         self.counting.add_each(counted);
     }
