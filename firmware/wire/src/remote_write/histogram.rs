@@ -5,7 +5,13 @@
 
 use crate::DecodeError;
 use crate::protobuf::{Field, Reader, unzigzag};
-use bramble_signal::histogram::{BUCKETS_MAX, BucketSpan, HistogramError, NativeHistogram, ResetHint};
+use bramble_signal::histogram::{
+    BUCKETS_MAX, BucketSpan, EXPONENTIAL_SCHEMA_MAX, HistogramError, NativeHistogram, ResetHint,
+};
+
+/// Finest standard schema; finer ones than what is kept are to be joined by whoever takes them in (native histogram
+/// specification, "Schema").
+const STANDARD_SCHEMA_MAX: i8 = 52;
 
 /// Memory reused from histogram to histogram.
 #[derive(Clone, Default, Debug)]
@@ -131,7 +137,15 @@ fn finish(
     out.positive_spans.clone_from(&positive.spans);
     out.negative_spans.clone_from(&negative.spans);
     out.custom_bounds.clone_from(custom_bounds);
+    let finer = (EXPONENTIAL_SCHEMA_MAX + 1..=STANDARD_SCHEMA_MAX).contains(&out.schema);
+    if finer {
+        out.schema = EXPONENTIAL_SCHEMA_MAX;
+    }
     out.validate()?;
+    if finer && let Ok(schema) = i8::try_from(schema) {
+        out.schema = schema;
+        out.reduce_resolution(EXPONENTIAL_SCHEMA_MAX);
+    }
     Ok(out)
 }
 

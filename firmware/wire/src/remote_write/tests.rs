@@ -306,7 +306,7 @@ fn native_histograms_are_read_and_judged_one_by_one() {
             w.varint(15, 3);
         });
         w.message(4, |w| {
-            w.varint(4, zigzag(9));
+            w.varint(4, zigzag(-5));
             w.varint(15, 4);
         });
         w.message(4, |w| custom_histogram(w, &[1.0, 2.5, 3.0], &[0.5, 1.0]));
@@ -329,6 +329,31 @@ fn native_histograms_are_read_and_judged_one_by_one() {
         "native histogram is not valid: 12 observations found in buckets, but the count field is 11: series \
          {__name__=\"h\"} at byte 3"
     );
+}
+
+#[test]
+fn finer_schemas_are_joined() {
+    let mut bytes = Vec::new();
+    Writer::new(&mut bytes).message(1, |w| {
+        v1_labels(w, 1, &[("__name__", "h")]);
+        for schema in [10, 52, 53] {
+            w.message(4, |w| {
+                w.varint(1, 6);
+                w.varint(4, zigzag(schema));
+                w.message(11, |w| {
+                    w.varint(1, zigzag(3));
+                    w.varint(2, 3);
+                });
+                w.bytes(12, [1, 1, 1].map(|delta| zigzag(delta) as u8));
+                w.varint(15, schema.cast_unsigned());
+            });
+        }
+    });
+    let decoded = decode(&bytes);
+    let joined = |at: usize| histograms(&decoded.batch, 0)[at].1.map(|h| (h.schema, h.positive_counts.clone()));
+    // Buckets 3 and 4 of schema 10 are in bucket 1 of schema 8, bucket 5 in 2.
+    assert_eq!((joined(0), joined(1)), (Some((8, vec![3.0, 3.0])), Some((8, vec![6.0]))));
+    assert_eq!(decoded.rejected.count(), 1);
 }
 
 #[test]
