@@ -224,6 +224,10 @@ fn main() {
         if step == 0 {
             let head = store.head();
             println!("index {:.1} B/series", (head.total_bytes - head.flushable_bytes) as f64 / count as f64);
+            let begin = Instant::now();
+            let cardinality = store.cardinality(10);
+            let took = begin.elapsed().as_secs_f64() * 1e3;
+            println!("cardinality of {} series, {} pairs: {took:.1} ms", cardinality.series, cardinality.label_pairs);
         }
         if (step + 1) % flush_every == 0 {
             let head = store.head();
@@ -266,6 +270,40 @@ fn main() {
     println!("merge {:.0} ns/sample, rss {:.1} MiB", ns(cpu_seconds() - begin), rss_mib());
     blocks_line("merged", &merged);
     query(&store, "merged", start_ms);
+    roll_up(&store, &merged, &mut next, total);
+    query(&store, "rolled up", start_ms);
+}
+
+/// Rolls up every day and removes its full resolution.
+fn roll_up(store: &MetricStore, blocks: &[BlockMeta], next: &mut u64, samples: f64) {
+    let begin = cpu_seconds();
+    let mut rolled = Vec::new();
+    for day in store.unrolled_days() {
+        let mut fresh = || {
+            *next += 1;
+            BlockId(*next)
+        };
+        let outputs = store.roll_up(day, 64 << 20, &mut fresh, &|| true).unwrap();
+        let gone: Vec<BlockId> = blocks.iter().filter(|b| b.day == day).map(|b| b.id).collect();
+        store.swap(&outputs, &gone, false).unwrap();
+        rolled.extend(outputs);
+    }
+    let cpu = cpu_seconds() - begin;
+    let (context, mut rows) = (QueryContext::unlimited(), 0);
+    let select = MetricSelect { matchers: &[], start_ms: 0, end_ms: i64::MAX };
+    let mut cursor = store.select(&select, &context).unwrap();
+    let mut one = SeriesSamples::default();
+    while cursor.next(&mut one).unwrap() {
+        rows += one.rollups.len();
+    }
+    let bytes = rolled.iter().map(|b| b.file_bytes).sum::<u64>();
+    println!(
+        "rollups: {} blocks, {rows} rows, {bytes} bytes, {:.2} B/row, {:.3} bytes and {:.0} ns per sample",
+        rolled.len(),
+        bytes as f64 / rows as f64,
+        bytes as f64 / samples,
+        cpu * 1e9 / samples
+    );
 }
 
 fn query(store: &MetricStore, what: &str, start_ms: i64) {
