@@ -5,7 +5,7 @@
 mod stores;
 
 use bramble_query_promql::{Answer, Engine, EngineOptions, Value};
-use bramble_signal::{Labels, MetricBatch, stale_marker};
+use bramble_signal::{BucketSpan, Labels, MetricBatch, NativeHistogram, stale_marker};
 use bramble_storage::QueryContext;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -267,4 +267,43 @@ fn a_steady_counter_is_right_in_any_window() {
             }
         }
     }
+}
+
+#[test]
+fn native_histograms_are_thinned() {
+    let (full, cold) = (stores::memory(), stores::Rolled::new());
+    let mut batch = MetricBatch::new();
+    batch.start_series(&mut [("__name__", "latency")]).unwrap();
+    for i in 0..1440i64 {
+        let count = (i * 3 % 3000) as f64;
+        let histogram = NativeHistogram {
+            schema: 0,
+            count,
+            sum: count * 0.7,
+            positive_spans: vec![BucketSpan { offset: 0, length: 2 }],
+            positive_counts: vec![count / 4.0, count * 3.0 / 4.0],
+            ..NativeHistogram::default()
+        };
+        batch.push_histogram(MIDNIGHT - SPAN + 4_000 + i * 15_000, histogram);
+    }
+    full.load(batch.clone());
+    cold.load(batch);
+    cold.roll_up((MIDNIGHT / 86_400_000 - 1) as i32);
+    let engine = |bench: &dyn Bench| Engine::new(bench.source(), EngineOptions::default());
+    let both = Both { full: engine(&*full), cold: engine(&cold) };
+    for (query, bound) in [
+        ("histogram_count(rate(latency[1h]))", 0.02),
+        ("histogram_count(increase(latency[1m]))", 0.3),
+        ("histogram_quantile(0.9, rate(latency[30m]))", 0.01),
+        ("histogram_count(latency)", 0.0),
+    ] {
+        let (full, cold) = both.ask(query, FROM, MIDNIGHT - WIDTH, WIDTH);
+        assert!(full.keys().eq(cold.keys()) && !full.is_empty(), "{query}: {} {}", full.len(), cold.len());
+        for ((key, full), cold) in full.iter().zip(cold.values()) {
+            assert!((full - cold).abs() <= bound * full, "{query} at {}: {full} {cold}", key.1 - MIDNIGHT);
+        }
+    }
+    let told = both.cold.instant("sum_over_time(latency[1h])", MIDNIGHT, None, &QueryContext::unlimited()).unwrap();
+    assert!(told.warnings.iter().any(|w| w.contains("sees only the last histogram")), "{:?}", told.warnings);
+    assert!(told.infos.iter().any(|i| i.contains("answered partly from 5-minute rollups")), "{:?}", told.infos);
 }

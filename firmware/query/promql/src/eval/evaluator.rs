@@ -9,7 +9,7 @@ use super::rows::{Grid, Row, is_float, is_name_label, without_name};
 use crate::syntax::{AggregateOp, AtModifier, DurationExpr, Expr, ExprKind, Span, ValueType};
 use bramble_signal::Labels;
 use bramble_storage::{MetricSource, QueryContext, ReadError};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 
 pub(crate) type Outcome<T> = Result<T, QueryError>;
@@ -26,6 +26,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) lookback_ms: i64,
     pub(crate) context: &'a QueryContext,
     pub(crate) annotations: Annotations,
+    /// Where full resolution begins, once it was asked.
+    pub(crate) cold_before: OnceCell<i64>,
     pub(crate) counting: Counting,
     /// Selectors tell resets by comparing each histogram with the one before it: below `histogram_count` and its like.
     pub(crate) tells_resets: Cell<bool>,
@@ -80,6 +82,7 @@ impl<'a> Evaluator<'a> {
             lookback_ms,
             context,
             annotations: Annotations::default(),
+            cold_before: OnceCell::new(),
             counting: Counting::default(),
             tells_resets: Cell::new(false),
             samples: Cell::new(0),
@@ -117,11 +120,26 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn charge(&self, hold: &mut Hold<'_>, bytes: usize, samples: usize) -> Outcome<()> {
         self.context.reserve(bytes).map_err(|e| QueryError::from(ReadError::OverBudget(e)))?;
         hold.bytes += bytes;
+        self.count_held(hold, samples)
+    }
+
+    fn count_held(&self, hold: &mut Hold<'_>, samples: usize) -> Outcome<()> {
         let now = self.samples.get() + samples as u64;
         hold.samples += samples as u64;
         self.samples.set(now);
         self.peak.set(self.peak.get().max(now));
         if now > self.options.max_samples { Err(QueryError::TooManySamples) } else { Ok(()) }
+    }
+
+    /// Makes an account one of at least `bytes`, and of `samples` instead of those before.
+    pub(crate) fn hold_instead(&self, hold: &mut Hold<'_>, bytes: usize, samples: usize) -> Outcome<()> {
+        self.samples.set(self.samples.get().saturating_sub(hold.samples));
+        hold.samples = 0;
+        let more = bytes.saturating_sub(hold.bytes);
+        if more == 0 {
+            return self.count_held(hold, samples);
+        }
+        self.charge(hold, more, samples)
     }
 
     /// Accounts for one row over `grid` before anything of that width is allocated.

@@ -34,9 +34,7 @@ impl Evaluator<'_> {
         let mut produce = |sink: Sink<'_>| {
             self.ranges(arg, grid, &mut |series| {
                 let mut row = Row::floats(series.labels.clone(), series.drop_name, vec![ABSENT; grid.count]);
-                if !series.rollups.is_empty() {
-                    self.tell_function(name, arg.span, series.range_ms);
-                }
+                self.tell_function(name, arg.span, &series);
                 let mut noted: Vec<Noted> = Vec::new();
                 let mut notes = |note: Noted| {
                     if !noted.contains(&note) {
@@ -129,10 +127,14 @@ impl Evaluator<'_> {
             if w.values.is_empty() {
                 return;
             }
-            let marker = match native::window(name, &w, newer, notes, &mut |w| function.value(i, w)) {
+            let element = match rollups::value(name, &w) {
+                Some(value) => value.map(Element::Float),
+                None => native::window(name, &w, newer, notes, &mut |w| function.value(i, w)),
+            };
+            let marker = match element {
                 None => return,
                 Some(Element::Float(value)) => value,
-                Some(Element::Histogram(histogram)) => row.keep(histogram),
+                Some(Element::Histogram(histogram)) => row.keep(rollups::scaled(name, &w, histogram)),
             };
             if let Some(slot) = row.values.get_mut(i) {
                 *slot = marker;

@@ -18,7 +18,7 @@ use super::evaluator::Evaluator;
 use super::sums::Compensated;
 use super::window::{RangeSeries, Window};
 use crate::syntax::Span;
-use bramble_signal::{ROLLUP_WIDTH_MS, Rollup, SeriesSamples, is_histogram_marker};
+use bramble_signal::{NativeHistogram, ROLLUP_WIDTH_MS, Rollup, SeriesSamples, is_histogram_marker};
 
 /// The least range and lookback over rollups.
 pub(crate) const WIDENED_MS: i64 = 2 * ROLLUP_WIDTH_MS;
@@ -58,13 +58,22 @@ pub(crate) fn strip(series: &mut SeriesSamples) {
     series.values.retain(|_| kept.next().copied().unwrap_or(true));
 }
 
-/// How far an instant selector looks back when the newest sample is of `stamp_ms`.
-pub(crate) fn lookback(rollups: &[Rollup], stamp_ms: i64, lookback_ms: i64) -> i64 {
-    let at = rollups.partition_point(|r| end_of(r) < stamp_ms);
-    match rollups.get(at) {
-        Some(rollup) if rollup.start_ms < stamp_ms => lookback_ms.max(WIDENED_MS),
-        _ => lookback_ms,
-    }
+/// How far an instant selector looks back when the newest sample is the one at `newest`.
+pub(crate) fn lookback(series: &SeriesSamples, newest: usize, cold_before_ms: i64, lookback_ms: i64) -> i64 {
+    let Some(stamp_ms) = series.timestamps_ms.get(newest).copied().filter(|t| *t < cold_before_ms) else {
+        return lookback_ms;
+    };
+    let at = series.rollups.partition_point(|r| end_of(r) < stamp_ms);
+    let rolled = series.rollups.get(at).is_some_and(|r| r.start_ms < stamp_ms);
+    // Of histograms one is left where a rollup would be.
+    let thinned = series.values.get(newest).is_some_and(|v| is_histogram_marker(*v));
+    if rolled || thinned { lookback_ms.max(WIDENED_MS) } else { lookback_ms }
+}
+
+/// Whether histograms were thinned: there are some where full resolution is gone.
+fn has_thinned(timestamps_ms: &[i64], values: &[f64], cold_before_ms: i64) -> bool {
+    let old = timestamps_ms.partition_point(|t| *t < cold_before_ms);
+    values.iter().take(old).any(|v| is_histogram_marker(*v))
 }
 
 fn end_of(rollup: &Rollup) -> i64 {
@@ -103,25 +112,43 @@ impl Evaluator<'_> {
     /// First time to read for windows or lookbacks of `span_ms` that end at `end_ms`, exclusive.
     pub(crate) fn reach(&self, end_ms: i64, span_ms: i64) -> i64 {
         let start_ms = end_ms.saturating_sub(span_ms);
-        match start_ms < self.source.rolled_up_before_ms() {
+        match start_ms < self.cold_before_ms() {
             true => end_ms.saturating_sub(span_ms.max(WIDENED_MS)),
             false => start_ms,
         }
     }
 
+    /// Where full resolution begins.
+    pub(crate) fn cold_before_ms(&self) -> i64 {
+        *self.cold_before.get_or_init(|| self.source.rolled_up_before_ms())
+    }
+
     /// Says once that rollups were read.
     pub(crate) fn tell_rollups(&self, series: &SeriesSamples) {
-        if let Some(last) = series.rollups.last() {
-            let before_ms = self.source.rolled_up_before_ms().max(end_of(last));
+        let before_ms = self.cold_before_ms();
+        if !series.rollups.is_empty()
+            || !series.histograms.is_empty() && has_thinned(&series.timestamps_ms, &series.values, before_ms)
+        {
             let time = rfc3339(before_ms);
             self.annotations.info_anywhere(format!("answered partly from 5-minute rollups before {time}"));
         }
     }
 
-    /// Says what a function makes of rollups that it met.
-    pub(crate) fn tell_function(&self, name: &str, span: Span, range_ms: i64) {
-        if range_ms < WIDENED_MS {
+    /// Says what a function makes of the rollups of a series, if it has any.
+    pub(crate) fn tell_function(&self, name: &str, span: Span, series: &RangeSeries<'_>) {
+        let thinned =
+            !series.histograms.is_empty() && has_thinned(series.timestamps_ms, series.values, series.cold_before_ms);
+        if series.rollups.is_empty() && !thinned {
+            return;
+        }
+        if series.range_ms < WIDENED_MS {
             self.info(span, "range is widened to 10 minutes over 5-minute rollups");
+        }
+        if thinned && !matches!(kind_of(name), Kind::Told) && !matches!(name, "rate" | "increase" | "delta") {
+            self.warn(span, format!("{name} sees only the last histogram of each 5 minutes"));
+        }
+        if series.rollups.is_empty() {
+            return;
         }
         match kind_of(name) {
             Kind::Columns | Kind::Told => {}
@@ -181,6 +208,20 @@ pub(crate) fn value(name: &str, w: &Window<'_>) -> Option<Option<f64>> {
         "idelta" => last_change(w, |r| (r.last.value - r.first.value) / f64::from(r.count - 1))?,
         _ => return None,
     })
+}
+
+/// What a function gives of histograms in a window that was widened, for the range that was asked for.
+pub(crate) fn scaled(name: &str, w: &Window<'_>, mut histogram: NativeHistogram) -> NativeHistogram {
+    let range_ms = w.end_ms - w.start_ms;
+    if w.touched.asked_ms > 0 && w.touched.asked_ms < range_ms && matches!(name, "increase" | "delta") {
+        let by = w.touched.asked_ms as f64 / range_ms as f64;
+        let counts = histogram.positive_counts.iter_mut().chain(&mut histogram.negative_counts);
+        counts.for_each(|count| *count *= by);
+        histogram.zero_count *= by;
+        histogram.count *= by;
+        histogram.sum *= by;
+    }
+    histogram
 }
 
 /// Rollups and samples in the order of time.
