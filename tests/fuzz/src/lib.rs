@@ -18,6 +18,12 @@ pub fn split_format(data: &[u8]) -> Option<(Format, &[u8])> {
     Some((if json { Format::Json } else { Format::Protobuf }, body))
 }
 
+/// Both are the same; an undefined number is the same as itself.
+pub fn check_same<T: PartialEq + std::fmt::Debug>(a: &T, b: &T) {
+    // Printing is slow, and seldom needed.
+    assert!(a == b || format!("{a:?}") == format!("{b:?}"), "{a:?} is not {b:?}");
+}
+
 fn check_labels(labels: LabelsRef<'_>) {
     assert!(LabelsRef::parse(labels.as_bytes()).is_some(), "label set breaks its invariants: {labels}");
 }

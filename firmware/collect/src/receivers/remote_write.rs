@@ -1,4 +1,5 @@
-//! Prometheus remote write 1.0 and 2.0: `POST /api/v1/write` and `/api/v1/push`.
+//! Prometheus remote write 1.0 and 2.0: `POST /api/v1/write` and `/api/v1/push`; and OTLP metrics where Prometheus
+//! (`/api/v1/otlp/v1/metrics`) and VictoriaMetrics (`/opentelemetry/…`) take them, answered as on OTLP's own port.
 //!
 //! The `Content-Type` alone says which message a body is; without a `proto` parameter it is 1.0's.
 //!
@@ -22,7 +23,7 @@ use super::ReceiverState;
 use super::body::read_body;
 use super::counters::Protocol;
 use super::decode::{decode_within, run};
-use super::otlp_http::{header_text, respond};
+use super::otlp_http::{self, header_text, respond};
 use super::refusal::{Class, Refusal, retry_after_seconds};
 use super::submit::{Batch, submit};
 use super::unpack::unpack;
@@ -43,9 +44,19 @@ const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote
 const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
 const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
-/// The routes of remote write.
+/// The routes of remote write, and of OTLP metrics on the same port.
 pub fn remote_write(state: ReceiverState) -> Router {
-    Router::new().route("/api/v1/write", post(answer)).route("/api/v1/push", post(answer)).with_state(state)
+    Router::new()
+        .route("/api/v1/write", post(answer))
+        .route("/api/v1/push", post(answer))
+        .route("/api/v1/otlp/v1/metrics", post(answer_otlp))
+        .route("/opentelemetry/v1/metrics", post(answer_otlp))
+        .route("/opentelemetry/api/v1/push", post(answer_otlp))
+        .with_state(state)
+}
+
+async fn answer_otlp(State(state): State<ReceiverState>, request: Request) -> Response {
+    otlp_http::answer(&state, Protocol::OtlpHttp, Signal::Metrics, request).await
 }
 
 /// What was stored of a request that was taken.

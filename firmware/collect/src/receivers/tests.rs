@@ -424,6 +424,17 @@ async fn remote_write_2_says_what_was_written() {
     assert_eq!(bench.budget.used_bytes(), 0);
 }
 
+#[tokio::test]
+async fn otlp_metrics_are_taken_on_prometheus_port() {
+    let bench = Bench::small();
+    let router = remote_write(bench.state.clone());
+    for path in ["/api/v1/otlp/v1/metrics", "/opentelemetry/v1/metrics", "/opentelemetry/api/v1/push"] {
+        let answer = expect(&router, path, &[JSON], delta(path, 0, 1), 200).await;
+        assert_eq!(answer.text(), "{}");
+        assert_eq!(bench.writer.metrics.lock().pop().map(|batch| batch.sample_count()), Some(1));
+    }
+}
+
 /// Ten thousand series of which one is bad.
 #[tokio::test]
 async fn one_bad_series_of_many_is_refused_alone() {
