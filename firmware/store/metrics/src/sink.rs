@@ -7,6 +7,7 @@ use bramble_runtime::OverBudget;
 use bramble_signal::histogram::BUCKETS_MAX;
 use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricMetadata, NativeHistogram, Sample};
 use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, RejectReason, Rejections, Sequence, SeriesRef};
+use std::sync::atomic::Ordering;
 
 /// Head space asked for one sample: most need one to three bytes, full doubles with jitter twelve.
 const SAMPLE_BYTES: usize = 8;
@@ -83,6 +84,7 @@ impl MetricSink for MetricStore {
         let mut active = tip.active.write();
         start(&mut active, sequence);
         active.push_entry(series.0, batch, entry);
+        self.newest_ms.fetch_max(active.max_ms, Ordering::Relaxed);
         self.account_active(active.bytes());
     }
 
@@ -165,15 +167,19 @@ impl MetricStore {
     /// Entries with samples that are too far out of order, ascending.
     fn floors(&self, batch: &MetricBatch, series: &[PreparedSeries]) -> Vec<Floor> {
         let Some(window_ms) = self.limits.out_of_order_ms.filter(|_| !batch.backfill) else { return Vec::new() };
+        // Nearly all samples are near the newest of all, and then no series has to be asked.
+        let near_ms = self.newest_ms.load(Ordering::Relaxed).saturating_sub(window_ms);
+        let is_far = |samples: &[Sample]| samples.iter().any(|sample| sample.timestamp_ms < near_ms);
+        if !batch.iter().any(|(_, samples)| is_far(samples)) {
+            return Vec::new();
+        }
         let tip = self.tip.read();
         let generations: Vec<_> =
             tip.frozen.iter().map(|frozen| frozen.generation.read()).chain([tip.active.read()]).collect();
-        let head_ms = generations.iter().map(|generation| generation.max_ms).max().unwrap_or(i64::MIN);
         let mut floors = Vec::new();
         for (prepared, (_, samples)) in series.iter().zip(batch.iter()) {
-            // Nearly all samples are near the head's newest, and then no series has to be asked.
             let Some(first) = samples.iter().map(|sample| sample.timestamp_ms).min() else { continue };
-            if first >= head_ms.saturating_sub(window_ms) || prepared.series == UNKNOWN {
+            if first >= near_ms || prepared.series == UNKNOWN {
                 continue;
             }
             let newest = generations.iter().filter_map(|generation| generation.newest_ms(prepared.series.0)).max();
@@ -194,6 +200,7 @@ impl MetricStore {
         }
         self.counters.out_of_order.inc_by(active.late - late);
         self.counters.duplicates.inc_by((batch.sample_count() as u64).saturating_sub(active.items - items));
+        self.newest_ms.fetch_max(active.max_ms, Ordering::Relaxed);
         self.account_active(active.bytes());
     }
 }

@@ -10,6 +10,7 @@ use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_storage::Sequence;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 /// Most bytes of a generation's exemplars, some 25,000.
 pub(crate) const EXEMPLARS_BYTES_MAX: usize = 4 << 20;
@@ -97,6 +98,8 @@ pub struct MetricStore {
     pub(crate) metadata: Mutex<MetadataMap>,
     pub(crate) deletions: RwLock<Deletions>,
     pub(crate) counters: Counters,
+    /// The newest timestamp that ever came, so that senders of the present need not ask a generation.
+    pub(crate) newest_ms: AtomicI64,
 }
 
 impl MetricStore {
@@ -124,6 +127,7 @@ impl MetricStore {
             metadata: Mutex::default(),
             deletions: RwLock::new(Arc::from([])),
             counters: Counters::new(registry),
+            newest_ms: AtomicI64::new(i64::MIN),
             budgets,
         }
     }
