@@ -14,6 +14,9 @@ const SPAN: &str = r#"{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"01
 const RECORD: &str = r#"{"timeUnixNano":"1700000000000000000","observedTimeUnixNano":"1700000000000000001","severityNumber":17,"severityText":"ERROR","body":{"stringValue":"a line"},"attributes":[{"key":"http.method","value":{"stringValue":"GET"}}],"flags":1,"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708"},{"body":{"kvlistValue":{"values":[{"key":"a","value":{"intValue":"2"}}]}}}"#;
 const METRICS: &str = r#"{"name":"http.requests","description":"d","unit":"{request}","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"timeUnixNano":"1700000000000000000","asInt":"7","attributes":[{"key":"a.b","value":{"stringValue":"1"}},{"key":"a-b","value":{"stringValue":"2"}}]}]}},{"name":"lat","unit":"s","histogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"6","sum":2.5,"bucketCounts":["1","2","3"],"explicitBounds":[0.5,1]}]}},{"name":"q","summary":{"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"2","sum":3,"quantileValues":[{"quantile":0.99,"value":4}]}]}},{"name":"g","unit":"1","gauge":{"dataPoints":[{"timeUnixNano":"1700000000000000000","flags":1}]}},{"name":"e","exponentialHistogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1700000000000000000","count":"9","sum":3.5,"scale":1,"zeroCount":"2","positive":{"offset":-1,"bucketCounts":["1","0","3"]},"negative":{"offset":4,"bucketCounts":[3]},"exemplars":[{"asDouble":0.5,"timeUnixNano":"1700000000000000000","traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","filteredAttributes":[{"key":"a","value":{"intValue":1}}]}]}]}},{"name":"d","sum":{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[{"startTimeUnixNano":"1700000000000000000","timeUnixNano":"1700000010000000000","asDouble":1.5},{"startTimeUnixNano":"1700000010000000000","timeUnixNano":"1700000020000000000","asDouble":1.5}]}}"#;
 
+const EXPOSITION_TEXT: &[u8] = b"t# HELP a_total Help \\\\ with\\n escapes.\n# TYPE a_total counter\na_total{b=\"c\\\"d\"} 1.5e3 1700000000000\n{\"my.name\", \"l.x\" = \"y\" q=\"r\",} NaN\n\n# a comment\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\n";
+const EXPOSITION_OPEN_METRICS: &[u8] = b"o# HELP a_seconds Help.\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total{b=\"c\"} 1 1700000000.5 # {trace_id=\"ab\"} 0.5 1.25\na_seconds_created{b=\"c\"} 1600000000.125\n# TYPE h histogram\nh_bucket{le=\"1.0\"} 2 # {} 1\nh_bucket{le=\"+Inf\"} 3\nh_count 3\nh_sum 2\n# TYPE s summary\ns{quantile=\"0.5\"} 1\n# TYPE i info\ni_info{a=\"b\"} 1\n# EOF\n";
+
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let save = |target: &str, name: &str, bytes: &[u8]| {
@@ -42,6 +45,15 @@ fn main() -> std::io::Result<()> {
     save("otlp_metrics", "exponential_delta", &prefixed(b'p', &exponential()))?;
     save("remote_write", "request", &remote_write())?;
     save("remote_write_2", "request", &remote_write_2())?;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(b"some lines, some lines\n")?;
+    let packed = packed.finish()?;
+    save("exposition", "text", EXPOSITION_TEXT)?;
+    save("exposition", "open_metrics", EXPOSITION_OPEN_METRICS)?;
+    save("exposition", "protobuf", &prefixed(b'p', &exposition_protobuf()))?;
+    save("bulk", "line", br#"l{"metric":{"__name__":"up","a":"b"},"values":[1,-2.5e3,null,"Infinity"],"timestamps":[1,2,3,4]}"#)?;
+    save("bulk", "read", &prefixed(b'r', &remote_read()))?;
+    save("bulk", "gzip", &prefixed(1, &packed))?;
     save("loki_push", "protobuf", &prefixed(b'p', &loki()))?;
     save("loki_push", "json", br#"j{"streams":[{"stream":{"app":"web","env":"dev"},"values":[["1700000000000000000","a line",{"trace_id":"ab"}],["2","b"]]}]}"#)?;
     save("loki_push", "json_v0", br#"j{"streams":[{"labels":"{app=\"web\", env=`dev`}","entries":[{"ts":"2026-01-02T03:04:05.678+01:00","line":"a line"}]}]}"#)?;
@@ -280,5 +292,71 @@ fn loki() -> Vec<u8> {
             });
         });
     });
+    out
+}
+
+fn exposition_protobuf() -> Vec<u8> {
+    let mut family = Vec::new();
+    let mut writer = Writer::new(&mut family);
+    writer.bytes(1, "h");
+    writer.bytes(2, "Help.");
+    writer.varint(3, 4);
+    writer.message(4, |metric| {
+        metric.message(1, |w| {
+            w.bytes(1, "path");
+            w.bytes(2, "/");
+        });
+        metric.varint(6, 1_700_000_000_000);
+        metric.message(7, |w| {
+            w.varint(1, 6);
+            w.double(2, 1.5);
+            w.message(3, |w| {
+                w.varint(1, 4);
+                w.double(2, 0.5);
+                w.message(3, |w| {
+                    w.double(2, 0.25);
+                    w.message(3, |w| w.varint(1, 9));
+                });
+            });
+            w.varint(5, zigzag(2));
+            w.double(6, 1e-6);
+            w.varint(7, 1);
+            w.message(12, |w| {
+                w.varint(1, zigzag(-2));
+                w.varint(2, 3);
+            });
+            for delta in [2, -1, 1] {
+                w.varint(13, zigzag(delta));
+            }
+            w.message(15, |w| w.varint(1, 5));
+        });
+    });
+    let mut out = Vec::new();
+    let mut length = family.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(&family);
+    out
+}
+
+fn remote_read() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    writer.message(1, |w| {
+        w.varint(1, 1000);
+        w.varint(2, 2000);
+        for (op, name, value) in [(0, "__name__", "up"), (3, "job", "a|b")] {
+            w.message(3, |w| {
+                w.varint(1, op);
+                w.bytes(2, name);
+                w.bytes(3, value);
+            });
+        }
+    });
+    writer.varint(2, 1);
+    writer.varint(2, 0);
     out
 }
