@@ -1,6 +1,7 @@
 //! Metric records.
 //!
-//! Body: number of entries; then columns, each entry in order: series references; definitions of references that are
+//! Body: number of entries; then columns, each entry in order: series references (numbers from 0 by first use in the
+//! epoch); definitions of references that are
 //! new in this epoch (labels as difference to the definition before); sample counts; timestamps; starts; histograms;
 //! exemplars; values. The length of each column but the last precedes it.
 //!
@@ -18,6 +19,7 @@
 //!
 //! Version 0 is only read: [`version_0`].
 
+mod numbering;
 mod numbers;
 pub(crate) mod rich;
 mod runs;
@@ -28,6 +30,7 @@ use super::range_coder::{RangeDecoder, RangeEncoder};
 use super::{METADATA, METRICS, RecordError};
 use bramble_signal::{LabelsRef, MetricBatch, MetricKind, MetricMetadata};
 use bramble_storage::{MetricSink, PreparedMetrics, Sequence, SeriesRef};
+use numbering::Numbering;
 use numbers::{Coded, Contexts, Model};
 use rich::{ReadRich, Remembered, RichColumns, Starts};
 use runs::{ReadRuns, Runs, Times};
@@ -44,9 +47,9 @@ const RECORD_SAMPLES_MAX: usize = RECORD_SAMPLES_SOFT_MAX + (32 << 10);
 /// What the writing side remembers of an epoch.
 #[derive(Default)]
 pub(super) struct Dictionary {
-    /// One bit per series reference: defined in this epoch.
-    defined: Vec<u64>,
-    /// By series reference.
+    /// Of the series that are defined in this epoch: what records call their references.
+    numbering: Numbering,
+    /// By number.
     models: Vec<Model>,
     contexts: Contexts,
     starts: Starts,
@@ -94,7 +97,7 @@ impl Columns {
 
 impl Dictionary {
     pub(super) fn clear(&mut self) {
-        self.defined.clear();
+        self.numbering.clear();
         self.models.clear();
         self.contexts = Contexts::default();
         self.starts.clear();
@@ -103,11 +106,11 @@ impl Dictionary {
     }
 
     pub(super) fn defined_series(&self) -> usize {
-        self.defined.iter().map(|word| word.count_ones() as usize).sum()
+        self.numbering.len()
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.defined.capacity() * 8
+        self.numbering.memory_bytes()
             + self.models.capacity() * size_of::<Model>()
             + Contexts::BYTES
             + self.starts.memory_bytes()
@@ -115,20 +118,17 @@ impl Dictionary {
             + self.scratch.memory_bytes()
     }
 
-    /// Marks a reference as defined; whether it was before.
-    fn define(&mut self, series: SeriesRef) -> bool {
-        let (at, bit) = (series.0 as usize / 64, 1u64 << (series.0 % 64));
-        if at >= self.defined.len() {
-            // By an eighth and not to the double: with many series this is the largest part of the encoder.
-            let more = (at + 1 - self.defined.len()).max(self.defined.len() / 8);
-            self.defined.reserve_exact(more);
-            self.models.reserve_exact(more * 64);
-            self.defined.resize(at + 1, 0);
-            self.models.resize((at + 1) * 64, Model::NEW);
+    /// The number of a series in this epoch, and whether it is new.
+    fn number(&mut self, series: SeriesRef) -> (u32, bool) {
+        let (number, is_new) = self.numbering.number(series);
+        if is_new {
+            if self.models.len() == self.models.capacity() {
+                // By an eighth and not to the double: with many series this is the largest part of the encoder.
+                self.models.reserve_exact((self.models.len() / 8).max(64));
+            }
+            self.models.push(Model::NEW);
         }
-        let before = self.defined[at] & bit != 0;
-        self.defined[at] |= bit;
-        before
+        (number, is_new)
     }
 
     pub(super) fn encode(
@@ -159,9 +159,10 @@ impl Dictionary {
             entries += 1;
             sample_count += samples.len();
             columns.rich.next_entry();
-            columns.refs.push(i64::from(resolved.series.0) - expected_ref);
-            expected_ref = i64::from(resolved.series.0) + 1;
-            if !self.define(resolved.series) {
+            let (number, is_new) = self.number(resolved.series);
+            columns.refs.push(i64::from(number) - expected_ref);
+            expected_ref = i64::from(number) + 1;
+            if is_new {
                 put_difference(&mut columns.definitions, &self.last_definition, labels.as_bytes());
                 self.last_definition.clear();
                 self.last_definition.extend_from_slice(labels.as_bytes());
@@ -169,20 +170,20 @@ impl Dictionary {
             columns.counts.push(samples.len() as i64);
             times.next_entry();
             self.contexts.start_entry();
-            let model = &mut self.models[resolved.series.0 as usize];
+            let model = &mut self.models[number as usize];
             for sample in samples {
                 columns.times.push(sample.timestamp_ms.wrapping_sub(times.expected()));
                 times.seen(sample.timestamp_ms);
                 let value = match prepared.batch.histogram(sample.value) {
                     Some(histogram) => {
-                        self.histograms.encode(resolved.series.0, histogram, &mut columns.rich.histograms);
+                        self.histograms.encode(number, histogram, &mut columns.rich.histograms);
                         Coded::Histogram
                     }
                     None => Coded::Number(sample.value),
                 };
                 self.contexts.encode(model, value, &mut columns.values);
             }
-            if !samples.is_empty() && self.starts.change(resolved.series.0, prepared.batch.start_ms(entry)) {
+            if !samples.is_empty() && self.starts.change(number, prepared.batch.start_ms(entry)) {
                 columns.rich.put_start(prepared.batch.start_ms(entry));
             }
             prepared.batch.exemplars(entry).for_each(|exemplar| columns.rich.put_exemplar(exemplar));

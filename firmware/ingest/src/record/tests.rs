@@ -8,8 +8,8 @@ use bramble_signal::{
 use bramble_storage::contract::spans_of;
 use bramble_storage::memory::{MemoryLogs, MemoryMetrics, MemoryTraces, span_ids};
 use bramble_storage::{
-    Direction, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource, QueryContext, SpanSink,
-    TraceSource,
+    Direction, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource, QueryContext, SeriesRef,
+    SpanSink, TraceSource,
 };
 use proptest::prelude::*;
 
@@ -256,4 +256,30 @@ fn a_series_defined_before_the_flush_is_known_after_it() {
     }
     let all = all_metrics(&replayed);
     assert_eq!((all.len(), all[0].timestamps_ms.as_slice(), all[0].values.as_slice()), (1, &[2][..], &[6.5][..]));
+}
+
+#[test]
+fn references_may_grow_for_ever() {
+    let replayed = MemoryMetrics::new();
+    let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+    encoder.enter(3);
+    for round in 0..3u32 {
+        let mut batch = MetricBatch::new();
+        for name in ["a", "b"] {
+            batch.start_series(&mut [("__name__", name)]).unwrap();
+            batch.push_sample(i64::from(round), f64::from(round));
+        }
+        let mut prepared = MemoryMetrics::new().prepare(batch, 0).unwrap();
+        // Of a process that has seen hundreds of millions of series come and go.
+        for (series, reference) in prepared.series.iter_mut().zip([400_000_000, 7]) {
+            series.series = SeriesRef(reference);
+        }
+        let mut record = Vec::new();
+        encoder.encode(&Body::Metrics(prepared), 0, &mut record);
+        let targets = Targets { metrics: Some(&replayed), logs: None, spans: None };
+        decoder.replay(3, 1, &record, &targets).unwrap();
+    }
+    let all = all_metrics(&replayed);
+    assert!(all.len() == 2 && all.iter().all(|series| series.values == [0.0, 1.0, 2.0]));
+    assert!(encoder.memory_bytes() < 16 << 20, "{} bytes", encoder.memory_bytes());
 }
