@@ -89,6 +89,10 @@ impl Maintenance {
         today: Option<i32>,
         needed: bool,
     ) -> Result<Progress, StoreError> {
+        #[cfg(feature = "sabotage")]
+        if crate::sabotage::expires_unrolled() {
+            return Ok(Progress::Idle);
+        }
         let shared = &self.path.shared;
         let unrolled = shared.stores.keeper(Signal::Metrics).unrolled_days();
         let now_ns = shared.clock.monotonic_ns();

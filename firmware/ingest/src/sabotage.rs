@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 thread_local! {
     static EARLY: Cell<bool> = const { Cell::new(false) };
+    static UNROLLED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// From now on, flushes on this thread say that items are in blocks before these blocks are written.
@@ -15,4 +16,13 @@ pub fn advance_position_before_commit(early: bool) {
 
 pub(crate) fn advances_early() -> bool {
     EARLY.get()
+}
+
+/// From now on, retention on this thread does not care whether what it removes is in a rollup.
+pub fn expire_without_rollups(unrolled: bool) {
+    UNROLLED.set(unrolled);
+}
+
+pub(crate) fn expires_unrolled() -> bool {
+    UNROLLED.get()
 }

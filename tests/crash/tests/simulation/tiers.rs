@@ -5,6 +5,7 @@
 
 use crate::machine::{Hardware, Machine, options};
 use bramble_disk::{Disk, SimulatedDisk, SimulatedOptions};
+use bramble_ingest::sabotage::expire_without_rollups;
 use bramble_ingest::{IngestOptions, RetentionOptions};
 use bramble_runtime::{Clock, ManualClock, Rng};
 use bramble_signal::{MatchOp, Matcher, MetricBatch, ROLLUP_WIDTH_MS, SeriesSamples};
@@ -240,4 +241,12 @@ fn power_cuts_while_days_are_rolled_up_and_expire() {
     }
     assert!(first.is_some() || sum.counted > 0 && sum.single > 0, "nothing was rolled up: {sum:?}");
     eprintln!("tiers: {sum:?}");
+}
+
+#[test]
+fn expiring_what_is_in_no_rollup_is_noticed() {
+    expire_without_rollups(true);
+    let complaint = (15_000_000..15_000_000 + SEEDS).find_map(|seed| World::new(seed).run().err());
+    let complaint = complaint.expect("no world noticed the sabotage");
+    assert!(complaint.contains("lost"), "{complaint}");
 }

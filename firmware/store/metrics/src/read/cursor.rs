@@ -250,8 +250,11 @@ impl<'a> Cursor<'a> {
         let mut samples = 0;
         for series in &mut self.batch {
             series.samples.normalize();
+            // What is about to be folded was held too.
+            let read = series.samples.weight();
             rollup::fold_days(&self.folded_days, series);
-            samples += series.samples.weight() + series.rows.len() * (size_of::<Row>() / 16);
+            let kept = series.samples.weight() + series.rows.len() * (size_of::<Row>() / 16);
+            samples += read.max(kept);
         }
         self.account()?;
         self.reading.count(|s| &s.series, self.batch.len() as u64);
