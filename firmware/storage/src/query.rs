@@ -141,6 +141,11 @@ impl QueryContext {
         self.memory.lock().grow(bytes)
     }
 
+    /// Bytes of the budget that nobody holds now: for callers that take more when there is plenty.
+    pub fn free_bytes(&self) -> usize {
+        self.budget.limit_bytes().saturating_sub(self.budget.used_bytes())
+    }
+
     /// Gives back `bytes` (at most what is held).
     pub fn release(&self, bytes: usize) {
         drop(self.memory.lock().split(bytes));
