@@ -1,9 +1,8 @@
 //! Metric records.
 //!
 //! Body: number of entries; then columns, each entry in order: series references (numbers from 0 by first use in the
-//! epoch); definitions of references that are
-//! new in this epoch (labels as difference to the definition before); sample counts; timestamps; starts; histograms;
-//! exemplars; values. The length of each column but the last precedes it.
+//! epoch); definitions of references that are new in this epoch (labels as difference to the definition before); sample
+//! counts; timestamps; starts; histograms; exemplars; values. The length of each column but the last precedes it.
 //!
 //! References, counts and timestamps are runs, `signed number, repetitions - 1`, since senders repeat themselves. A
 //! reference is counted from the one after the last, a count as it is. A timestamp is counted from the one at the same
