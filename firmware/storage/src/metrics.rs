@@ -143,6 +143,24 @@ pub trait MetricSource: Send + Sync + 'static {
         context: &QueryContext,
     ) -> Result<Vec<String>, ReadError>;
 
+    /// As [`label_values`](Self::label_values), but at most `limit` of them, and whether there are more. Which ones is the
+    /// store's choice, which may stop looking: those it has known longest, if it can tell.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn some_label_values(
+        &self,
+        name: &str,
+        select: &MetricSelect<'_>,
+        limit: usize,
+        context: &QueryContext,
+    ) -> Result<(Vec<String>, bool), ReadError> {
+        let mut values = self.label_values(name, select, context)?;
+        let more = values.len() > limit;
+        values.truncate(limit);
+        Ok((values, more))
+    }
+
     /// Metadata by family name, ascending.
     fn metadata(&self) -> Vec<MetricMetadata>;
 

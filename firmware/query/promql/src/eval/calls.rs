@@ -270,7 +270,8 @@ impl Evaluator<'_> {
         rows.iter_mut().for_each(Row::drop_histograms);
         rows.retain(|row| !row.is_empty());
         let value = |row: &Row| row.values.first().copied().unwrap_or(ABSENT);
-        rows.sort_by(|a, b| rows::order(value(a), value(b), down));
+        // Prometheus leaves equal values as they came; here zero comes before its negative both ways.
+        rows.sort_by(|a, b| rows::order(value(a), value(b), down).then_with(|| zero_first(value(a), value(b))));
         rows.into_iter().try_for_each(sink)
     }
 
@@ -284,7 +285,9 @@ impl Evaluator<'_> {
         rows.sort_by(|a, b| {
             let by_names = names.iter().map(|name| {
                 let value = |row: &'_ Row| row.labels.get(name).unwrap_or_default().to_owned();
-                natural_order(&value(a), &value(b))
+                let (a, b) = (value(a), value(b));
+                // A label that is not there comes after all values.
+                a.is_empty().cmp(&b.is_empty()).then_with(|| natural_order(&a, &b))
             });
             let order = by_names.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then);
             let order = order.then_with(|| a.labels.cmp(&b.labels));
@@ -300,6 +303,14 @@ impl Evaluator<'_> {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
         }
         range
+    }
+}
+
+/// Order of the two zeros, which equal each other: the positive one first.
+fn zero_first(a: f64, b: f64) -> std::cmp::Ordering {
+    match a == 0.0 && b == 0.0 {
+        true => a.is_sign_negative().cmp(&b.is_sign_negative()),
+        false => std::cmp::Ordering::Equal,
     }
 }
 

@@ -95,8 +95,21 @@ pub(super) async fn label_values(
     let name = unescape(&name);
     let find = find_of(&params, ApiError::bad_data)?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let found = find.union(|select| state.metrics.label_values(&name, select, context))?;
-        Ok::<_, ReadError>(find.cut(found, context.warnings()))
+        if find.limit == 0 {
+            let found = find.union(|select| state.metrics.label_values(&name, select, context))?;
+            return Ok((found.into_iter().collect(), context.warnings()));
+        }
+        let mut any_more = false;
+        let found = find.union(|select| {
+            let (values, more) = state.metrics.some_label_values(&name, select, find.limit, context)?;
+            any_more |= more;
+            Ok(values)
+        })?;
+        let (values, mut warnings) = find.cut(found, context.warnings());
+        if any_more && !warnings.iter().any(|w| w == TRUNCATED) {
+            warnings.push(TRUNCATED.to_owned());
+        }
+        Ok::<(Vec<String>, Vec<String>), ReadError>((values, warnings))
     };
     let (found, warnings) = run(&state, None, work).await??;
     Ok(success_with(found, warnings, Vec::new()))

@@ -173,6 +173,27 @@ impl MetricSource for MetricStore {
         Ok(texts(values))
     }
 
+    fn some_label_values(
+        &self,
+        name: &str,
+        select: &MetricSelect<'_>,
+        limit: usize,
+        context: &QueryContext,
+    ) -> Result<(Vec<String>, bool), ReadError> {
+        let (mut values, mut more) = (BTreeSet::new(), false);
+        let read = self.for_pairs(select, context, Some(name), &mut |_, value| {
+            if values.len() >= limit && !values.contains(value) {
+                more = true;
+                return Err(ReadError::Limit("enough values".to_owned()));
+            }
+            insert(&mut values, value, context)
+        });
+        if !more {
+            read?;
+        }
+        Ok((texts(values), more))
+    }
+
     fn metadata(&self) -> Vec<MetricMetadata> {
         self.metadata.lock().all()
     }

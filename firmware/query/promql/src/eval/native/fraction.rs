@@ -4,8 +4,8 @@ use bramble_signal::NativeHistogram;
 use bramble_signal::histogram::Bucket;
 
 /// The share of observations between `lower` and `upper`: NaN without observations, 0 when `lower >= upper`.
-/// Observations of NaN are in no share. `newer`: a first custom bucket without lower bound is not divided, or begins
-/// at 0 when its bound is positive (Prometheus after 3.5).
+/// Observations of NaN are in no share. A first custom bucket without lower bound begins at 0 when its bound is
+/// positive; `newer`: otherwise it is not divided (Prometheus after 3.5).
 pub(crate) fn fraction(lower: f64, upper: f64, h: &NativeHistogram, newer: bool) -> f64 {
     if h.count == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
@@ -20,7 +20,7 @@ pub(crate) fn fraction(lower: f64, upper: f64, h: &NativeHistogram, newer: bool)
 fn rank_of(value: f64, h: &NativeHistogram, newer: bool) -> f64 {
     let mut rank = 0f64;
     for bucket in h.buckets() {
-        let bucket = bounded(h, bucket, newer);
+        let bucket = bounded(h, bucket);
         if bucket.lower >= value {
             return rank.min(h.count);
         }
@@ -36,11 +36,11 @@ fn rank_of(value: f64, h: &NativeHistogram, newer: bool) -> f64 {
 }
 
 /// The bucket as interpolation takes it.
-pub(crate) fn bounded(h: &NativeHistogram, bucket: Bucket, newer: bool) -> Bucket {
+fn bounded(h: &NativeHistogram, bucket: Bucket) -> Bucket {
     if !h.has_custom_bounds() {
         return if bucket.lower < 0.0 && bucket.upper > 0.0 { h.zero_bucket_one_sided() } else { bucket };
     }
-    let from_zero = newer && bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 && bucket.upper.is_finite();
+    let from_zero = bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 && bucket.upper.is_finite();
     if from_zero { Bucket { lower: 0.0, ..bucket } } else { bucket }
 }
 
