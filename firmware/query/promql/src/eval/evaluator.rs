@@ -9,8 +9,9 @@ use super::rows::{Grid, Row, is_float, is_name_label, without_name};
 use crate::syntax::{AggregateOp, AtModifier, DurationExpr, Expr, ExprKind, Span, ValueType};
 use bramble_signal::Labels;
 use bramble_storage::{MetricSource, QueryContext, ReadError};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use std::cell::{Cell, OnceCell};
-use std::collections::HashMap;
 
 pub(crate) type Outcome<T> = Result<T, QueryError>;
 /// Where rows go.
@@ -325,7 +326,8 @@ fn has_one_name(expr: &Expr) -> bool {
 
 /// Merges rows of equal labels that never have a value at the same step.
 pub(crate) fn merge_equal(rows: Vec<Row>) -> Outcome<Vec<Row>> {
-    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+    let mut places: HashMap<Labels, usize, RandomState> =
+        HashMap::with_capacity_and_hasher(rows.len(), RandomState::default());
     let mut merged: Vec<Row> = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(into) = places.get(&row.labels).and_then(|at| merged.get_mut(*at)) else {

@@ -1,7 +1,7 @@
 //! Rows are put together by some of their labels: each set of these gets a number.
 
 use bramble_signal::Labels;
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 
@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 pub(crate) struct Groups {
     places: HashTable<u32>,
     keys: Vec<Labels>,
-    hasher: FixedState,
+    hasher: RandomState,
 }
 
 impl Groups {
@@ -56,7 +56,7 @@ fn has_pairs<'l>(key: &Labels, pairs: impl Iterator<Item = (&'l str, &'l str)>) 
     own.next().is_none()
 }
 
-fn hash_with<'l>(hasher: &FixedState, pairs: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
+fn hash_with<'l>(hasher: &RandomState, pairs: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
     let mut state = hasher.build_hasher();
     for (name, value) in pairs {
         state.write(name.as_bytes());

@@ -44,33 +44,86 @@ pub(crate) struct Extrapolation {
 impl Extrapolation {
     /// What the change is multiplied by; `None` for a window that is empty, or has one sample of unknown beginning.
     pub(crate) fn factor(&self, w: &Window<'_>) -> Option<f64> {
-        let (first_ms, last_ms) = (*w.timestamps_ms.first()?, *w.timestamps_ms.last()?);
-        let gaps = w.values.len() - 1;
-        let mut to_start = (first_ms - w.start_ms) as f64 / 1000.0;
-        let mut to_end = (w.end_ms - last_ms) as f64 / 1000.0;
-        let mut sampled = (last_ms - first_ms) as f64 / 1000.0;
-        let average_gap = if gaps > 0 { sampled / gaps as f64 } else { 0.0 };
-        // A series that starts or ends further inside the window than this is taken to start or end there.
-        let threshold = average_gap * 1.1;
+        let shape = Shape {
+            before_ms: w.timestamps_ms.first()? - w.start_ms,
+            sampled_ms: w.timestamps_ms.last()? - w.timestamps_ms.first()?,
+            behind_ms: w.end_ms - w.timestamps_ms.last()?,
+            gaps: w.values.len() - 1,
+        };
+        let per = if self.per_second { w.range_seconds() } else { 1.0 };
         if let Some(began_ms) = self.began_ms {
-            to_start = 0.0;
-            sampled = (last_ms - began_ms) as f64 / 1000.0;
-        } else if gaps == 0 {
+            let sampled = (w.timestamps_ms.last()? - began_ms) as f64 / 1000.0;
+            let edges = Edges { to_start: 0.0, sampled, to_end: shape.to_end() };
+            return Some(edges.factor(0.0) / per);
+        }
+        if shape.gaps == 0 {
             return None;
-        } else {
-            if to_start >= threshold {
-                to_start = average_gap / 2.0;
-            }
-            if self.counter && self.change.total > 0.0 && self.change.first >= 0.0 {
-                // A counter cannot have been below zero.
-                to_start = to_start.min(sampled * (self.change.first / self.change.total));
-            }
         }
-        if to_end >= threshold {
-            to_end = average_gap / 2.0;
+        let edges = Edges::of(&shape);
+        Some(edges.factor(edges.to_start(self.counter, self.change)) / per)
+    }
+}
+
+/// Where the samples of a window lie: windows of the same shape reach equally far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    /// From the window's start to its first sample, milliseconds.
+    pub(crate) before_ms: i64,
+    /// From the first to the last.
+    pub(crate) sampled_ms: i64,
+    /// From the last to the window's end.
+    pub(crate) behind_ms: i64,
+    /// Samples but one.
+    pub(crate) gaps: usize,
+}
+
+impl Shape {
+    fn average_gap(&self) -> f64 {
+        if self.gaps > 0 { self.sampled_ms as f64 / 1000.0 / self.gaps as f64 } else { 0.0 }
+    }
+
+    /// A series that starts or ends further inside the window than about a gap is taken to start or end half a gap
+    /// beyond its sample.
+    fn reach(&self, edge_ms: i64) -> f64 {
+        let (seconds, average_gap) = (edge_ms as f64 / 1000.0, self.average_gap());
+        if seconds >= average_gap * 1.1 { average_gap / 2.0 } else { seconds }
+    }
+
+    fn to_end(&self) -> f64 {
+        self.reach(self.behind_ms)
+    }
+}
+
+/// How far a change is carried beyond the samples, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edges {
+    to_start: f64,
+    sampled: f64,
+    to_end: f64,
+}
+
+impl Edges {
+    pub(crate) fn of(shape: &Shape) -> Self {
+        let sampled = shape.sampled_ms as f64 / 1000.0;
+        Edges { to_start: shape.reach(shape.before_ms), sampled, to_end: shape.to_end() }
+    }
+
+    /// How far to the start: a counter cannot have been below zero.
+    pub(crate) fn to_start(&self, counter: bool, change: Change) -> f64 {
+        match counter && change.total > 0.0 && change.first >= 0.0 {
+            true => self.to_start.min(self.sampled * (change.first / change.total)),
+            false => self.to_start,
         }
-        let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
-        Some(if self.per_second { factor / w.range_seconds() } else { factor })
+    }
+
+    /// What a change is multiplied by when it is carried so far to the start.
+    pub(crate) fn factor(&self, to_start: f64) -> f64 {
+        if self.sampled == 0.0 { 1.0 } else { (self.sampled + to_start + self.to_end) / self.sampled }
+    }
+
+    /// Whether nothing bounds the way to the start.
+    pub(crate) fn is_whole(&self, to_start: f64) -> bool {
+        to_start == self.to_start
     }
 }
 

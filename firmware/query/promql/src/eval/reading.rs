@@ -17,8 +17,8 @@ pub(crate) type Visit<'v> = &'v mut dyn FnMut(&mut SeriesSamples) -> Outcome<()>
 
 /// Ranges of at least an hour are read ahead: 240 samples per series at the usual 15 s.
 const AHEAD_MIN_MS: i64 = 3_600_000;
-/// A batch goes over when it has this many series, or bytes: few at first and when memory is short, twice as many with
-/// each batch that fits.
+/// A batch goes over when it has this many series, or bytes: few at first, twice as many with each batch, and never more
+/// than an eighth of the memory that is free. What waits is at most a quarter: evaluation needs the rest.
 const BATCH_SERIES: usize = 32;
 const BATCH_BYTES_MIN: usize = 8 << 10;
 const BATCH_BYTES_MAX: usize = 256 << 10;
@@ -101,11 +101,9 @@ struct Shared {
 }
 
 impl Shared {
-    /// Holds a batch's bytes against the query's memory, once there is room; `false` when there was none at first.
-    fn hold(&self, bytes: usize, context: &QueryContext) -> Result<bool, ReadError> {
-        let mut at_once = true;
+    /// Holds a batch's bytes against the query's memory, once there is room.
+    fn hold(&self, bytes: usize, context: &QueryContext) -> Result<(), ReadError> {
         while context.try_reserve(bytes).is_err() {
-            at_once = false;
             if self.waiting.load(Ordering::Relaxed) == 0 || self.stop.load(Ordering::Relaxed) {
                 context.reserve(bytes)?;
                 break;
@@ -114,7 +112,7 @@ impl Shared {
             std::thread::sleep(PAUSE);
         }
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        Ok(at_once)
+        Ok(())
     }
 
     fn release(&self, bytes: usize, context: &QueryContext) {
@@ -133,11 +131,18 @@ fn fill_batches(
 ) -> Result<(), ReadError> {
     let mut cursor = source.select(select, context)?;
     let mut more = true;
-    let mut bytes_max = BATCH_BYTES_MIN;
+    let mut bytes_max = BATCH_BYTES_MIN / 2;
     while more && !shared.stop.load(Ordering::Relaxed) {
+        let room = context.free_bytes();
+        bytes_max = (bytes_max * 2).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX).min(room / 8);
+        if shared.waiting.load(Ordering::Relaxed) > room / 4 {
+            context.check()?;
+            std::thread::sleep(PAUSE);
+            continue;
+        }
         let mut batch = free.try_recv().unwrap_or_default();
         (batch.filled, batch.bytes) = (0, 0);
-        while batch.filled < BATCH_SERIES && batch.bytes < bytes_max {
+        while batch.filled == 0 || batch.filled < BATCH_SERIES && batch.bytes < bytes_max {
             if batch.filled == batch.series.len() {
                 batch.series.push(SeriesSamples::default());
             }
@@ -149,10 +154,7 @@ fn fill_batches(
             batch.filled += 1;
             batch.bytes += series_bytes(series);
         }
-        bytes_max = match shared.hold(batch.bytes, context)? {
-            true => (bytes_max * 2).min(BATCH_BYTES_MAX),
-            false => BATCH_BYTES_MIN,
-        };
+        shared.hold(batch.bytes, context)?;
         let bytes = batch.bytes;
         if full.send(batch).is_err() {
             // Nobody evaluates any more.

@@ -83,6 +83,34 @@ impl<'s> Window<'s> {
     }
 }
 
+#[cfg(test)]
+impl<'s> RangeSeries<'s> {
+    /// A series of numbers without windows.
+    pub(crate) fn of(
+        labels: &'s Labels,
+        timestamps_ms: &'s [i64],
+        values: &'s [f64],
+        counting: &'s Counting,
+        context: &'s QueryContext,
+    ) -> Self {
+        RangeSeries {
+            labels,
+            drop_name: false,
+            timestamps_ms,
+            values,
+            histograms: &[],
+            starts: &[],
+            rollups: &[],
+            cold_before_ms: i64::MIN,
+            counting,
+            context,
+            ends: Grid::once(0),
+            range_ms: 1,
+            reach_ms: 0,
+        }
+    }
+}
+
 impl RangeSeries<'_> {
     /// The metric's name, or nothing.
     pub(crate) fn name(&self) -> &str {
@@ -91,11 +119,6 @@ impl RangeSeries<'_> {
 
     /// Calls `visit` with each step's index and window, also when the window is empty.
     pub(crate) fn windows(&self, mut visit: impl FnMut(usize, Window<'_>)) {
-        self.window_places(|i, window, _| visit(i, window));
-    }
-
-    /// As [`windows`](Self::windows), with the place of the window's first sample in the series.
-    pub(crate) fn window_places(&self, mut visit: impl FnMut(usize, Window<'_>, usize)) {
         let (mut first, mut after) = (0, 0);
         let mut unchecked = 0;
         // Much of one series may take long: who asked may be gone meanwhile. What is left out then is no answer, since
@@ -126,7 +149,7 @@ impl RangeSeries<'_> {
             if !goes_on(values.len() + 1) {
                 return None;
             }
-            visit(i, Window { timestamps_ms, values, histograms, starts, touched, start_ms, end_ms }, first);
+            visit(i, Window { timestamps_ms, values, histograms, starts, touched, start_ms, end_ms });
             Some((i, count(values, histograms)))
         });
         self.counting.add_each(counted);
