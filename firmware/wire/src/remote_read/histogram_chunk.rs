@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! u16 be number of samples, u8 flags (top two bits: what is known of a reset)
-//! layout: varbit schema, zero threshold, spans of both sides, custom bounds
+//! layout: zero threshold, varbit schema, spans of both sides, custom bounds
 //! first sample: varbit t, count, zero count, sum, counts of both sides, 64 bits each
 //! per sample: varbit time difference (from the third: difference of differences), xor of the same numbers
 //! ```
@@ -87,8 +87,8 @@ impl FloatHistogramChunk {
             ResetHint::Gauge => GAUGE,
         };
         self.bits.all(&[flags]);
-        self.bits.varbit_int(histogram.schema.into());
         push_zero_threshold(histogram.zero_threshold, &mut self.bits);
+        self.bits.varbit_int(histogram.schema.into());
         push_spans(&histogram.positive_spans, &mut self.bits);
         push_spans(&histogram.negative_spans, &mut self.bits);
         if histogram.has_custom_bounds() {

@@ -116,12 +116,12 @@ fn read_histograms(bytes: &[u8]) -> Vec<(i64, NativeHistogram)> {
     let mut bits = Bits { bytes, at: 0 };
     let count = bits.bits(16);
     let gauge = bits.bits(8) == 0b1100_0000;
-    let schema = bits.varbit_int() as i8;
     let zero_threshold = match bits.bits(8) {
         0 => 0.0,
         255 => f64::from_bits(bits.bits(64)),
         n => 0.5 * 2f64.powi(n as i32 - 243),
     };
+    let schema = bits.varbit_int() as i8;
     let mut spans = || {
         let count = bits.varbit_uint();
         let mut span = || {
@@ -194,6 +194,30 @@ fn a_chunk_of_floats_is_golden() {
     ];
     assert_eq!(chunk.bytes(), expected);
     assert_eq!(chunk.range_ms(), (1000, 4005));
+}
+
+/// As a Prometheus 3.5 read it: the zero threshold comes before the schema.
+#[test]
+#[rustfmt::skip]
+fn a_chunk_of_histograms_is_golden() {
+    let histogram = NativeHistogram {
+        schema: 2,
+        zero_threshold: 2f64.powi(-128),
+        count: 1.0,
+        positive_spans: vec![BucketSpan { offset: -1, length: 1 }],
+        positive_counts: vec![1.0],
+        ..Default::default()
+    };
+    let mut chunk = FloatHistogramChunk::new();
+    assert!(chunk.push(1, &histogram) && chunk.push(2, &histogram));
+    let head = [
+        0, 2, 0, // count, flags
+        116, // 2^-128 is 0.5 * 2^-127
+        // 10 010: schema 2; 10 001: one span; 10 001 10 111: its length and offset; 0: none; 10 001: the time
+        0b1001_0100, 0b0110_0011, 0b0111_0100, 0b0100_1111,
+    ];
+    assert_eq!(chunk.bytes()[..head.len()], head);
+    assert_eq!(read_histograms(chunk.bytes()), [(1, histogram.clone()), (2, histogram)]);
 }
 
 proptest! {
