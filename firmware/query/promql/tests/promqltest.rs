@@ -5,7 +5,12 @@
 //!
 //! Every instant evaluation is also run as a one-step range query where the result is a vector, and must agree.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail by panicking, and says how far it is"
+)]
 
 mod script;
 mod stores;

@@ -91,12 +91,12 @@ impl Rates {
             Some((same, edges, whole)) if same == *shape => (edges, whole),
             _ => {
                 let edges = Edges::of(shape);
-                let whole = self.per(edges.factor(edges.to_start(false, change)));
+                let whole = self.per(edges.factor(edges.reach_start(false, change)));
                 self.last = Some((*shape, edges, whole));
                 (edges, whole)
             }
         };
-        let to_start = edges.to_start(self.kind.counter, change);
+        let to_start = edges.reach_start(self.kind.counter, change);
         change.total * if edges.is_whole(to_start) { whole } else { self.per(edges.factor(to_start)) }
     }
 }

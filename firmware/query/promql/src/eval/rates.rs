@@ -53,14 +53,14 @@ impl Extrapolation {
         let per = if self.per_second { w.range_seconds() } else { 1.0 };
         if let Some(began_ms) = self.began_ms {
             let sampled = (w.timestamps_ms.last()? - began_ms) as f64 / 1000.0;
-            let edges = Edges { to_start: 0.0, sampled, to_end: shape.to_end() };
+            let edges = Edges { to_start: 0.0, sampled, to_end: shape.reach_end() };
             return Some(edges.factor(0.0) / per);
         }
         if shape.gaps == 0 {
             return None;
         }
         let edges = Edges::of(&shape);
-        Some(edges.factor(edges.to_start(self.counter, self.change)) / per)
+        Some(edges.factor(edges.reach_start(self.counter, self.change)) / per)
     }
 }
 
@@ -89,7 +89,7 @@ impl Shape {
         if seconds >= average_gap * 1.1 { average_gap / 2.0 } else { seconds }
     }
 
-    fn to_end(&self) -> f64 {
+    fn reach_end(&self) -> f64 {
         self.reach(self.behind_ms)
     }
 }
@@ -105,11 +105,11 @@ pub(crate) struct Edges {
 impl Edges {
     pub(crate) fn of(shape: &Shape) -> Self {
         let sampled = shape.sampled_ms as f64 / 1000.0;
-        Edges { to_start: shape.reach(shape.before_ms), sampled, to_end: shape.to_end() }
+        Edges { to_start: shape.reach(shape.before_ms), sampled, to_end: shape.reach_end() }
     }
 
     /// How far to the start: a counter cannot have been below zero.
-    pub(crate) fn to_start(&self, counter: bool, change: Change) -> f64 {
+    pub(crate) fn reach_start(&self, counter: bool, change: Change) -> f64 {
         match counter && change.total > 0.0 && change.first >= 0.0 {
             true => self.to_start.min(self.sampled * (change.first / change.total)),
             false => self.to_start,

@@ -28,7 +28,7 @@ pub(crate) const WIDENED_MS: i64 = 2 * ROLLUP_WIDTH_MS;
 pub(crate) struct Touched<'s> {
     /// Those whose bucket overlaps the window.
     pub(crate) rollups: &'s [Rollup],
-    /// The one before them.
+    /// The last one with samples before them.
     before: Option<&'s Rollup>,
     /// The range asked for, milliseconds; the window itself may be wider.
     asked_ms: i64,
@@ -102,7 +102,8 @@ impl RangeSeries<'_> {
         }
         let start_ms = end_ms.saturating_sub(self.range_ms.max(WIDENED_MS));
         let found = touched(self.rollups, start_ms, end_ms);
-        let before = found.start.checked_sub(1).and_then(|at| self.rollups.get(at));
+        let earlier = self.rollups.get(..found.start).unwrap_or_default();
+        let before = earlier.iter().rfind(|r| r.count > 0);
         let rollups = self.rollups.get(found).unwrap_or_default();
         (start_ms, Touched { rollups, before, asked_ms: self.range_ms })
     }
@@ -281,7 +282,7 @@ struct Whole {
 fn whole(w: &Window<'_>) -> Option<Whole> {
     let mut sum = Compensated::default();
     let mut all = Whole { count: 0.0, sum: 0.0, min: f64::NAN, max: f64::NAN, resets: 0.0 };
-    let mut before = w.touched.before.filter(|r| r.count > 0).map(|r| r.last.value);
+    let mut before = w.touched.before.map(|r| r.last.value);
     let mut within = false;
     for r in pieces(w) {
         let falls = before.is_some_and(|value| r.first.value < value);
