@@ -14,8 +14,8 @@ const EXPLICIT: u32 = 9;
 const EXPONENTIAL: u32 = 10;
 
 impl Metrics<'_> {
+    /// Adds a point whose buckets are [checked](check_buckets).
     pub(super) fn explicit(&mut self, point: &mut Point<'_>, place: Place, delta: bool) -> Result<(), ItemError> {
-        check_buckets(&self.scratch.counts, &self.scratch.bounds, point)?;
         if delta && !point.stale {
             self.accumulate_explicit(point, place)?;
         }
@@ -62,12 +62,12 @@ impl Metrics<'_> {
         Ok(())
     }
 
+    /// Adds a point whose buckets are [accepted](super::exponential::Exponential::accept).
     pub(super) fn exponential(&mut self, point: &Point<'_>, place: Place, delta: bool) -> Result<(), ItemError> {
         let sum = point.sum.unwrap_or(0.0);
         if point.stale {
             return self.native(Ok(NativeHistogram::default()), point, place);
         }
-        self.scratch.buckets.accept(point.count, sum.is_nan())?;
         if !delta {
             let native = self.scratch.buckets.native(point.count, sum);
             return self.native(native, point, place);
@@ -109,7 +109,7 @@ impl Metrics<'_> {
 }
 
 /// One bucket more than bounds, or no buckets at all; bounds ascend; not more in the buckets than in all.
-fn check_buckets(counts: &[u64], bounds: &[u64], point: &Point<'_>) -> Result<(), RejectReason> {
+pub(super) fn check_buckets(counts: &[u64], bounds: &[u64], point: &Point<'_>) -> Result<(), RejectReason> {
     let ascending = bounds.is_sorted_by(|&a, &b| f64::from_bits(a) < f64::from_bits(b));
     let nan = bounds.iter().any(|&bits| f64::from_bits(bits).is_nan());
     let shape = counts.len() == bounds.len() + 1 || (counts.is_empty() && bounds.is_empty());

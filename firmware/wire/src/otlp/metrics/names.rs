@@ -88,21 +88,19 @@ impl Names {
 
     fn escaped_with_suffixes(&mut self, name: &str, ending: Ending) {
         let mut has_unit = self.unit_word().is_empty();
-        let mut has_per = self.per.is_empty();
         for token in tokens(name) {
             // The words that go to the end are not wanted twice.
             if Some(token) == ending.word() {
                 continue;
             }
             has_unit |= token == self.unit_word();
-            has_per |= token == self.per;
             push_token(&mut self.name, token);
         }
         if !has_unit {
             let word = self.unit.split("_per_").next().unwrap_or_default();
             push_token(&mut self.name, word);
         }
-        if !has_per {
+        if !self.per.is_empty() {
             push_token(&mut self.name, "per");
             push_token(&mut self.name, &self.per);
         }
@@ -233,6 +231,7 @@ mod tests {
             ("net.rate", "By/s", Gauge, "net_rate_bytes_per_second", "bytes_per_second"),
             ("speed", "m/s", Gauge, "speed_meters_per_second", "meters_per_second"),
             ("rate", "1/s", Gauge, "rate_per_second", "per_second"),
+            ("second.rate", "m/s", Gauge, "second_rate_meters_per_second", "meters_per_second"),
             ("memory.bytes.used", "By", Gauge, "memory_bytes_used", "bytes"),
             ("2xx.responses", "", Gauge, "_2xx_responses", ""),
             ("a..b__c:d", "", Gauge, "a_b_c:d", ""),

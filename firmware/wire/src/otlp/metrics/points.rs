@@ -1,5 +1,6 @@
 //! Data points to series: what all kinds have in common, numbers and summaries.
 
+use super::histograms::check_buckets;
 use super::names::Ending;
 use super::{Metrics, PointLabels, SAMPLE_BYTES, SERIES_BYTES, Scratch, push_attributes};
 use crate::error::ItemError;
@@ -107,6 +108,15 @@ impl Metrics<'_> {
         if point.time_ns == 0 {
             return Err(RejectReason::InvalidTimestamp.into());
         }
+        // What a point says of itself is judged first: labels, which a resource may have many of, cost most.
+        match kind {
+            GAUGE | SUM if point.value.is_none() && !point.stale => return Err(RejectReason::NoValue.into()),
+            HISTOGRAM => check_buckets(&self.scratch.counts, &self.scratch.bounds, &point)?,
+            EXPONENTIAL if !point.stale => {
+                self.scratch.buckets.accept(point.count, point.sum.is_some_and(f64::is_nan))?;
+            }
+            _ => {}
+        }
         // Nanoseconds in 64 bits are always representable as signed milliseconds.
         let time_ms = (point.time_ns / 1_000_000).cast_signed();
         let place = Place { common: self.common_labels()?, time_ms, position: field.position };
@@ -166,6 +176,9 @@ impl Metrics<'_> {
     /// Promoted attributes, the point's, and those of scope and resource, of which later ones win.
     fn common_labels(&mut self) -> Result<PointLabels, RejectReason> {
         let Scratch { inner, labels, promoted, base, .. } = &mut *self.scratch;
+        // Too much of a resource is not copied for each of its points.
+        promoted.check(self.limits, self.limits.series_labels_max)?;
+        base.check(self.limits, self.limits.series_labels_max)?;
         labels.clear();
         labels.extend(promoted);
         let labels_max = self.limits.series_labels_max;
