@@ -1,6 +1,7 @@
 //! One generation of the head: the samples that arrived between two cuts.
 
 use super::chain::{Chain, Slabs};
+use super::directory::Directory;
 use super::side::{Side, SideReader};
 use crate::exemplars::Exemplars;
 use crate::samples::{Samples, StartRuns};
@@ -14,8 +15,7 @@ const CHAINS_PER_PAGE: usize = 64;
 /// Samples by series number.
 pub(crate) struct Generation {
     base_ms: i64,
-    pages: Vec<Option<Box<[Chain; CHAINS_PER_PAGE]>>>,
-    page_bytes: usize,
+    pages: Directory<[Chain; CHAINS_PER_PAGE]>,
     slabs: Slabs,
     side: Side,
     /// Newest timestamp of series whose last sample is not the newest.
@@ -33,8 +33,7 @@ impl Generation {
     pub(crate) fn new(base_ms: i64, exemplar_bytes_max: usize) -> Self {
         Generation {
             base_ms,
-            pages: Vec::new(),
-            page_bytes: 0,
+            pages: Directory::new(),
             slabs: Slabs::default(),
             side: Side::default(),
             newest: HashMap::default(),
@@ -91,19 +90,9 @@ impl Generation {
 
     /// Adds a sample, unless it equals the series' last one; whether it did.
     fn push(&mut self, series: u32, timestamp_ms: i64, value: f64) -> bool {
-        let at = series as usize / CHAINS_PER_PAGE;
-        if self.pages.len() <= at {
-            self.pages.resize_with(at + 1, || None);
-        }
         let base_ms = self.base_ms;
-        let Some(slot) = self.pages.get_mut(at) else { return false };
-        let page = match slot {
-            Some(page) => page,
-            None => {
-                self.page_bytes += CHAINS_PER_PAGE * size_of::<Chain>();
-                slot.insert(Box::new([Chain::new(base_ms); CHAINS_PER_PAGE]))
-            }
-        };
+        let at = series as usize / CHAINS_PER_PAGE;
+        let page = self.pages.get_or_insert(at, || [Chain::new(base_ms); CHAINS_PER_PAGE]);
         let chain = &mut page[series as usize % CHAINS_PER_PAGE];
         let last_ms = chain.last_ms();
         let added = chain.push(&mut self.slabs, timestamp_ms, value);
@@ -183,8 +172,8 @@ impl Generation {
     /// Series that have samples.
     pub(crate) fn series(&self) -> RoaringBitmap {
         let mut all = RoaringBitmap::new();
-        for (at, page) in self.pages.iter().enumerate() {
-            for (within, _) in page.iter().flat_map(|p| p.iter().enumerate()).filter(|(_, chain)| !chain.is_empty()) {
+        for (at, page) in self.pages.iter() {
+            for (within, _) in page.iter().enumerate().filter(|(_, chain)| !chain.is_empty()) {
                 all.insert((at * CHAINS_PER_PAGE + within) as u32);
             }
         }
@@ -205,13 +194,13 @@ impl Generation {
 
     /// Memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let chains = self.page_bytes + self.pages.capacity() * 8 + self.slabs.bytes();
+        let chains = self.pages.bytes() + self.slabs.bytes();
         let newest = self.newest.capacity() * (size_of::<(u32, i64)>() + 1);
         chains + newest + self.side.bytes() + self.exemplars.bytes()
     }
 }
 
-fn chain_of(pages: &[Option<Box<[Chain; CHAINS_PER_PAGE]>>], series: u32) -> Option<&Chain> {
-    let page = pages.get(series as usize / CHAINS_PER_PAGE)?.as_ref()?;
+fn chain_of(pages: &Directory<[Chain; CHAINS_PER_PAGE]>, series: u32) -> Option<&Chain> {
+    let page = pages.get(series as usize / CHAINS_PER_PAGE)?;
     page.get(series as usize % CHAINS_PER_PAGE).filter(|chain| !chain.is_empty())
 }

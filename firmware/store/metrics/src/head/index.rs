@@ -264,9 +264,12 @@ impl SeriesIndex {
     /// All living series.
     pub(crate) fn all(&self) -> RoaringBitmap {
         let mut all = RoaringBitmap::new();
-        for series in (0..self.next).filter(|&series| self.is_live(series)) {
-            all.insert(series);
+        for (at, page) in self.pages.iter().enumerate() {
+            for (within, _) in page.iter().flat_map(|p| p.entries.iter().enumerate()).filter(|(_, e)| e.labels > 0) {
+                all.insert((at * ENTRIES_PER_PAGE + within) as u32);
+            }
         }
+        all.extend(self.empty);
         all
     }
 

@@ -2,6 +2,7 @@
 
 mod cardinality;
 mod chain;
+mod directory;
 mod generation;
 mod index;
 mod side;
