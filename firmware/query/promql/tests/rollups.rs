@@ -131,7 +131,7 @@ const FROM: i64 = MIDNIGHT - SPAN + HOUR;
 const TO: i64 = MIDNIGHT + HOUR;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn whole_buckets_are_exact(scrapes in scrapes()) {
