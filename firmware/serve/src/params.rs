@@ -66,6 +66,10 @@ pub struct TimeError(pub String);
 /// (apis.md, finding 3).
 const TIME_MAX_MS: f64 = 9.2e15;
 
+/// The earliest and the latest time that Go's clients print, beyond what RFC 3339 can say.
+const GO_EDGES: [(&str, f64); 2] =
+    [("-292273086-05-16T16:47:06Z", -TIME_MAX_MS), ("292277025-08-18T07:12:54.999999999Z", TIME_MAX_MS)];
+
 /// Milliseconds of Prometheus' time forms: decimal seconds or RFC 3339. Clamped, never overflows.
 ///
 /// # Errors
@@ -75,6 +79,9 @@ pub fn parse_time_ms(text: &str) -> Result<i64, TimeError> {
         && seconds.is_finite()
     {
         return Ok((seconds * 1000.0).round().clamp(-TIME_MAX_MS, TIME_MAX_MS) as i64);
+    }
+    if let Some((_, edge)) = GO_EDGES.iter().find(|(edge, _)| *edge == text) {
+        return Ok(*edge as i64);
     }
     rfc3339_ns(text)
         .map(|ns| ns.div_euclid(1_000_000) as i64)
@@ -113,16 +120,17 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, TimeError> {
 }
 
 fn words_ms(text: &str) -> Option<i64> {
+    // The largest first, and each at most once; `ms` before `m`, which it begins with, is seen to below.
     const UNITS: [(&str, i64); 7] = [
-        ("ms", 1),
         ("y", 31_536_000_000),
         ("w", 604_800_000),
         ("d", 86_400_000),
         ("h", 3_600_000),
         ("m", 60_000),
         ("s", 1000),
+        ("ms", 1),
     ];
-    let (mut rest, mut sum) = (text, 0i64);
+    let (mut rest, mut sum, mut units) = (text, 0i64, UNITS.as_slice());
     if rest.is_empty() {
         return None;
     }
@@ -130,8 +138,10 @@ fn words_ms(text: &str) -> Option<i64> {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let number: i64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let (unit, factor) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
-        rest = &rest[unit.len()..];
+        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let at = units.iter().position(|(unit, _)| *unit == &rest[..letters])?;
+        let (_, factor) = units.get(at)?;
+        (rest, units) = (&rest[letters..], &units[at + 1..]);
         sum = sum.checked_add(number.checked_mul(*factor)?)?;
     }
     Some(sum)
@@ -148,6 +158,8 @@ mod tests {
         assert_eq!(parse_time_ms("1970-01-01T02:00:00 02:00"), Ok(0), "an unescaped plus");
         assert_eq!(parse_time_ms("1794960000000"), Ok(1_794_960_000_000_000), "milliseconds where seconds are meant");
         assert_eq!(parse_time_ms("1e300"), Ok(TIME_MAX_MS as i64));
+        assert_eq!(parse_time_ms(GO_EDGES[0].0), Ok(-TIME_MAX_MS as i64));
+        assert!(parse_time_ms("NaN").is_err() && parse_time_ms("inf").is_err());
         assert_eq!(parse_time_ms("x").unwrap_err().to_string(), "cannot parse \"x\" to a valid timestamp");
     }
 
@@ -156,6 +168,10 @@ mod tests {
         assert_eq!(parse_duration_ms("1h30m"), Ok(5_400_000));
         assert_eq!(parse_duration_ms("0.5"), Ok(500));
         assert_eq!(parse_duration_ms("150ms"), Ok(150));
+        assert_eq!(parse_duration_ms("1y2w3d4h5m6s7ms"), Ok(33_019_506_007));
+        assert!(
+            parse_duration_ms("5m1h").is_err() && parse_duration_ms("1m1m").is_err() && parse_duration_ms("m").is_err()
+        );
         assert!(parse_duration_ms("5x").is_err() && parse_duration_ms("").is_err());
     }
 

@@ -208,3 +208,64 @@ impl Parts for AnswerParts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bramble_query_promql::SampleStats;
+    use bramble_signal::histogram::BucketSpan;
+    use bramble_signal::{Sample, histogram_marker};
+
+    fn printed(value: Value, stats: Option<serde_json::Value>) -> String {
+        let (warnings, infos) = (vec!["w".to_owned()], Vec::new());
+        let mut parts = AnswerParts::new(Answer { value, warnings, infos, stats: SampleStats::default() }, stats);
+        let mut out = Vec::new();
+        while parts.write_next(&mut out) {}
+        String::from_utf8(out).unwrap()
+    }
+
+    fn mixed() -> SeriesSamples {
+        let histogram = NativeHistogram {
+            count: 5.0,
+            sum: f64::NEG_INFINITY,
+            positive_spans: vec![BucketSpan { offset: 0, length: 3 }],
+            positive_counts: vec![2.0, 0.0, 3.0],
+            ..NativeHistogram::default()
+        };
+        let mut series = SeriesSamples { labels: Labels::from_pairs([("a", "\"b\"")]), ..SeriesSamples::default() };
+        series.push(Sample { timestamp_ms: 1000, value: f64::NAN }, &[]);
+        series.push(Sample { timestamp_ms: 1500, value: histogram_marker(0) }, &[histogram]);
+        series
+    }
+
+    const HISTOGRAM: &str = r#"[1.5,{"count":"5","sum":"-Inf","buckets":[[0,"0.5","1","2"],[0,"2","4","3"]]}]"#;
+
+    #[test]
+    fn numbers_and_histograms_of_a_series_stand_apart() {
+        let text = printed(Value::Matrix(vec![mixed()]), None);
+        let series = format!(r#"{{"metric":{{"a":"\"b\""}},"values":[[1,"NaN"]],"histograms":[{HISTOGRAM}]}}"#);
+        let expected =
+            format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}},"warnings":["w"]}}"#);
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_instant_has_one_or_the_other() {
+        let mut series = mixed();
+        (series.timestamps_ms, series.values) = (vec![1500], vec![histogram_marker(0)]);
+        let number = SeriesSamples { timestamps_ms: vec![0], values: vec![-0.0], ..SeriesSamples::default() };
+        let text = printed(Value::Vector(vec![series, number]), Some(serde_json::json!({"x": 1})));
+        let (first, second) =
+            (format!(r#"{{"metric":{{"a":"\"b\""}},"histogram":{HISTOGRAM}}}"#), r#"{"metric":{},"value":[0,"-0"]}"#);
+        assert!(text.contains(&format!(r#""result":[{first},{second}],"stats":{{"x":1}}}},"warnings""#)), "{text}");
+    }
+
+    #[test]
+    fn results_without_series() {
+        let start = r#"{"status":"success","data":{"resultType":"#;
+        let scalar = printed(Value::Scalar { time_ms: 4000, value: 2.0 }, None);
+        assert_eq!(scalar, format!(r#"{start}"scalar","result":[4,"2"]}},"warnings":["w"]}}"#));
+        let empty = printed(Value::Vector(Vec::new()), None);
+        assert_eq!(empty, format!(r#"{start}"vector","result":[]}},"warnings":["w"]}}"#));
+    }
+}
