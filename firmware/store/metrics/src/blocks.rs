@@ -112,7 +112,7 @@ impl MetricStore {
     /// days without samples.
     fn exemplars_of_day(&self, generation: &RwLock<Generation>, day: i32, days: &BTreeSet<i32>) -> Exemplars<Vec<u8>> {
         let (index, generation) = (self.index.read(), generation.read());
-        let mut own = Exemplars::new(self.exemplar_bytes_max());
+        let mut own = Exemplars::accounted(self.exemplar_bytes_max(), self.merge_space());
         let mut labels = Vec::new();
         for (&series, exemplars) in generation.exemplars.iter() {
             labels.clear();
@@ -128,7 +128,7 @@ impl MetricStore {
     }
 
     fn merge_exemplars(&self, blocks: &[Arc<Block>], deletions: &[Deletion]) -> Result<Exemplars<Vec<u8>>, StoreError> {
-        let mut all = Exemplars::new(self.exemplar_bytes_max());
+        let mut all = Exemplars::accounted(self.exemplar_bytes_max(), self.merge_space());
         for block in blocks {
             let each = &mut |labels: LabelsRef<'_>, exemplar: Exemplar| {
                 if !hides(deletions, block.id(), labels, exemplar.timestamp_ms) {

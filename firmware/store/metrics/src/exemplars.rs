@@ -1,5 +1,6 @@
 //! Exemplars within a bound: the newest, and of every series as fair a share as there is room for.
 
+use bramble_runtime::Reservation;
 use bramble_signal::Exemplar;
 use std::collections::BTreeMap;
 
@@ -8,22 +9,49 @@ const ALLOWANCE: usize = 128;
 /// Beside the labels' bytes: allocation and the map's share.
 const OVERHEAD_BYTES: usize = 48;
 
+/// A reservation follows the bytes in steps of this.
+const SPACE_STEP_BYTES: usize = 64 << 10;
+
+/// What exemplars are kept by: a series' number or its labels.
+pub(crate) trait SeriesKey: Ord + Clone {
+    /// Memory in bytes, with its place in the map.
+    fn bytes(&self) -> usize;
+}
+
+impl SeriesKey for u32 {
+    fn bytes(&self) -> usize {
+        64
+    }
+}
+
+impl SeriesKey for Vec<u8> {
+    fn bytes(&self) -> usize {
+        self.len() + 96
+    }
+}
+
 /// Exemplars by series, in time order, each once.
 pub(crate) struct Exemplars<K> {
     series: BTreeMap<K, Vec<Exemplar>>,
     bytes: usize,
     bytes_max: usize,
     allowance: usize,
+    space: Option<Reservation>,
 }
 
 fn bytes_of(exemplar: &Exemplar) -> usize {
     size_of::<Exemplar>() + exemplar.labels.as_bytes().len() + OVERHEAD_BYTES
 }
 
-impl<K: Ord + Clone> Exemplars<K> {
+impl<K: SeriesKey> Exemplars<K> {
     /// None, and never more than `bytes_max` bytes of them.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Exemplars { series: BTreeMap::new(), bytes: 0, bytes_max, allowance: ALLOWANCE }
+        Exemplars { series: BTreeMap::new(), bytes: 0, bytes_max, allowance: ALLOWANCE, space: None }
+    }
+
+    /// As [`new`](Self::new), accounted for in `space`.
+    pub(crate) fn accounted(bytes_max: usize, space: Reservation) -> Self {
+        Exemplars { space: Some(space), ..Self::new(bytes_max) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -42,7 +70,10 @@ impl<K: Ord + Clone> Exemplars<K> {
         }
         let own = match self.series.get_mut(series) {
             Some(own) => own,
-            None => self.series.entry(series.clone()).or_default(),
+            None => {
+                self.bytes += series.bytes();
+                self.series.entry(series.clone()).or_default()
+            }
         };
         let at = own.partition_point(|e| e.timestamp_ms <= exemplar.timestamp_ms);
         let same_time = own[..at].iter().rev().take_while(|e| e.timestamp_ms == exemplar.timestamp_ms);
@@ -56,6 +87,9 @@ impl<K: Ord + Clone> Exemplars<K> {
         }
         if self.bytes > self.bytes_max {
             self.shrink();
+        }
+        if let Some(space) = self.space.as_mut().filter(|space| space.bytes() < self.bytes) {
+            space.force_resize(self.bytes + SPACE_STEP_BYTES);
         }
     }
 
@@ -76,11 +110,11 @@ impl<K: Ord + Clone> Exemplars<K> {
             let median = newest.get(newest.len() / 2).copied().unwrap_or(i64::MAX);
             // At least half go; where all are of one time, the first by order.
             let mut to_go = newest.len().div_ceil(2);
-            self.series.retain(|_, own| {
+            self.series.retain(|series, own| {
                 let old = own.last().is_none_or(|e| e.timestamp_ms <= median);
                 let goes = old && to_go > 0;
                 to_go -= usize::from(goes);
-                self.bytes -= if goes { own.iter().map(bytes_of).sum::<usize>() } else { 0 };
+                self.bytes -= if goes { series.bytes() + own.iter().map(bytes_of).sum::<usize>() } else { 0 };
                 !goes
             });
         }
@@ -119,8 +153,9 @@ mod tests {
         }
         assert!((1..50).all(|quiet| kept.of(&quiet).len() == 1), "each quiet series keeps its own");
         assert!(kept.of(&0).last().is_some_and(|e| e.timestamp_ms == 100_999) && kept.of(&0).len() > 1);
+        let keys: usize = kept.iter().map(|(series, _)| series.bytes()).sum();
         let counted: usize = kept.iter().flat_map(|(_, own)| own).map(bytes_of).sum();
-        assert_eq!(counted, kept.bytes());
+        assert_eq!(keys + counted, kept.bytes());
     }
 
     #[test]
