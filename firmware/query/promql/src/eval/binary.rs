@@ -1,9 +1,10 @@
 //! Binary operations: which operands, and the set operators.
 
 use super::arithmetic::WithScalar;
-use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::evaluator::{Evaluator, Outcome, Sink};
 use super::groups::Groups;
 use super::matching::key_pairs;
+use super::names::merge_equal;
 use super::rows::{ABSENT, Grid, Row, is_absent};
 use crate::syntax::{BinaryOp, Expr, ExprKind, Matching, ValueType};
 

@@ -1,7 +1,8 @@
 //! `info(v, {selector})`: adds the data labels of info metrics that share `instance` and `job`.
 
 use super::engine::failed;
-use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::evaluator::{Evaluator, Outcome, Sink};
+use super::names::merge_equal;
 use super::rows::{ABSENT, Grid, Row, is_absent};
 use super::select::Newest;
 use crate::syntax::{AtModifier, DurationExpr, Expr, ExprKind, Selector};

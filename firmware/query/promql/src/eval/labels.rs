@@ -1,7 +1,8 @@
 //! `label_replace` and `label_join`.
 
 use super::engine::failed;
-use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::evaluator::{Evaluator, Outcome, Sink};
+use super::names::merge_equal;
 use super::rows::{Grid, Row};
 use crate::syntax::{Expr, go_quote, raw_byte};
 use bramble_signal::METRIC_NAME;

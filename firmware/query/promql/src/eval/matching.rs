@@ -1,8 +1,9 @@
 //! Vector matching: `on`, `ignoring`, `group_left`, `group_right`, `fill`.
 
 use super::engine::failed;
-use super::evaluator::{Evaluator, Outcome, Sink, merge_equal};
+use super::evaluator::{Evaluator, Outcome, Sink};
 use super::groups::Groups;
+use super::names::merge_equal;
 use super::native::{Element, Operands};
 use super::rows::{ABSENT, Grid, Row, is_absent, without_name};
 use crate::syntax::{BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};

@@ -19,6 +19,7 @@ mod info;
 mod invariant;
 mod labels;
 mod matching;
+mod names;
 mod native;
 mod over_time;
 mod quantiles;
@@ -30,6 +31,7 @@ mod rollups;
 mod rows;
 mod select;
 mod selection_aggregates;
+mod sorting;
 mod sums;
 mod window;
 
