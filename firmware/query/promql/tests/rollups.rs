@@ -216,7 +216,7 @@ proptest! {
         }
         // Between the ends of buckets it is a value of the last five minutes, whatever the step.
         let (full, cold) = both.ask("temperature", FROM, MIDNIGHT - WIDTH, 17_000);
-        for ((labels, at), _) in &full {
+        for (labels, at) in full.keys() {
             prop_assert!(cold.contains_key(&(labels.clone(), *at)) || !full.contains_key(&(labels.clone(), at - 17_000 * 18)));
         }
     }
