@@ -208,7 +208,7 @@ impl MetricStore {
 /// Head space asked for histograms, exemplars and starts. Of a histogram's series the last one is kept as it is, and of
 /// each about two bytes per number.
 fn rich_bytes(batch: &MetricBatch) -> usize {
-    const START_BYTES: usize = 48;
+    const START_BYTES: usize = 24;
     if batch.histogram_count() == 0 && batch.exemplar_count() == 0 && batch.series_count() > 0 && batch.start_ms(0) == 0
     {
         let starts = (0..batch.series_count()).filter(|&entry| batch.start_ms(entry) != 0).count();

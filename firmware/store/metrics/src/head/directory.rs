@@ -11,11 +11,13 @@ pub(super) struct Directory<T> {
     used_pages: usize,
 }
 
-impl<T> Directory<T> {
-    pub(super) fn new() -> Self {
+impl<T> Default for Directory<T> {
+    fn default() -> Self {
         Directory { tables: Vec::new(), used_tables: 0, used_pages: 0 }
     }
+}
 
+impl<T> Directory<T> {
     pub(super) fn get(&self, at: usize) -> Option<&T> {
         self.tables.get(at / SLOTS)?.as_ref()?.get(at % SLOTS)?.as_deref()
     }
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn old_numbers_cost_next_to_nothing() {
-        let mut pages = Directory::new();
+        let mut pages = Directory::default();
         assert!(pages.get(5).is_none() && pages.iter().next().is_none());
         for at in [1_000_000, 3, 1_000_001, 3] {
             pages.get_or_insert(at, || at as u64);

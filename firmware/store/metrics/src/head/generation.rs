@@ -33,7 +33,7 @@ impl Generation {
     pub(crate) fn new(base_ms: i64, exemplar_bytes_max: usize) -> Self {
         Generation {
             base_ms,
-            pages: Directory::new(),
+            pages: Directory::default(),
             slabs: Slabs::default(),
             side: Side::default(),
             newest: HashMap::default(),

@@ -3,20 +3,27 @@
 //! Both follow the order of arrival, which is the chain's: the n-th marker of the chain stands for the n-th histogram,
 //! and a start holds from the n-th sample on. Series without them cost nothing here.
 
+use super::directory::Directory;
 use bramble_signal::NativeHistogram;
 use bramble_signal::histogram::{decode_histogram, encode_histogram};
 use std::collections::HashMap;
 
 type Map<T> = HashMap<u32, T, foldhash::fast::FixedState>;
 
-/// A list of changes; nearly all have one.
-struct Starts {
-    /// Samples of the series so far.
+/// When what a series counts began: nearly all say one time, from their first sample on.
+#[derive(Clone, Copy)]
+struct Start {
+    /// Of all samples, if there is no list.
+    start_ms: i64,
+    /// Samples of the series so far; 0 when its starts are not followed.
     samples: u32,
-    first: (u32, i64),
-    #[expect(clippy::box_collection, reason = "one word for the many that have no more")]
-    more: Option<Box<Vec<(u32, i64)>>>,
+    /// Number of its list of changes, or [`NO_LIST`].
+    list: u32,
 }
+
+const NO_LIST: u32 = u32::MAX;
+const STARTS_PER_PAGE: usize = 64;
+const NOT_FOLLOWED: Start = Start { start_ms: 0, samples: 0, list: NO_LIST };
 
 /// Histograms of a series as the codec writes them, each relative to the one before.
 struct Histograms {
@@ -27,15 +34,22 @@ struct Histograms {
 /// Histograms and starts by series.
 #[derive(Default)]
 pub(crate) struct Side {
-    starts: Map<Starts>,
+    starts: Directory<[Start; STARTS_PER_PAGE]>,
+    /// Changes: from which sample on which start.
+    lists: Vec<Vec<(u32, i64)>>,
     histograms: Map<Histograms>,
     heap_bytes: usize,
 }
 
 impl Side {
+    fn start(&self, series: u32) -> Option<&Start> {
+        let page = self.starts.get(series as usize / STARTS_PER_PAGE)?;
+        page.get(series as usize % STARTS_PER_PAGE).filter(|own| own.samples > 0)
+    }
+
     /// Whether the starts of `series` are followed.
     pub(crate) fn has_starts(&self, series: u32) -> bool {
-        !self.starts.is_empty() && self.starts.contains_key(&series)
+        self.start(series).is_some()
     }
 
     /// Whether the last histogram of `series` is this one.
@@ -66,43 +80,62 @@ impl Side {
     /// Notes the start of a sample that was added to `series`. `before` counts its samples before this one: asked when
     /// the series had no start so far.
     pub(crate) fn push_start(&mut self, series: u32, start_ms: i64, before: impl FnOnce() -> u32) {
-        let Some(own) = self.starts.get_mut(&series) else {
+        let page = self.starts.get_or_insert(series as usize / STARTS_PER_PAGE, || [NOT_FOLLOWED; STARTS_PER_PAGE]);
+        let own = &mut page[series as usize % STARTS_PER_PAGE];
+        if own.samples == 0 {
             if start_ms != 0 {
                 let before = before();
-                self.starts.insert(series, Starts { samples: before + 1, first: (before, start_ms), more: None });
+                *own = Start { start_ms, samples: before + 1, list: NO_LIST };
+                if before > 0 {
+                    own.list = add_list(&mut self.lists, vec![(before, start_ms)], &mut self.heap_bytes);
+                }
             }
             return;
-        };
+        }
         let at = own.samples;
         own.samples += 1;
-        let last = own.more.as_ref().and_then(|more| more.last()).unwrap_or(&own.first);
-        if last.1 != start_ms {
-            let more = own.more.get_or_insert_default();
-            let capacity = more.capacity();
-            more.push((at, start_ms));
-            self.heap_bytes += (more.capacity() - capacity) * 16 + if capacity == 0 { 24 } else { 0 };
+        match self.lists.get_mut(own.list as usize) {
+            None if own.start_ms != start_ms => {
+                let list = vec![(0, own.start_ms), (at, start_ms)];
+                own.list = add_list(&mut self.lists, list, &mut self.heap_bytes);
+            }
+            Some(list) if list.last().is_some_and(|last| last.1 != start_ms) => {
+                let before = list.capacity();
+                list.push((at, start_ms));
+                self.heap_bytes += (list.capacity() - before) * 16;
+            }
+            _ => {}
         }
     }
 
     /// What to read beside the chain of `series`, if there is anything.
     pub(crate) fn reader(&self, series: u32) -> Option<SideReader<'_>> {
-        let (starts, histograms) = (self.starts.get(&series), self.histograms.get(&series));
-        if starts.is_none() && histograms.is_none() {
+        let (start, histograms) = (self.start(series), self.histograms.get(&series));
+        if start.is_none() && histograms.is_none() {
             return None;
         }
-        let starts = starts
-            .into_iter()
-            .flat_map(|own| std::iter::once(own.first).chain(own.more.iter().flat_map(|more| more.iter().copied())));
+        let starts = start.map_or(Vec::new(), |own| match self.lists.get(own.list as usize) {
+            Some(list) => list.clone(),
+            None => vec![(0, own.start_ms)],
+        });
         let stream = histograms.map_or(&[][..], |own| &own.stream);
-        Some(SideReader { starts: starts.collect(), stream, before: None })
+        Some(SideReader { starts, stream, before: None })
     }
 
     /// Memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.starts.capacity() * (size_of::<(u32, Starts)>() + 1)
+        self.starts.bytes()
+            + self.lists.capacity() * 24
             + self.histograms.capacity() * (size_of::<(u32, Histograms)>() + 1)
             + self.heap_bytes
     }
+}
+
+/// Adds a list of changes; its number.
+fn add_list(lists: &mut Vec<Vec<(u32, i64)>>, list: Vec<(u32, i64)>, heap_bytes: &mut usize) -> u32 {
+    *heap_bytes += list.capacity() * 16;
+    lists.push(list);
+    (lists.len() - 1) as u32
 }
 
 impl Histograms {
