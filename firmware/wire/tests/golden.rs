@@ -2,6 +2,8 @@
 //! `NAME.txt` the batch for each setting. `UPDATE_GOLDEN=1 cargo test -p bramble-wire --test golden` writes the texts
 //! anew; what changed is for the reviewer to judge.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use bramble_signal::MetricBatch;
 use bramble_wire::otlp::{Decoder, DeltaStreams, MetricOptions, Promotion, Translation};
 use bramble_wire::{Decoded, Format, Limits};
