@@ -57,6 +57,7 @@ pub(crate) fn ingest_options(config: &Config) -> IngestOptions {
     };
     let limits = [
         limit(Signal::Metrics, RetentionClass::Hot, &storage.metrics_hot),
+        limit(Signal::Metrics, RetentionClass::Cold, &storage.metrics_cold),
         limit(Signal::Logs, RetentionClass::Warm, &storage.logs_warm),
         limit(Signal::Traces, RetentionClass::Hot, &storage.traces_hot),
         limit(Signal::Traces, RetentionClass::Warm, &storage.traces_warm),

@@ -102,6 +102,8 @@ settings! {
         cold_days: u64 = 90;
         /// Byte limit of metrics in the hot tier.
         metrics_hot: Optional<Size> = Optional(None);
+        /// Byte limit of metrics in the cold tier.
+        metrics_cold: Optional<Size> = Optional(None);
         /// Byte limit of logs in the warm tier.
         logs_warm: Optional<Size> = Optional(None);
         /// Byte limit of traces in the hot tier.
