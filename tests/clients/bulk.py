@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -293,6 +294,11 @@ def promtool(*arguments, text=None):
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 
 
+def version():
+    result = subprocess.run([str(PROMETHEUS), "--version"], capture_output=True, text=True, check=True)
+    return tuple(int(n) for n in re.search(r"version (\d+)\.(\d+)", result.stdout + result.stderr).groups())
+
+
 def with_promtool(b, now_ms):
     url = b.url("prometheus")
     at = f"{now_ms / 1000:.3f}"
@@ -371,6 +377,9 @@ def with_reading_prometheus(b, start_ms, now_ms):
     config = {"remote_read": [{"url": b.url("prometheus", "/api/v1/read"), "read_recent": True}]}
     queries = [("count_over_time(imported[2h])", end), ("imported offset 1m", end), ("sum(fed_level)", now_ms / 1000)]
     queries += [("max_over_time(imported[10m])", end - 300), ("imported", end + 1)]
+    # Older ones do not read histograms from afar.
+    if version() >= (3, 0):
+        queries += [("histogram_sum(fed_size)", now_ms / 1000), ("histogram_quantile(0.5, fed_size)", now_ms / 1000)]
     with check("Prometheus reads from afar"), prometheus(config) as theirs:
         for query, at in queries:
             wanted = ask(b.url("prometheus"), query, at)
