@@ -119,17 +119,20 @@ async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Taken,
         state.0.counters.rejected(Protocol::RemoteWrite, reason.as_str(), count);
     }
     state.0.counters.rejected(Protocol::RemoteWrite, "exemplar_skipped", decoded.exemplars_skipped);
+    let exemplars = decoded.batch.exemplar_count() as u64;
     let written = submit(state, Batch::Metrics(decoded.batch), held).await?;
     // In the batch, histograms that end their series are plain markers.
     let histograms = (written.histograms + decoded.stale_histograms).min(written.accepted);
     let rejected = decoded.rejected.count() + written.rejections.total();
     let first = decoded.rejected.first_reason().map_or(written.rejections.first(), |(_, text)| text);
-    Ok(Taken {
-        samples: written.accepted - histograms,
-        histograms,
-        exemplars: written.exemplars,
-        complaint: (rejected > 0).then(|| format!("{rejected} samples rejected, the others are stored: {first}")),
-    })
+    // Stores leave exemplars out without a word; 2.0 wants to hear of everything that was not written.
+    let left_out = if message == Message::V2 { exemplars.saturating_sub(written.exemplars) } else { 0 };
+    let complaint = match (rejected, left_out) {
+        (0, 0) => None,
+        (0, _) => Some(format!("{left_out} exemplars are too old or too far ahead, all else is stored")),
+        _ => Some(format!("{rejected} samples rejected, the others are stored: {first}")),
+    };
+    Ok(Taken { samples: written.accepted - histograms, histograms, exemplars: written.exemplars, complaint })
 }
 
 fn message_of(headers: &HeaderMap) -> Result<Message, Refusal> {

@@ -25,6 +25,8 @@ pub(crate) struct FakeWriter {
     pub(crate) fail: Mutex<Option<WriteError>>,
     /// Rejects one item of each batch.
     pub(crate) reject_one: Mutex<bool>,
+    /// Leaves exemplars out without a word, as stores do.
+    pub(crate) forget_exemplars: Mutex<bool>,
 }
 
 impl FakeWriter {
@@ -48,7 +50,7 @@ impl Writer for FakeWriter {
         let taken = Written {
             accepted: batch.sample_count() as u64 - u64::from(*self.reject_one.lock()),
             histograms: batch.histogram_count() as u64,
-            exemplars: batch.exemplar_count() as u64,
+            exemplars: if *self.forget_exemplars.lock() { 0 } else { batch.exemplar_count() as u64 },
             ..Written::default()
         };
         self.metrics.lock().push(batch);

@@ -411,6 +411,9 @@ async fn remote_write_2_says_what_was_written() {
     let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(false)), 400).await;
     assert_eq!(written(&answer), ["1", "2", "1"]);
     *bench.writer.reject_one.lock() = false;
+    *bench.writer.forget_exemplars.lock() = true;
+    let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(false)), 400).await;
+    assert_eq!((written(&answer), answer.text().starts_with("1 exemplars")), (["2", "2", "0"], true));
     *bench.writer.fail.lock() = Some(over_budget());
     let answer = expect(&router, "/api/v1/write", &REMOTE_WRITE_2, snappy(&request_2(false)), 503).await;
     assert_eq!((written(&answer), answer.header("retry-after")), (["0"; 3], "2"));
