@@ -87,6 +87,26 @@ impl PageCache {
         self.misses.load(Ordering::Relaxed)
     }
 
+    /// The budget's size in bytes.
+    pub fn limit_bytes(&self) -> usize {
+        self.budget.limit_bytes()
+    }
+
+    /// Room in the budget for what a reader keeps of pages in a form of its own: pages make way for it. `None` when it
+    /// is more than a quarter of the budget, or others hold too much of it.
+    pub fn lend(&self, bytes: usize) -> Option<Reservation> {
+        if bytes > self.budget.limit_bytes() / 4 {
+            return None;
+        }
+        let mut clock = self.clock.lock();
+        while !clock.reserve(&self.budget, bytes) {
+            if !clock.evict_one() {
+                return None;
+            }
+        }
+        clock.held.as_mut().map(|held| held.split(bytes))
+    }
+
     /// Drops every page.
     pub fn clear(&self) {
         let mut clock = self.clock.lock();
@@ -192,6 +212,21 @@ mod tests {
         let cache = PageCache::new(Budget::standalone(BudgetName::PageCache, 4000));
         cache.insert(key(0), &page(1001));
         assert_eq!((cache.get(key(0)), cache.misses(), cache.hits()), (None, 1, 0));
+    }
+
+    #[test]
+    fn pages_make_way_for_what_is_lent() {
+        let budget = Budget::standalone(BudgetName::PageCache, 10 * (1000 + ENTRY_OVERHEAD_BYTES));
+        let cache = PageCache::new(budget.clone());
+        (0..10).for_each(|offset| cache.insert(key(offset), &page(1000)));
+        let lent = cache.lend(2000).unwrap();
+        assert!(budget.used_bytes() <= budget.limit_bytes());
+        assert_eq!((0..10).filter(|&offset| cache.get(key(offset)).is_some()).count(), 8);
+        assert!(cache.lend(budget.limit_bytes() / 4 + 1).is_none());
+        cache.clear();
+        assert_eq!(budget.used_bytes(), 2000);
+        drop(lent);
+        assert_eq!(budget.used_bytes(), 0);
     }
 
     #[test]

@@ -338,6 +338,7 @@ impl BlockStore for MetricStore {
         drop(tip);
         // Outside the lock: freeing a generation and closing files takes a while.
         drop((before, frozen));
+        removed.iter().for_each(|&block| self.open_pages.forget(block));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use crate::block::Block;
 use crate::counters::Counters;
 use crate::head::{Generation, SeriesIndex};
 use crate::metadata::MetadataMap;
+use crate::read::OpenPages;
 use crate::tombstones::Deletions;
 use bramble_disk::{Disk, PageCache};
 use bramble_runtime::{Budget, Clock, Reservation};
@@ -89,6 +90,7 @@ pub(crate) struct Accounts {
 pub struct MetricStore {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) cache: Arc<PageCache>,
+    pub(crate) open_pages: Arc<OpenPages>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budgets: MetricBudgets,
     pub(crate) limits: MetricLimits,
@@ -118,6 +120,7 @@ impl MetricStore {
         let active = Arc::new(RwLock::new(Generation::new(clock.wall_ms(), exemplar_bytes_max(&budgets.head))));
         MetricStore {
             disk,
+            open_pages: Arc::new(OpenPages::new(cache.clone())),
             cache,
             clock,
             limits,

@@ -18,7 +18,9 @@ mod rich;
 mod times;
 mod writer;
 
-pub(crate) use footer::{BlockKind, Footer};
+pub(crate) use footer::{BlockKind, DataPage, Footer};
+#[cfg(test)]
+pub(crate) use page::PageBuilder;
 pub(crate) use page::{OpenPage, PAGE_VALUES};
 pub(crate) use reader::{Block, BlockPairs, LabelReader, TimesReader};
 pub(crate) use rich::RichReader;

@@ -104,6 +104,11 @@ impl Block {
         self.segment.page(at)
     }
 
+    /// Many pages, read together.
+    pub(crate) fn pages(&self, at: &[PageRef]) -> Result<Vec<Page>, DiskError> {
+        self.segment.pages(at)
+    }
+
     /// A data page, opened.
     pub(crate) fn open_page(&self, at: PageRef, page: &[u8]) -> Result<OpenPage, DiskError> {
         OpenPage::open(page).ok_or_else(|| self.damaged(at.offset, "page of values"))

@@ -58,13 +58,27 @@ pub(crate) fn decode_times(bytes: &[u8], base_ms: i64, out: &mut Vec<i64>) -> Op
         if times == 0 {
             return None;
         }
+        if change == 0 && times > 1 {
+            // A regular run: what most columns are made of.
+            let last = interval.checked_mul(times as i64).and_then(|span| time.checked_add(span))?;
+            if interval <= 0 {
+                return None;
+            }
+            out.extend((1..=times as i64).map(|i| time + interval * i));
+            time = last;
+            continue;
+        }
         for _ in 0..times {
             interval = interval.wrapping_add(change);
-            time = time.wrapping_add(interval);
+            let next = time.wrapping_add(interval);
+            if next <= time {
+                return None;
+            }
+            time = next;
             out.push(time);
         }
     }
-    out.is_sorted_by(|a, b| a < b).then_some(())
+    Some(())
 }
 
 /// Numbers columns and gathers pages of them.

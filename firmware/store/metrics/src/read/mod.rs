@@ -2,7 +2,10 @@
 
 mod cursor;
 mod exemplars;
+mod open_pages;
 mod source;
+
+pub(crate) use open_pages::OpenPages;
 
 pub(crate) use cursor::{BlockSeries, Cursor, Gathered, HeadSeries, Origin};
 

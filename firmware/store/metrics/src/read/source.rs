@@ -69,7 +69,8 @@ impl MetricStore {
                 Ok((footer, found, cuts)) => {
                     reading.reserve(found.len() as usize * 4)?;
                     let series = found.iter().collect();
-                    streams.push(Origin::Block(Box::new(BlockSeries::new(block, footer, series).cutting(cuts))));
+                    let series = BlockSeries::new(block, footer, series).cutting(cuts);
+                    streams.push(Origin::Block(Box::new(series.keeping(self.open_pages.clone()))));
                 }
                 Err(error) => reading.damaged(block.id(), error)?,
             }

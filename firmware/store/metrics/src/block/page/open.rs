@@ -1,6 +1,6 @@
 //! Reads pages, series by series.
 
-use super::residuals::sum_up;
+use super::residuals::{Residuals, Walk};
 use super::{
     BUCKETS_MAX, CLASS_DOUBLES, CLASSES, EXCEPTIONS, KIND_CONSTANT, KIND_COPY, KIND_DOUBLE, ORDER_SHIFT, PAGE_SERIES,
     PAGE_VALUES, PAGE_VALUES_MAX, RECENT_MAX, RELATIVE, SAME_COUNT,
@@ -8,6 +8,11 @@ use super::{
 use crate::bytes::Take;
 use crate::decimal::{EXPONENT_MAX, from_integer, to_integer};
 use pco::standalone::simple_decompress_into;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// A series read from further inside remembers where it stood at every so many values.
+const STRIDE: usize = 512;
 
 #[derive(Clone, Copy)]
 enum Form {
@@ -40,9 +45,16 @@ struct Shape {
 
 enum Numbers {
     Packed { from: usize, to: usize, count: usize },
-    Integers(Vec<i64>),
+    Integers(Residuals),
     Doubles(Vec<f64>),
     None,
+}
+
+/// Integers of a series that others are relative to.
+struct Recent {
+    series: usize,
+    range: Range<usize>,
+    integers: Vec<i64>,
 }
 
 /// A page opened for reading; streams are decoded when the first series needs them.
@@ -51,7 +63,9 @@ pub(crate) struct OpenPage {
     exceptions: Vec<(u32, u64)>,
     streams: Vec<Numbers>,
     /// Buckets read lately: the next one is relative to one of them.
-    recent: Vec<(usize, Vec<i64>)>,
+    recent: Vec<Recent>,
+    /// States of long series at every [`STRIDE`]th value, as far as they were read.
+    walks: HashMap<usize, Vec<Walk>, foldhash::fast::FixedState>,
     integers: Vec<i64>,
 }
 
@@ -70,6 +84,7 @@ impl OpenPage {
             exceptions: Vec::new(),
             streams: Vec::new(),
             recent: Vec::new(),
+            walks: HashMap::default(),
             integers: Vec::new(),
         };
         open.read_shapes(series, Take(shapes), Take(times), Take(firsts))?;
@@ -165,76 +180,89 @@ impl OpenPage {
     /// when the page is damaged.
     pub(crate) fn values(&mut self, page: &[u8], series: usize, out: &mut Vec<f64>) -> Option<()> {
         out.clear();
+        let count = self.shapes.get(series)?.count as usize;
+        self.append(page, series, 0..count, out)
+    }
+
+    /// Appends the values `range` of a series to `out`; what lies before is not turned into values. `None` when the
+    /// page is damaged or has fewer.
+    pub(crate) fn append(&mut self, page: &[u8], series: usize, range: Range<usize>, out: &mut Vec<f64>) -> Option<()> {
         let shape = *self.shapes.get(series)?;
-        let count = shape.count as usize;
+        if range.end > shape.count as usize || range.start >= range.end {
+            return (range.start == range.end).then_some(());
+        }
+        let before = out.len();
         match shape.form {
-            Form::Constant(value) => out.resize(count, value),
+            Form::Constant(value) => out.resize(before + range.len(), value),
             // A copy's original is never a copy, so this goes one step deep.
             Form::Copy { of } => match self.shapes.get(of as usize)?.form {
                 Form::Copy { .. } => return None,
-                _ => self.values(page, of as usize, out)?,
+                _ => self.append(page, of as usize, range.clone(), out)?,
             },
             Form::Double { at } => {
                 self.decode(page, CLASS_DOUBLES)?;
                 let Some(Numbers::Doubles(all)) = self.streams.get(CLASS_DOUBLES) else { return None };
-                out.extend_from_slice(all.get(at as usize..at as usize + count)?);
+                out.extend_from_slice(all.get(at as usize + range.start..at as usize + range.end)?);
             }
-            Form::Integer { exponent, exceptions, .. } => {
-                let mut integers = std::mem::take(&mut self.integers);
-                let read = self.integers(page, series, 0, &mut integers);
-                out.extend(integers.iter().map(|&integer| from_integer(integer, exponent)));
-                self.integers = integers;
-                read?;
+            Form::Integer { exponent, exceptions, below, .. } => {
+                if below.is_none() {
+                    self.unpack(page, series, range.clone(), out, |integer| from_integer(integer, exponent))?;
+                } else {
+                    let mut integers = std::mem::take(&mut self.integers);
+                    let read = self.integers(page, series, range.clone(), 0, &mut integers);
+                    out.extend(integers.iter().map(|&integer| from_integer(integer, exponent)));
+                    self.integers = integers;
+                    read?;
+                }
                 for &(place, bits) in self.exceptions.get(exceptions.0 as usize..exceptions.1 as usize)? {
-                    *out.get_mut(place as usize)? = f64::from_bits(bits);
+                    if range.contains(&(place as usize)) {
+                        *out.get_mut(before + place as usize - range.start)? = f64::from_bits(bits);
+                    }
                 }
             }
         }
-        (out.len() == count).then_some(())
+        (out.len() == before + range.len()).then_some(())
     }
 
-    /// Reads the integers of a series into `out`. `depth`: how many references were followed; what is referred to has
-    /// exponent 0 and no exceptions.
-    fn integers(&mut self, page: &[u8], series: usize, depth: usize, out: &mut Vec<i64>) -> Option<()> {
+    /// Reads the integers `range` of a series into `out`. `depth`: how many references were followed; what is referred
+    /// to has exponent 0 and no exceptions.
+    fn integers(
+        &mut self,
+        page: &[u8],
+        series: usize,
+        range: Range<usize>,
+        depth: usize,
+        out: &mut Vec<i64>,
+    ) -> Option<()> {
         out.clear();
         let Shape { count, form, .. } = *self.shapes.get(series)?;
-        if depth > BUCKETS_MAX {
+        if depth > BUCKETS_MAX || range.end > count as usize {
             return None;
         }
-        if let Some((_, known)) = self.recent.iter().find(|(number, _)| *number == series) {
-            out.extend_from_slice(known);
+        if let Some(known) = self.recent.iter().find(|r| r.series == series && r.range == range) {
+            out.extend_from_slice(&known.integers);
             return Some(());
         }
         let below = match form {
             Form::Constant(value) => {
-                out.resize(count as usize, to_integer(value, 0)?);
+                out.resize(range.len(), to_integer(value, 0)?);
                 return Some(());
             }
-            Form::Copy { of } => return self.integers(page, of as usize, depth + 1, out),
+            Form::Copy { of } => return self.integers(page, of as usize, range, depth + 1, out),
             Form::Double { .. } => return None,
             Form::Integer { exponent, exceptions, .. }
                 if depth > 0 && (exponent != 0 || exceptions.0 != exceptions.1) =>
             {
                 return None;
             }
-            Form::Integer { class, order, divisor, first, slope, at, below, .. } => {
-                let wanted = (count as usize).checked_sub(if order == 2 { 2 } else { 1 })?;
-                let zeros;
-                let residuals = if class == 0 {
-                    zeros = vec![0; wanted];
-                    zeros.as_slice()
-                } else {
-                    self.decode(page, usize::from(class))?;
-                    let Some(Numbers::Integers(all)) = self.streams.get(usize::from(class)) else { return None };
-                    all.get(at as usize..at as usize + wanted)?
-                };
-                sum_up(residuals, order, slope, |x| out.push(first.wrapping_add(x.wrapping_mul(divisor))));
+            Form::Integer { below, .. } => {
+                self.unpack(page, series, range.clone(), out, |integer| integer)?;
                 below
             }
         };
         if let Some(below) = below {
             let mut lower = Vec::new();
-            self.integers(page, below as usize, depth + 1, &mut lower)?;
+            self.integers(page, below as usize, range.clone(), depth + 1, &mut lower)?;
             if lower.len() != out.len() {
                 return None;
             }
@@ -244,9 +272,53 @@ impl OpenPage {
             if self.recent.len() >= RECENT_MAX {
                 self.recent.clear();
             }
-            self.recent.push((series, out.clone()));
+            self.recent.push(Recent { series, range, integers: out.clone() });
         }
         Some(())
+    }
+
+    /// Appends what `convert` makes of the own integers `range` of a series, begun at the nearest state before it.
+    fn unpack<T>(
+        &mut self,
+        page: &[u8],
+        series: usize,
+        range: Range<usize>,
+        out: &mut Vec<T>,
+        convert: impl Fn(i64) -> T,
+    ) -> Option<()> {
+        let Shape { count, form: Form::Integer { class, order, divisor, first, slope, at, .. }, .. } =
+            *self.shapes.get(series)?
+        else {
+            return None;
+        };
+        let convert = |x: i64| convert(first.wrapping_add(x.wrapping_mul(divisor)));
+        if class == 0 {
+            let slope = if order >= 2 { slope } else { 0 };
+            out.extend(range.map(|i| convert(slope.wrapping_mul(i as i64))));
+            return Some(());
+        }
+        self.decode(page, usize::from(class))?;
+        let Some(Numbers::Integers(all)) = self.streams.get(usize::from(class)) else { return None };
+        let wanted = (count as usize).checked_sub(if order == 2 { 2 } else { 1 })?;
+        let residuals = at as usize..at as usize + wanted;
+        let mut walk = Walk::new(slope);
+        if range.start >= STRIDE {
+            let known = self.walks.entry(series).or_default();
+            if let Some(state) = (range.start / STRIDE).min(known.len()).checked_sub(1).and_then(|i| known.get(i)) {
+                walk = *state;
+            }
+            while (known.len() + 1) * STRIDE <= range.start {
+                all.skip(&residuals, order, &mut walk, (known.len() + 1) * STRIDE)?;
+                known.push(walk);
+            }
+        }
+        if range.start == 0 {
+            out.push(convert(0));
+        } else {
+            all.skip(&residuals, order, &mut walk, range.start)?;
+            out.push(convert(walk.x));
+        }
+        all.emit(&residuals, order, &mut walk, range.end - 1, out, convert)
     }
 
     fn decode(&mut self, page: &[u8], class: usize) -> Option<()> {
@@ -260,8 +332,30 @@ impl OpenPage {
         } else {
             let mut numbers = vec![0i64; count];
             let progress = simple_decompress_into(bytes, &mut numbers).ok()?;
-            (progress.n_processed == count && progress.finished).then_some(Numbers::Integers(numbers))?
+            let whole = progress.n_processed == count && progress.finished;
+            whole.then(|| Numbers::Integers(Residuals::of(numbers)))?
         };
         Some(())
+    }
+
+    /// Whether all streams are decoded: then it is read without the page.
+    pub(crate) fn is_decoded(&self) -> bool {
+        !self.streams.iter().any(|stream| matches!(stream, Numbers::Packed { .. }))
+    }
+
+    /// Forgets what only neighbouring reads use. Memory that remains, in bytes.
+    pub(crate) fn rest(&mut self) -> usize {
+        (self.recent, self.integers) = (Vec::new(), Vec::new());
+        let streams = self.streams.iter().map(|stream| match stream {
+            Numbers::Integers(residuals) => residuals.bytes(),
+            Numbers::Doubles(doubles) => doubles.capacity() * 8,
+            Numbers::Packed { .. } | Numbers::None => 0,
+        });
+        let walks = self.walks.values().map(|walk| walk.capacity() * size_of::<Walk>() + 48);
+        streams.sum::<usize>()
+            + walks.sum::<usize>()
+            + self.streams.capacity() * size_of::<Numbers>()
+            + self.shapes.capacity() * size_of::<Shape>()
+            + self.exceptions.capacity() * 16
     }
 }

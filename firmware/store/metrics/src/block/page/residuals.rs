@@ -1,6 +1,7 @@
 //! Integers as differences, and back.
 
 use super::{CLASS_DOUBLES, CLASSES};
+use std::ops::Range;
 
 /// Differences whose steps are counted from their usual one.
 pub(super) const ORDER_DRIFT: u8 = 3;
@@ -95,32 +96,162 @@ fn bit_length(residual: i64) -> u64 {
     u64::from(64 - crate::bytes::zigzag(residual).leading_zeros())
 }
 
-/// Undoes differences of `order`: calls `emit` with 0 and what follows.
-pub(super) fn sum_up(residuals: &[i64], order: u8, slope: i64, mut emit: impl FnMut(i64)) {
-    emit(0);
-    let (mut x, mut step) = (0i64, slope);
-    match order {
-        0 => residuals.iter().for_each(|&residual| emit(residual)),
-        1 => {
-            for &residual in residuals {
-                x = x.wrapping_add(residual);
-                emit(x);
+/// Where a series stands at one of its values.
+#[derive(Clone, Copy)]
+pub(super) struct Walk {
+    /// Which value.
+    at: usize,
+    /// What it is.
+    pub(super) x: i64,
+    /// Order 2: how much it was more than the one before; at the first value, how much the second will be. Drift: the
+    /// usual step.
+    step: i64,
+}
+
+impl Walk {
+    /// At the first value, which is 0; `slope` is the second value for order 2, the usual step for [`ORDER_DRIFT`].
+    pub(super) fn new(slope: i64) -> Self {
+        Walk { at: 0, x: 0, step: slope }
+    }
+
+    /// Goes on to value `to`, appending what `convert` makes of each value after the one it stands at.
+    fn emit<R: Copy + Into<i64>, T>(
+        &mut self,
+        residuals: &[R],
+        order: u8,
+        to: usize,
+        out: &mut Vec<T>,
+        convert: impl Fn(i64) -> T,
+    ) -> Option<()> {
+        if self.at >= to {
+            return Some(());
+        }
+        let (mut x, mut step) = (self.x, self.step);
+        match order {
+            0 => {
+                let of = residuals.get(self.at..to)?;
+                out.extend(of.iter().map(|&residual| convert(residual.into())));
+                x = (*of.last()?).into();
+            }
+            1 => out.extend(residuals.get(self.at..to)?.iter().map(|&residual| {
+                x = x.wrapping_add(residual.into());
+                convert(x)
+            })),
+            ORDER_DRIFT => out.extend(residuals.get(self.at..to)?.iter().map(|&residual| {
+                x = x.wrapping_add(step).wrapping_add(residual.into());
+                convert(x)
+            })),
+            _ => {
+                if self.at == 0 {
+                    (x, self.at) = (step, 1);
+                    out.push(convert(x));
+                }
+                out.extend(residuals.get(self.at - 1..to - 1)?.iter().map(|&residual| {
+                    step = step.wrapping_add(residual.into());
+                    x = x.wrapping_add(step);
+                    convert(x)
+                }));
             }
         }
-        ORDER_DRIFT => {
-            for &residual in residuals {
-                x = x.wrapping_add(slope).wrapping_add(residual);
-                emit(x);
+        *self = Walk { at: to, x, step };
+        Some(())
+    }
+
+    /// Goes on to value `to`.
+    fn skip<R: Copy + Into<i64>>(&mut self, residuals: &[R], order: u8, to: usize) -> Option<()> {
+        if self.at >= to {
+            return Some(());
+        }
+        match order {
+            0 => self.x = (*residuals.get(to - 1)?).into(),
+            1 => {
+                let of = residuals.get(self.at..to)?;
+                self.x = of.iter().fold(self.x, |x, &residual| x.wrapping_add(residual.into()));
+            }
+            ORDER_DRIFT => {
+                let of = residuals.get(self.at..to)?;
+                let steps = self.step.wrapping_mul((to - self.at) as i64);
+                self.x = of.iter().fold(self.x.wrapping_add(steps), |x, &residual| x.wrapping_add(residual.into()));
+            }
+            _ => {
+                if self.at == 0 {
+                    (self.x, self.at) = (self.step, 1);
+                }
+                for &residual in residuals.get(self.at - 1..to - 1)? {
+                    self.step = self.step.wrapping_add(residual.into());
+                    self.x = self.x.wrapping_add(self.step);
+                }
             }
         }
-        _ => {
-            x = slope;
-            emit(x);
-            for &residual in residuals {
-                step = step.wrapping_add(residual);
-                x = x.wrapping_add(step);
-                emit(x);
-            }
+        self.at = to;
+        Some(())
+    }
+}
+
+/// A stream of residuals, each in as few bytes as the largest needs.
+pub(super) enum Residuals {
+    One(Box<[i8]>),
+    Two(Box<[i16]>),
+    Four(Box<[i32]>),
+    Eight(Vec<i64>),
+}
+
+fn narrowed<T: TryFrom<i64>>(numbers: &[i64]) -> Option<Box<[T]>> {
+    let mut narrow = Vec::with_capacity(numbers.len());
+    for &number in numbers {
+        narrow.push(T::try_from(number).ok()?);
+    }
+    Some(narrow.into_boxed_slice())
+}
+
+impl Residuals {
+    pub(super) fn of(numbers: Vec<i64>) -> Self {
+        // All bits that any of them needs, the sign's included.
+        let bits = numbers.iter().fold(0, |bits, &number| bits | (number ^ number >> 63) as u64);
+        let narrow = match 65 - bits.leading_zeros() {
+            ..=8 => narrowed(&numbers).map(Residuals::One),
+            ..=16 => narrowed(&numbers).map(Residuals::Two),
+            ..=32 => narrowed(&numbers).map(Residuals::Four),
+            _ => None,
+        };
+        narrow.unwrap_or(Residuals::Eight(numbers))
+    }
+
+    /// See [`Walk::emit`]; `residuals` are those of the series.
+    pub(super) fn emit<T>(
+        &self,
+        residuals: &Range<usize>,
+        order: u8,
+        walk: &mut Walk,
+        to: usize,
+        out: &mut Vec<T>,
+        convert: impl Fn(i64) -> T,
+    ) -> Option<()> {
+        match self {
+            Residuals::One(all) => walk.emit(all.get(residuals.clone())?, order, to, out, convert),
+            Residuals::Two(all) => walk.emit(all.get(residuals.clone())?, order, to, out, convert),
+            Residuals::Four(all) => walk.emit(all.get(residuals.clone())?, order, to, out, convert),
+            Residuals::Eight(all) => walk.emit(all.get(residuals.clone())?, order, to, out, convert),
+        }
+    }
+
+    /// See [`Walk::skip`].
+    pub(super) fn skip(&self, residuals: &Range<usize>, order: u8, walk: &mut Walk, to: usize) -> Option<()> {
+        match self {
+            Residuals::One(all) => walk.skip(all.get(residuals.clone())?, order, to),
+            Residuals::Two(all) => walk.skip(all.get(residuals.clone())?, order, to),
+            Residuals::Four(all) => walk.skip(all.get(residuals.clone())?, order, to),
+            Residuals::Eight(all) => walk.skip(all.get(residuals.clone())?, order, to),
+        }
+    }
+
+    /// Memory in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Residuals::One(all) => all.len(),
+            Residuals::Two(all) => all.len() * 2,
+            Residuals::Four(all) => all.len() * 4,
+            Residuals::Eight(all) => all.capacity() * 8,
         }
     }
 }

@@ -88,6 +88,11 @@ impl RichPages {
         Some(own)
     }
 
+    /// Whether series have numbers only, and no starts.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.histograms.is_empty() && self.starts.is_empty()
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         (self.histograms.capacity() + self.starts.capacity()) * size_of::<SeriesPage>()
             + self.exemplars.capacity() * size_of::<ExemplarPage>()
