@@ -125,6 +125,11 @@ impl DeletingStore for MetricStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::Bench;
+    use bramble_signal::{Exemplar, Labels, Matcher, MetricBatch, NativeHistogram};
+    use bramble_storage::contract::BASE_MS;
+    use bramble_storage::{MetricSelect, MetricSource, QueryContext};
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn kept(cuts: &[(i64, i64)], range: (i64, i64)) -> Vec<(i64, i64)> {
         let one = RoaringBitmap::from_iter([1u32]);
@@ -142,6 +147,109 @@ mod tests {
         assert_eq!(kept(&[(2, 6), (4, 5), (7, 7)], (0, 9)), [(0, 1), (8, 9)]);
         assert_eq!(kept(&[(i64::MIN, i64::MAX)], (i64::MIN, i64::MAX)), []);
         assert_eq!(kept(&[(20, 30)], (0, 9)), [(0, 9)]);
+    }
+
+    fn of_letter(letter: char) -> Vec<Vec<Matcher>> {
+        vec![vec![Matcher::equal("x", letter.to_string())]]
+    }
+
+    /// Two series, `a` of numbers and `b` of histograms, with a sample and an exemplar every second of one minute.
+    fn minute(bench: &Bench, minute: i64) {
+        for letter in ["a", "b"] {
+            let mut batch = MetricBatch::new();
+            batch.start_series(&mut [("__name__", "m"), ("x", letter)]).unwrap();
+            for second in 0..60 {
+                let at = BASE_MS + (minute * 60 + second) * 1000;
+                match letter {
+                    "a" => batch.push_sample(at, second as f64),
+                    _ => batch.push_histogram(at, NativeHistogram { sum: second as f64, ..NativeHistogram::default() }),
+                }
+                let labels = Labels::from_pairs([("t", second.to_string())]);
+                batch.push_exemplar(Exemplar { labels, value: 1.0, timestamp_ms: at });
+            }
+            bench.write(batch);
+        }
+    }
+
+    /// Seconds since the beginning at which a series has samples; each must carry its own value.
+    fn seconds(bench: &Bench, letter: &str) -> Vec<i64> {
+        let found = bench.select(&[Matcher::equal("x", letter)], i64::MIN / 4, i64::MAX / 4);
+        let series = found.iter().flat_map(|s| s.timestamps_ms.iter().zip(&s.values).map(move |(t, v)| (t, v, s)));
+        let told = series.map(|(t, v, s)| {
+            let second = (t - BASE_MS) / 1000;
+            let own = s.histogram(*v).map_or(*v, |h| h.sum);
+            assert_eq!(own, (second % 60) as f64);
+            second
+        });
+        told.collect()
+    }
+
+    fn exemplars(bench: &Bench) -> usize {
+        let select = MetricSelect { matchers: &[], start_ms: i64::MIN / 4, end_ms: i64::MAX / 4 };
+        let found = bench.store.exemplars(&select, &QueryContext::unlimited()).unwrap();
+        found.iter().map(|s| s.exemplars.len()).sum()
+    }
+
+    #[test]
+    fn deleted_exemplars_are_not_shown() {
+        let bench = Bench::new();
+        minute(&bench, 0);
+        bench.flush();
+        let before = exemplars(&bench);
+        let deletion =
+            Deletion { selectors: of_letter('a'), start_ms: i64::MIN, end_ms: i64::MAX, through: bench.next_id() };
+        bench.store.set_deletions(vec![deletion]);
+        let after = exemplars(&bench);
+        assert!(before > 0 && after * 2 == before, "{before} {after}");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+        /// Deletions between flushes, merges and restarts leave what a list of seconds leaves.
+        #[test]
+        fn what_is_deleted_stays_away_and_nothing_else(
+            steps in proptest::collection::vec((0u8..5, 0i64..180, 0i64..90, proptest::bool::ANY), 1..12),
+        ) {
+            let mut bench = Bench::new();
+            let mut model: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+            let (mut deletions, mut minutes) = (Vec::new(), 0);
+            for (step, start, length, is_a) in steps {
+                let (letter, name) = if is_a { ('a', "a") } else { ('b', "b") };
+                match step {
+                    0 | 1 => {
+                        // Minutes come again too: samples that arrive after a deletion are there.
+                        minute(&bench, minutes % 3);
+                        let seconds = (minutes % 3) * 60..(minutes % 3 + 1) * 60;
+                        ["a", "b"].iter().for_each(|x| model.entry(x).or_default().extend(seconds.clone()));
+                        minutes += 1;
+                    }
+                    2 => {
+                        bench.flush_next();
+                        let (start_ms, end_ms) = (BASE_MS + start * 1000, BASE_MS + (start + length) * 1000);
+                        let through = bench.next_id();
+                        deletions.push(Deletion { selectors: of_letter(letter), start_ms, end_ms, through });
+                        bench.store.set_deletions(deletions.clone());
+                        model.entry(name).or_default().retain(|s| !(start..=start + length).contains(s));
+                    }
+                    3 => {
+                        bench.flush_next();
+                        bench.merge();
+                        let left = bench.store.blocks_with_deleted(&deletions).unwrap();
+                        proptest::prop_assert!(left.is_empty(), "{left:?}");
+                    }
+                    _ => {
+                        bench.flush_next();
+                        bench.reopen();
+                        bench.store.set_deletions(deletions.clone());
+                    }
+                }
+                for x in ["a", "b"] {
+                    let expected: Vec<i64> = model.entry(x).or_default().iter().copied().collect();
+                    proptest::prop_assert_eq!(seconds(&bench, x), expected);
+                }
+            }
+        }
     }
 
     proptest::proptest! {
