@@ -41,7 +41,8 @@ pub trait MetricSink: Send + Sync + 'static {
     ///
     /// A sample equal to one already there is accepted and dropped; one with the same series and timestamp but
     /// another value is accepted too, and the value written last wins (a store may instead reject it as a
-    /// conflict if it says so in its documentation).
+    /// conflict if it says so in its documentation). A store may refuse samples that are far older than the newest of
+    /// their series, unless the batch fills in the past ([`MetricBatch::backfill`]).
     ///
     /// # Errors
     /// [`OverBudget`]: nothing was taken; try later.
