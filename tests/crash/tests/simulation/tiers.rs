@@ -25,6 +25,9 @@ const SEEDS: u64 = 24;
 /// Timestamps sent, by series: whether they were acknowledged.
 type Sent = BTreeMap<String, BTreeMap<i64, bool>>;
 
+/// Series and timestamps of batches that were acknowledged.
+type Answers = Arc<Mutex<Vec<Vec<(String, i64)>>>>;
+
 #[derive(Default, Debug)]
 struct Tally {
     cuts: u64,
@@ -37,7 +40,7 @@ struct World {
     rng: Rng,
     hardware: Hardware,
     sent: Sent,
-    answers: Arc<Mutex<Vec<Vec<(String, i64)>>>>,
+    answers: Answers,
     tally: Tally,
 }
 
