@@ -100,21 +100,28 @@ where
         })
         .await?
     });
-    let mut first = None;
-    let running = tokio::select! {
-        biased;
+    let first = tokio::select! {
+        piece = receiver.recv() => piece,
         outcome = &mut running => {
             outcome?;
-            None
-        }
-        piece = receiver.recv() => {
-            first = piece;
-            Some(running)
+            return Ok(respond(content_type, Sending { first: None, receiver, running: None }));
         }
     };
-    let mut response = Response::new(Body::new(Sending { first, receiver, running }));
+    let running = match first {
+        Some(_) => Some(running),
+        // Without a piece the work has ended, well or not.
+        None => {
+            running.await?;
+            None
+        }
+    };
+    Ok(respond(content_type, Sending { first, receiver, running }))
+}
+
+fn respond(content_type: &'static str, sending: Sending) -> Response {
+    let mut response = Response::new(Body::new(sending));
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Ok(response)
+    response
 }
 
 /// A body under way. Dropping it ends the work.

@@ -4,6 +4,8 @@ mod admin;
 mod answer;
 mod asked;
 mod bulk;
+#[cfg(test)]
+mod bulk_tests;
 mod exemplars;
 mod federate;
 mod find;
