@@ -373,7 +373,10 @@ impl Shared {
         waiting: &std::collections::VecDeque<Pending>,
         partly: &mut Partly,
     ) -> Result<Committed, JournalError> {
-        side.encoder.enter(side.journal.prepare_commit(self.sizes.room_bytes)?);
+        // Asking for the most that any commit takes would leave half of each extent empty.
+        let wanted = waiting.iter().map(|pending| side.encoder.bytes_max(&pending.body, pending.memory_bytes));
+        let wanted = wanted.fold(0, usize::saturating_add).min(self.sizes.room_bytes);
+        side.encoder.enter(side.journal.prepare_commit(wanted)?);
         side.records.clear();
         let next_sequence = side.journal.next_sequence();
         let (mut ends, mut began) = (Vec::new(), Vec::new());

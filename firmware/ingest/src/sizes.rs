@@ -1,6 +1,6 @@
 //! How much goes into one record and one commit, and taking out of batches what would not fit.
 
-use crate::record::{EXEMPLAR_BYTES_MAX, RECORD_SOFT_MAX_BYTES, histogram_record_bytes};
+use crate::record::{EXEMPLAR_BYTES_MAX, RECORD_SOFT_MAX_BYTES, SAMPLE_BYTES_MAX, histogram_record_bytes};
 use bramble_disk::journal::COMMIT_RAW_BYTES_MAX;
 use bramble_signal::{Exemplar, LogBatch, LogEntry, MetricBatch, Sample, SpanBatch, SpanEntry};
 use bramble_storage::{RejectReason, Rejections};
@@ -19,10 +19,6 @@ const ENTRY_SAMPLES_MAX: usize = 16_384;
 
 /// Largest label set of an exemplar; OpenMetrics allows 128 characters.
 const EXEMPLAR_LABELS_BYTES_MAX: usize = 2 << 10;
-
-/// Most bytes that one sample takes in a record: timestamp with repetitions 12, a value 18 (64 bits and 13 that are as unlikely
-/// as the coder lets them be, 6 bits each).
-const SAMPLE_BYTES_MAX: usize = 30;
 
 /// How much goes into one commit: the soft maximum, a whole record more, and its largest item must fit into the room
 /// that the journal can promise.

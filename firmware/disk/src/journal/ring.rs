@@ -91,7 +91,7 @@ impl Journal {
 
     /// Makes sure that a commit of `raw_bytes` (the sum of its records) fits into the current extent, or moves on to the
     /// next one. Returns the epoch the commit will be in; when it differs from the last commit's, callers restart their
-    /// encoding state. Writes nothing, unless the ring has to grow right now.
+    /// encoding state, and the commit may then be as large as any. Writes nothing, unless the ring has to grow right now.
     ///
     /// # Errors
     /// [`Full`](JournalError::Full), [`TooLarge`](JournalError::TooLarge), or the disk's when the ring cannot grow.
@@ -108,6 +108,8 @@ impl Journal {
         }
         self.current = None;
         self.free_released();
+        // Who moves on encodes anew, and may then need more than was asked for.
+        let needed = frame_bound(max + PREFIX_ROOM_BYTES);
         let extent = match self.next_free(needed) {
             Some(extent) => extent,
             None if self.grow_ahead()? => self.next_free(needed).ok_or_else(|| self.full())?,

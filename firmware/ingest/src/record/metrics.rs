@@ -26,9 +26,9 @@ mod version_0;
 
 use super::bytes::{Reader, put_bytes, put_difference, put_varint};
 use super::range_coder::{RangeDecoder, RangeEncoder};
-use super::{METADATA, METRICS, RecordError};
+use super::{METADATA, METRICS, RECORD_HEAD_BYTES_MAX, RecordError};
 use bramble_signal::{LabelsRef, MetricBatch, MetricKind, MetricMetadata};
-use bramble_storage::{MetricSink, PreparedMetrics, Sequence, SeriesRef};
+use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, Sequence, SeriesRef};
 use numbering::Numbering;
 use numbers::{Coded, Contexts, Model};
 use rich::{ReadRich, Remembered, RichColumns, Starts};
@@ -36,6 +36,12 @@ use runs::{ReadRuns, Runs, Times};
 
 /// References above this are not believed when replaying: no cap admits so many series.
 const SERIES_REF_MAX: u64 = 1 << 26;
+
+/// Most bytes that one sample takes in a record: timestamp with repetitions 12, a value 18 (64 bits and 13 that are as
+/// unlikely as the coder lets them be, 6 bits each).
+pub(crate) const SAMPLE_BYTES_MAX: usize = 30;
+/// And an entry beside its samples and definition: reference and count with repetitions, start.
+const ENTRY_BYTES_MAX: usize = 40;
 
 /// Samples after which a record ends, as for bytes: values that stay take next to none, and a reader must know how
 /// many to expect of a record at most.
@@ -102,6 +108,24 @@ impl Dictionary {
         self.starts.clear();
         self.histograms.clear();
         self.last_definition.clear();
+    }
+
+    /// Most bytes of records in this epoch.
+    pub(super) fn bytes_max(&self, prepared: &PreparedMetrics, memory_bytes: usize) -> usize {
+        let batch = &prepared.batch;
+        let is_plain = batch.histogram_count() == 0 && batch.exemplar_count() == 0 && batch.metadata.is_empty();
+        if !is_plain {
+            // Numbers of histograms take ten bytes for eight; all that is not plain is rare.
+            return RECORD_HEAD_BYTES_MAX + memory_bytes.saturating_mul(4);
+        }
+        let entry = |resolved: &PreparedSeries| {
+            let (labels, samples) = batch.series(resolved.entry as usize);
+            let definition = if self.numbering.knows(resolved.series) { 0 } else { labels.as_bytes().len() + 16 };
+            definition + ENTRY_BYTES_MAX + samples.len() * SAMPLE_BYTES_MAX
+        };
+        // A large batch is several records.
+        let bytes = prepared.series.iter().map(entry).sum::<usize>();
+        bytes + RECORD_HEAD_BYTES_MAX * (2 + bytes / (64 << 10))
     }
 
     pub(super) fn defined_series(&self) -> usize {

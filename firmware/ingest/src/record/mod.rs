@@ -15,6 +15,7 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use metrics::SAMPLE_BYTES_MAX;
 pub(crate) use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
 
 use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
@@ -26,6 +27,9 @@ pub(crate) const RECORD_SOFT_MAX_BYTES: usize = 512 << 10;
 /// What a series costs anew in each epoch: its definition, compressed (8 to 10 bytes on node and Kubernetes series), its
 /// first value and that of learning its spread.
 const DEFINITION_BYTES: usize = 17;
+
+/// Kind, counts and the lengths of columns, with room to spare.
+const RECORD_HEAD_BYTES_MAX: usize = 1024;
 
 /// Metrics as version 0 wrote them: numbers only. Only read.
 const METRICS_0: u8 = 0x01;
@@ -70,6 +74,16 @@ impl Encoder {
             self.defined_before = self.metrics.defined_series();
             self.metrics.clear();
             self.logs.clear();
+        }
+    }
+
+    /// Most bytes that the records of `body` take if the epoch stays the same; a new one begins with an empty extent, into
+    /// which any commit fits. `memory_bytes`: what the batch takes in memory.
+    pub(crate) fn bytes_max(&self, body: &Body, memory_bytes: usize) -> usize {
+        match body {
+            Body::Metrics(prepared) => self.metrics.bytes_max(prepared, memory_bytes),
+            // Lines and attributes go in as they are, numbers in no more than ten bytes for eight, lengths beside them.
+            Body::Logs(_) | Body::Spans(_) => RECORD_HEAD_BYTES_MAX + memory_bytes.saturating_mul(2),
         }
     }
 

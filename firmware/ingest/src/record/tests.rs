@@ -19,15 +19,26 @@ fn round_trip(bodies: &[Body], targets: &Targets<'_>) {
     encoder.enter(7);
     for body in bodies {
         let mut from = 0;
+        let (mut taken, bytes_max) = (0, encoder.bytes_max(body, memory_bytes(body)));
         loop {
             let mut record = Vec::new();
             let left = encoder.encode(body, from, &mut record);
+            taken += record.len();
+            assert!(taken <= bytes_max, "{taken} bytes of {bytes_max}");
             decoder.replay(7, 1, &record, targets).unwrap();
             match left {
                 Some(next) => from = next,
                 None => break,
             }
         }
+    }
+}
+
+fn memory_bytes(body: &Body) -> usize {
+    match body {
+        Body::Metrics(prepared) => prepared.batch.memory_bytes(),
+        Body::Logs(prepared) => prepared.batch.memory_bytes(),
+        Body::Spans(prepared) => prepared.batch.memory_bytes(),
     }
 }
 

@@ -28,6 +28,12 @@ impl Numbering {
         self.pages.capacity() * 8 + self.used_pages * PAGE * 4
     }
 
+    /// Whether `series` has a number.
+    pub(super) fn knows(&self, series: SeriesRef) -> bool {
+        let page = self.pages.get(series.0 as usize / PAGE).and_then(Option::as_ref);
+        page.is_some_and(|page| page[series.0 as usize % PAGE] != NONE)
+    }
+
     /// The number of `series`, and whether it is new.
     pub(super) fn number(&mut self, series: SeriesRef) -> (u32, bool) {
         let at = series.0 as usize / PAGE;
