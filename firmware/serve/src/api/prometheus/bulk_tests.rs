@@ -90,7 +90,10 @@ fn state(batch: MetricBatch, budget_bytes: usize) -> Arc<ApiState> {
     })
 }
 
-fn batch(samples: &[(&[(&str, &str)], i64, f64)]) -> MetricBatch {
+/// Labels, time and value.
+type Given<'a> = (&'a [(&'a str, &'a str)], i64, f64);
+
+fn batch(samples: &[Given<'_>]) -> MetricBatch {
     let mut batch = MetricBatch::new();
     for (labels, timestamp_ms, value) in samples {
         batch.start_series(&mut labels.to_vec()).unwrap();
