@@ -285,7 +285,9 @@ fn otlp_options(config: &Config) -> anyhow::Result<OtlpOptions> {
     let (promoted, ignored) = (&otlp.promote_resource_attributes.0, &otlp.ignore_resource_attributes.0);
     let promotion = match otlp.promote_all_resource_attributes {
         true if !promoted.is_empty() => {
-            anyhow::bail!("otlp.promote_all_resource_attributes and otlp.promote_resource_attributes exclude each other")
+            anyhow::bail!(
+                "otlp.promote_all_resource_attributes and otlp.promote_resource_attributes exclude each other"
+            )
         }
         false if !ignored.is_empty() => {
             anyhow::bail!("otlp.ignore_resource_attributes needs otlp.promote_all_resource_attributes")
