@@ -210,8 +210,8 @@ impl Residuals {
         let bits = numbers.iter().fold(0, |bits, &number| bits | (number ^ number >> 63) as u64);
         let narrow = match 65 - bits.leading_zeros() {
             ..=8 => narrowed(&numbers).map(Residuals::One),
-            ..=16 => narrowed(&numbers).map(Residuals::Two),
-            ..=32 => narrowed(&numbers).map(Residuals::Four),
+            9..=16 => narrowed(&numbers).map(Residuals::Two),
+            17..=32 => narrowed(&numbers).map(Residuals::Four),
             _ => None,
         };
         narrow.unwrap_or(Residuals::Eight(numbers))
