@@ -5,6 +5,7 @@ use bramble_query_promql::{Answer, Value, format_value};
 use bramble_signal::{Labels, NativeHistogram, SeriesSamples, is_histogram_marker};
 use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Serialize, Serializer};
+use std::fmt;
 
 /// Labels as a JSON object.
 pub(super) struct LabelsJson<'a>(pub(super) &'a Labels);
@@ -32,12 +33,30 @@ impl Serialize for Seconds {
     }
 }
 
-/// A number as a text.
+/// A number as a text: shortest digits that give the same number, with an exponent where Prometheus' JSON has one.
 pub(super) struct Number(pub(super) f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, size) = (self.0, self.0.abs());
+        if !value.is_finite() {
+            return f.write_str(&format_value(value));
+        }
+        if size == 0.0 || (1e-6..1e21).contains(&size) {
+            return write!(f, "{value}");
+        }
+        let text = format!("{value:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        // Go says the sign, and at least two digits.
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+        write!(f, "{digits}e{sign}{exponent:0>2}")
+    }
+}
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format_value(self.0))
+        // Without a text of its own for each number.
+        serializer.collect_str(self)
     }
 }
 
@@ -149,7 +168,8 @@ impl AnswerParts {
         match answer.value {
             Value::Scalar { time_ms, value } => {
                 head.extend_from_slice(br#""scalar","result":"#);
-                write(&mut head, &Point(time_ms, Number(value)));
+                // A scalar never has an exponent.
+                write(&mut head, &Point(time_ms, format_value(value)));
             }
             Value::String { time_ms, value } => {
                 head.extend_from_slice(br#""string","result":"#);
@@ -258,6 +278,24 @@ mod tests {
         let (first, second) =
             (format!(r#"{{"metric":{{"a":"\"b\""}},"histogram":{HISTOGRAM}}}"#), r#"{"metric":{},"value":[0,"-0"]}"#);
         assert!(text.contains(&format!(r#""result":[{first},{second}],"stats":{{"x":1}}}},"warnings""#)), "{text}");
+    }
+
+    #[test]
+    fn numbers_as_go_prints_them() {
+        for (value, text) in [
+            (0.1, "0.1"),
+            (-0.0, "-0"),
+            (1e-6, "0.000001"),
+            (1.5e-7, "1.5e-07"),
+            (5e-324, "5e-324"),
+            (1e20, "100000000000000000000"),
+            (-1e21, "-1e+21"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(Number(value).to_string(), text);
+        }
     }
 
     #[test]
