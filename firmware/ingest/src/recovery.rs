@@ -177,7 +177,9 @@ impl Replay<'_> {
         // Budgets were divided anew if the cap was lowered; and a replay holds what flushes had not finished.
         for signal in Signal::ALL {
             let head = shared.stores.keeper(signal).head();
+            // As in normal running: a head that is full of what a flush cannot free is not flushed with every record.
             if head.total_bytes > head.limit_bytes / 100 * 85
+                && head.flushable_bytes >= head.limit_bytes / 10
                 && let Err(error) = self.path.flush_signal(signal)
             {
                 self.failed = Some(error);
