@@ -46,6 +46,49 @@ fn column() -> impl Strategy<Value = Vec<f64>> {
     ]
 }
 
+/// Series long enough to be begun in the middle, in every order of differences, with exceptions and a bucket.
+fn long_columns(seed: i64) -> Vec<Column> {
+    let of = |f: &dyn Fn(i64) -> i64, exponent| (0..2000).map(|i| from_integer(f(i), exponent)).collect::<Vec<f64>>();
+    let noise = |i: i64| ((i * 7919 + seed) * 104_729) % 97;
+    let mut stale = of(&|i| i * 1000 + noise(i), 2);
+    (stale[700], stale[1999]) = (bramble_signal::stale_marker(), f64::NAN);
+    let bucket = of(&|i| i * 40 + i / 3, 0);
+    let above: Vec<f64> = bucket.iter().zip(0i64..).map(|(v, i)| v + (i * 2) as f64).collect();
+    vec![
+        (of(&|i| i * 15 + noise(i) % 3, 0), None),
+        (of(&|i| 1_000_000 + noise(i) * 500, 1), None),
+        (of(&|i| i * i * 3 + noise(i) % 2, 3), None),
+        (stale, None),
+        ((0..2000).map(|i| f64::from(i).sqrt() / 3.0).collect(), None),
+        (vec![4.5; 2000], None),
+        (of(&|i| i * 7, 0), None),
+        (bucket, Some((1, 1.0))),
+        (above, Some((1, 2.0))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_part_is_what_the_whole_has_there(seed in 0i64..1000, parts in proptest::collection::vec((0usize..9, 0usize..2000, 0usize..700), 1..12)) {
+        let columns = long_columns(seed);
+        let (mut builder, mut bytes) = (PageBuilder::default(), Vec::new());
+        columns.iter().for_each(|(values, bucket)| builder.push(if bucket.is_some() { 7 } else { 0 }, values, *bucket));
+        builder.finish(&mut bytes).unwrap();
+        let mut page = OpenPage::open(&bytes).unwrap();
+        for (number, from, length) in parts {
+            let (to, mut read) = ((from + length).min(2000), vec![1.0]);
+            page.append(&bytes, number, from..to, &mut read).unwrap();
+            let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&read[1..]), bits(&columns[number].0[from..to]));
+            if length % 5 == 0 {
+                // What is kept from query to query still reads the same.
+                prop_assert!(page.rest() > 0);
+            }
+            prop_assert!(page.append(&bytes, number, 1999..2001, &mut read).is_none());
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_bit_comes_back(columns in proptest::collection::vec((column(), proptest::option::of((0u32..2, value()))), 1..12)) {
