@@ -1,5 +1,6 @@
 //! Reading: what a query or a merge goes through.
 
+mod block_series;
 mod cursor;
 mod exemplars;
 mod open_pages;
@@ -7,7 +8,8 @@ mod source;
 
 pub(crate) use open_pages::OpenPages;
 
-pub(crate) use cursor::{BlockSeries, Cursor, Gathered, HeadSeries, Origin};
+pub(crate) use block_series::BlockSeries;
+pub(crate) use cursor::{Cursor, Gathered, HeadSeries, Origin};
 
 use crate::counters::Counters;
 use bramble_disk::DiskError;
