@@ -75,7 +75,7 @@ impl MetricSink for MemoryMetrics {
 
     fn apply(&self, prepared: PreparedMetrics, sequence: Sequence) {
         for s in &prepared.series {
-            self.replay(s.series, &prepared.batch, s.entry as usize, sequence);
+            self.enter(s.series, &prepared.batch, s.entry as usize);
         }
         self.apply_metadata(&prepared.batch.metadata, sequence);
     }
@@ -90,20 +90,9 @@ impl MetricSink for MemoryMetrics {
         SeriesRef((state.refs.len() - 1) as u32)
     }
 
-    fn replay(&self, series: SeriesRef, batch: &MetricBatch, entry: usize, _sequence: Sequence) {
-        let mut state = self.0.write();
-        let Some(labels) = state.refs.get(series.0 as usize).cloned() else { return };
-        let series = state.series.entry(labels).or_default();
-        for sample in batch.series(entry).1 {
-            let mut value = sample.value;
-            if let Some(histogram) = batch.histogram(value) {
-                value = histogram_marker(series.histograms.len() as u32);
-                series.histograms.push(histogram.clone());
-            }
-            series.samples.insert(sample.timestamp_ms, (value, batch.start_ms(entry)));
-        }
-        for exemplar in batch.exemplars(entry).filter(|e| !series.exemplars.contains(e)).cloned().collect::<Vec<_>>() {
-            series.exemplars.push(exemplar);
+    fn replay(&self, series: &[SeriesRef], batch: &MetricBatch, _sequence: Sequence) {
+        for (entry, series) in series.iter().enumerate().take(batch.series_count()) {
+            self.enter(*series, batch, entry);
         }
     }
 
@@ -133,6 +122,23 @@ impl SeriesCursor for Gathered {
 }
 
 impl MemoryMetrics {
+    fn enter(&self, series: SeriesRef, batch: &MetricBatch, entry: usize) {
+        let mut state = self.0.write();
+        let Some(labels) = state.refs.get(series.0 as usize).cloned() else { return };
+        let series = state.series.entry(labels).or_default();
+        for sample in batch.series(entry).1 {
+            let mut value = sample.value;
+            if let Some(histogram) = batch.histogram(value) {
+                value = histogram_marker(series.histograms.len() as u32);
+                series.histograms.push(histogram.clone());
+            }
+            series.samples.insert(sample.timestamp_ms, (value, batch.start_ms(entry)));
+        }
+        for exemplar in batch.exemplars(entry).filter(|e| !series.exemplars.contains(e)).cloned().collect::<Vec<_>>() {
+            series.exemplars.push(exemplar);
+        }
+    }
+
     fn gather(&self, select: &MetricSelect<'_>) -> Vec<SeriesSamples> {
         let state = self.0.read();
         let mut found = Vec::new();

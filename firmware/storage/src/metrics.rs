@@ -56,9 +56,9 @@ pub trait MetricSink: Send + Sync + 'static {
     /// has accepted it before.
     fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef;
 
-    /// Enters entry `entry` of `batch` (samples, histograms, start, exemplars) during replay as being of `series`,
-    /// whatever labels it carries, without judging again.
-    fn replay(&self, series: SeriesRef, batch: &MetricBatch, entry: usize, sequence: Sequence);
+    /// Enters the entries of `batch` (samples, histograms, starts, exemplars) during replay, without judging again: entry
+    /// `i` is of `series[i]`, whatever labels it carries; entries beyond `series` are left out.
+    fn replay(&self, series: &[SeriesRef], batch: &MetricBatch, sequence: Sequence);
 
     /// Enters metadata (type, unit, help); also during replay.
     fn apply_metadata(&self, metadata: &[MetricMetadata], sequence: Sequence);

@@ -48,6 +48,8 @@ const ENTRY_BYTES_MAX: usize = 40;
 const RECORD_SAMPLES_SOFT_MAX: usize = 256 << 10;
 /// An entry has at most 16,384 samples when it arrives here; twice that is not believed.
 const RECORD_SAMPLES_MAX: usize = RECORD_SAMPLES_SOFT_MAX + (32 << 10);
+/// Samples that are handed over together when replaying.
+const HANDED_SAMPLES: usize = 8 << 10;
 
 /// What the writing side remembers of an epoch.
 #[derive(Default)]
@@ -245,8 +247,10 @@ pub(super) struct Replay {
     contexts: Contexts,
     last_definition: Vec<u8>,
     histograms: Remembered,
-    /// The entry being replayed, without its labels.
-    entry: MetricBatch,
+    /// Entries that were read and not handed over yet, without their labels, and whose they are. No series where nobody
+    /// wants them.
+    entries: MetricBatch,
+    series: Vec<SeriesRef>,
     /// Definitions whose series no target wanted yet, by reference; resolved when a target appears.
     texts: std::collections::HashMap<u32, Box<[u8]>>,
 }
@@ -266,6 +270,13 @@ impl Replay {
         sink: Option<&dyn MetricSink>,
         sequence: Sequence,
     ) -> Result<u64, RecordError> {
+        let items = self.read(body, sink, sequence);
+        // What came before damage is kept.
+        let last = self.hand_over(sink, sequence);
+        items.map(|items| items + last)
+    }
+
+    fn read(&mut self, body: &[u8], sink: Option<&dyn MetricSink>, sequence: Sequence) -> Result<u64, RecordError> {
         let mut body = Reader(body);
         let entries = body.varint()?;
         let mut refs = ReadRuns::new(body.bytes()?);
@@ -284,8 +295,7 @@ impl Replay {
             let reference = expected_ref.wrapping_add(refs.next()?);
             expected_ref = reference.wrapping_add(1);
             let (index, mut known) = self.known(reference, &mut definitions, sink)?;
-            self.entry.clear();
-            self.entry.start_series_encoded(LabelsRef::EMPTY);
+            self.start(index, &mut known, sink)?;
             times.next_entry();
             self.contexts.start_entry();
             let count = usize::try_from(counts.next()?).ok().filter(|&n| n <= left);
@@ -295,22 +305,25 @@ impl Replay {
                 let time = times.expected().wrapping_add(column.next()?);
                 times.seen(time);
                 match self.contexts.decode(&mut known.model, &mut values)? {
-                    Coded::Number(value) => self.entry.push_sample(time, value),
+                    Coded::Number(value) => self.entries.push_sample(time, value),
                     Coded::Histogram => {
                         let histogram = self.histograms.decode(index, rich.histograms())?;
-                        self.entry.push_histogram(time, histogram);
+                        self.entries.push_histogram(time, histogram);
                     }
                 }
             }
             if let Some(start_ms) = rich.start()? {
                 known.start_ms = start_ms;
             }
-            self.entry.set_start(known.start_ms);
+            self.entries.set_start(known.start_ms);
             while let Some(exemplar) = rich.exemplar()? {
-                self.entry.push_exemplar(exemplar);
+                self.entries.push_exemplar(exemplar);
             }
             rich.next_entry();
-            items += self.hand_over(index, known, sink, sequence)?;
+            self.known[index as usize] = Some(known);
+            if self.entries.sample_count() >= HANDED_SAMPLES {
+                items += self.hand_over(sink, sequence);
+            }
         }
         Ok(items)
     }
@@ -334,26 +347,30 @@ impl Replay {
         Ok((index as u32, known))
     }
 
-    /// Gives the replayed entry to the sink, and keeps what is known now.
-    fn hand_over(
-        &mut self,
-        index: u32,
-        mut known: Known,
-        sink: Option<&dyn MetricSink>,
-        sequence: Sequence,
-    ) -> Result<u64, RecordError> {
-        let mut items = 0;
+    /// Begins an entry of the series, which is resolved if someone wants it.
+    fn start(&mut self, index: u32, known: &mut Known, sink: Option<&dyn MetricSink>) -> Result<(), RecordError> {
         if let Some(sink) = sink {
             let series = match known.series {
                 Some(series) => series,
                 None => self.resolve_late(index, sink)?,
             };
             known.series = Some(series);
-            sink.replay(series, &self.entry, 0, sequence);
-            items = self.entry.sample_count() as u64;
+            self.series.push(series);
         }
-        self.known[index as usize] = Some(known);
-        Ok(items)
+        self.entries.start_series_encoded(LabelsRef::EMPTY);
+        Ok(())
+    }
+
+    /// Gives what was read to the sink; returns the number of samples.
+    fn hand_over(&mut self, sink: Option<&dyn MetricSink>, sequence: Sequence) -> u64 {
+        let mut items = 0;
+        if let Some(sink) = sink {
+            sink.replay(&self.series, &self.entries, sequence);
+            items = self.entries.sample_count() as u64;
+        }
+        self.entries.clear();
+        self.series.clear();
+        items
     }
 
     fn define(

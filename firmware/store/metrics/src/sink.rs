@@ -78,14 +78,9 @@ impl MetricSink for MetricStore {
         SeriesRef(series)
     }
 
-    fn replay(&self, series: SeriesRef, batch: &MetricBatch, entry: usize, sequence: Sequence) {
+    fn replay(&self, series: &[SeriesRef], batch: &MetricBatch, sequence: Sequence) {
         let _index = self.index.read();
-        let tip = self.tip.read();
-        let mut active = tip.active.write();
-        start(&mut active, sequence);
-        active.push_entry(series.0, batch, entry);
-        self.newest_ms.fetch_max(active.max_ms, Ordering::Relaxed);
-        self.account_active(active.bytes());
+        self.enter(batch, series.iter().map(|s| s.0), sequence);
     }
 
     fn apply_metadata(&self, metadata: &[MetricMetadata], _sequence: Sequence) {

@@ -11,7 +11,6 @@
 use super::super::RecordError;
 use super::super::bytes::Reader;
 use super::Replay;
-use bramble_signal::LabelsRef;
 use bramble_storage::{MetricSink, Sequence};
 
 const SCALES: [f64; 3] = [1.0, 100.0, 1000.0];
@@ -37,6 +36,12 @@ impl Replay {
         sink: Option<&dyn MetricSink>,
         sequence: Sequence,
     ) -> Result<u64, RecordError> {
+        let outcome = self.read_0(body, sink);
+        let items = self.hand_over(sink, sequence);
+        outcome.map(|()| items)
+    }
+
+    fn read_0(&mut self, body: &[u8], sink: Option<&dyn MetricSink>) -> Result<(), RecordError> {
         let mut body = Reader(body);
         let entries = body.varint()?;
         let mut refs = Reader(body.bytes()?);
@@ -45,19 +50,18 @@ impl Replay {
         let mut times = Reader(body.bytes()?);
         let mut modes = Reader(body.bytes()?);
         let mut values = body;
-        let (mut reference, mut time, mut items) = (0i64, 0i64, 0);
+        let (mut reference, mut time) = (0i64, 0i64);
         for _ in 0..entries {
             reference = reference.wrapping_add(refs.signed()?);
             let (index, mut known) = self.known(reference, &mut definitions, sink)?;
-            self.entry.clear();
-            self.entry.start_series_encoded(LabelsRef::EMPTY);
+            self.start(index, &mut known, sink)?;
             for _ in 0..counts.varint()? {
                 time = time.wrapping_add(times.signed()?);
                 known.last = take_value(modes.byte()?, &mut values, known.last)?;
-                self.entry.push_sample(time, known.last);
+                self.entries.push_sample(time, known.last);
             }
-            items += self.hand_over(index, known, sink, sequence)?;
+            self.known[index as usize] = Some(known);
         }
-        Ok(items)
+        Ok(())
     }
 }
