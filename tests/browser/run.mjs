@@ -306,7 +306,7 @@ await check("top offenders of cardinality lead to a query", async () => {
   await page.waitForFunction(() => location.hash.includes("q="));
 });
 await check("an exemplar on the graph leads to its trace", async () => {
-  await goto("#/metrics?q=browser_test_latency_seconds_sum");
+  await goto("#/metrics?q=browser_test_latency_seconds_bucket");
   await page.waitForSelector("a.spot");
   await shot("metrics-exemplar-dark-1440", false);
   await page.locator("a.spot").first().click();
