@@ -208,7 +208,11 @@ export function MetricsPage({ route }: { route: MetricsRoute }) {
   const ask = (text: string): void => run(placed(drafts, text));
   const aside = queries.some((query) => query.text !== "") && route.view !== "table" && (
     <>
-      {exemplars.length > 0 && <span class="spot-key">{exemplars.length} exemplars</span>}
+      {exemplars.length > 0 && (
+        <span class="spot-key">
+          {exemplars.length === 1 ? "1 exemplar" : `${exemplars.length} exemplars`}
+        </span>
+      )}
       <span>{`every ${step}\u202fs`}</span>
     </>
   );
