@@ -248,6 +248,8 @@ fn api_state(
     let options = EngineOptions {
         lookback_ms: config.query.lookback.ms(),
         max_samples: config.query.max_samples,
+        newer_than_3_5: config.query.promql_newest,
+        delayed_name_removal: config.query.delayed_name_removal,
         ..EngineOptions::default()
     };
     Ok(Arc::new(ApiState {

@@ -199,6 +199,10 @@ settings! {
         max_samples: u64 = 50_000_000;
         /// How far an instant looks back for a sample.
         lookback: Interval = Interval::seconds(300);
+        /// Whether PromQL is that of Prometheus after 3.5: `anchored` and `smoothed` ranges, `first_over_time`, `histogram_quantiles`, `step()` and others, start timestamps in rates. Off, such queries fail as in 3.5.
+        promql_newest: bool = false;
+        /// Whether metric names are removed at the end of a query and not by each operation, as Prometheus' feature `promql-delayed-name-removal` does.
+        delayed_name_removal: bool = false;
     }
     /// What Prometheus' API allows beyond asking.
     prometheus: PrometheusSettings {

@@ -18,8 +18,9 @@ pub struct EngineOptions {
     pub delayed_name_removal: bool,
     /// Functions and aggregations that Prometheus keeps behind `promql-experimental-functions`.
     pub experimental: bool,
-    /// What Prometheus learned after 3.5: `anchored` and `smoothed`, `fill`, `step()` and other new functions.
-    /// Off, such queries fail as Prometheus 3.5 fails them.
+    /// What Prometheus learned after 3.5: `anchored` and `smoothed`, `step()` and other new functions, start times in
+    /// rates, custom buckets that are reconciled. Off, such queries are answered, or fail, as by Prometheus 3.5; but
+    /// `fill` is always understood.
     pub newer_than_3_5: bool,
     /// Resolution of subqueries that name none, milliseconds.
     pub default_subquery_step_ms: i64,

@@ -46,11 +46,7 @@ pub(crate) fn check_level(query: &str, expr: &Expr, level: Level) -> Result<(), 
             param.iter().try_for_each(|p| below(p))?;
             below(inner)
         }
-        ExprKind::Binary { lhs, rhs, matching, .. } => {
-            let fill = matching.as_ref().map(|m| m.fill).unwrap_or_default();
-            if !level.newer && (fill.left.is_some() || fill.right.is_some()) {
-                return refuse(expr.span, "fill modifiers are not enabled".to_owned());
-            }
+        ExprKind::Binary { lhs, rhs, .. } => {
             below(lhs)?;
             below(rhs)
         }
@@ -80,7 +76,8 @@ mod tests {
         let old = |q: &str| refused(q, true, false);
         assert_eq!(old("start()").unwrap(), "1:6: parse error: unexpected \"(\"");
         assert!(old("1 + sum(first_over_time(a[5m]))").unwrap().contains("unknown function"));
-        assert!(old("a + fill(0) b").is_some() && old("rate(a[5m] anchored)").is_some());
+        assert!(old("rate(a[5m] anchored)").is_some());
+        assert_eq!(old("a + fill(0) b"), None, "newer too, but in nobody's way");
         assert_eq!(old("mad_over_time(a[5m])"), None);
         assert!(refused("limitk(1, a)", false, true).unwrap().contains("experimental"));
     }
