@@ -1,26 +1,21 @@
 """Bulk doors of metrics: federation, remote read, VictoriaMetrics' imports and exports; promtool and Prometheus ask."""
 
-import contextlib
 import gzip
 import json
 import math
-import os
 import pathlib
 import re
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "harness"))
-from bramble import TARGET, Bramble, Checks, QUIET, free_ports, http, wait_for
+from bramble import Bramble, Checks, QUIET, http, wait_for
+from peer_prometheus import PROMETHEUS, PROMTOOL, prometheus
 from protobuf import double, doubles, integer, labels, message, signed, snappy
 
-PROMETHEUS = pathlib.Path(os.environ.get("PROMETHEUS", TARGET / "tools/prometheus/usr/bin/prometheus"))
-PROMTOOL = PROMETHEUS.with_name("promtool")
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 ROWS = 300
@@ -332,29 +327,6 @@ def with_promtool(b, now_ms):
         result = promtool("push", "metrics", f"{url}/api/v1/write", text=text)
         equal(result.returncode, 0)
         equal(list(ask(url, "pushed_total", time.time()).values()), ["7"])
-
-
-@contextlib.contextmanager
-def prometheus(config):
-    """Debian's Prometheus with this configuration; yields its URL."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="bramble-prometheus-"))
-    port = free_ports(1)[0]
-    (directory / "prometheus.yml").write_text(json.dumps(config))
-    command = [str(PROMETHEUS), f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=native-histograms"]
-    with open(directory / "log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for("Prometheus", lambda: http(f"{url}/-/ready").status == 200)
-        yield url
-    except Exception:
-        print((directory / "log").read_text(errors="replace")[-2000:])
-        raise
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 FEDERATED_QUERIES = ["fed_level", "histogram_count(fed_size)", "histogram_sum(fed_size)"]

@@ -2,22 +2,19 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "harness"))
-from bramble import TARGET, Bramble, Checks, QUIET, free_ports, http, wait_for
+from bramble import Bramble, Checks, QUIET, http, wait_for
 from native_exporter import Exporter
+from peer_prometheus import PROMETHEUS, prometheus
 from protobuf import double, doubles, integer, message, packed, signed, snappy
 
-PROMETHEUS = pathlib.Path(os.environ.get("PROMETHEUS", TARGET / "tools/prometheus/usr/bin/prometheus"))
 ROUNDS = 3
 check = Checks()
 
@@ -87,34 +84,6 @@ def with_sdk(b, temporality):
         assert exemplars(url, f"wait_seconds_bucket{job}"), "none of the histogram"
 
 
-@contextlib.contextmanager
-def prometheus(remote_write, targets, features):
-    """Debian's Prometheus, scraping every second and writing on; yields its URL."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="bramble-prometheus-"))
-    port = free_ports(1)[0]
-    config = directory / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"remote_write: [{json.dumps(remote_write)}]\n"
-        f"scrape_configs: [{{job_name: demo, static_configs: [{{targets: {json.dumps(targets)}}}]}}]\n"
-    )
-    command = [str(PROMETHEUS), f"--config.file={config}", f"--storage.tsdb.path={directory}/data"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", f"--enable-feature={','.join(features)}"]
-    with open(directory / "log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for("Prometheus", lambda: http(f"{url}/-/ready").status == 200)
-        yield url
-    except Exception:
-        print((directory / "log").read_text(errors="replace")[-2000:])
-        raise
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 COMPARED = [
     'count({job="demo"})',
     'demo_requests_total{job="demo"}',
@@ -136,7 +105,12 @@ def with_prometheus(name, message_name, features, queries):
         if message_name:
             remote_write["protobuf_message"] = message_name
         with check(f"{name}: scrapes and sends"):
-            theirs = stack.enter_context(prometheus(remote_write, [exporter.address], features))
+            config = {
+                "global": {"scrape_interval": "1s"},
+                "remote_write": [remote_write],
+                "scrape_configs": [{"job_name": "demo", "static_configs": [{"targets": [exporter.address]}]}],
+            }
+            theirs = stack.enter_context(prometheus(config, features))
             wait_for("the histogram", lambda: one(ours, "histogram_count(demo_size_bytes)"))
             time.sleep(6)
             at = int(time.time()) - 1
