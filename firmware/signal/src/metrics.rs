@@ -59,6 +59,33 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
+    /// All kinds, in storage order.
+    pub const ALL: [MetricKind; 8] = [
+        MetricKind::Unknown,
+        MetricKind::Counter,
+        MetricKind::Gauge,
+        MetricKind::Histogram,
+        MetricKind::GaugeHistogram,
+        MetricKind::Summary,
+        MetricKind::Info,
+        MetricKind::StateSet,
+    ];
+
+    /// The number written to disk: 0 to 7.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind of a number written to disk.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// The kind of Prometheus' name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// Prometheus' name of the kind.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -434,5 +461,17 @@ mod tests {
         copy.push_exemplars_of(&batch, 0);
         assert_eq!(copy.histogram(copy.series(1).1[0].value).map(|h| h.count), Some(3.0));
         assert_eq!((copy.exemplars(0).count(), copy.exemplars(1).count()), (0, 1));
+    }
+
+    #[test]
+    fn kinds_come_back_from_their_codes_and_names() {
+        for (at, kind) in MetricKind::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(kind.code()), at);
+            assert_eq!(
+                (MetricKind::from_code(kind.code()), MetricKind::from_name(kind.as_str())),
+                (Some(kind), Some(kind))
+            );
+        }
+        assert_eq!((MetricKind::from_code(8), MetricKind::from_name("untyped")), (None, None));
     }
 }

@@ -412,17 +412,11 @@ fn encode_metadata(
     put_varint(out, (next - first) as u64);
     for m in &metadata[first..next] {
         put_bytes(out, m.name.as_bytes());
-        out.push(m.kind as u8);
+        out.push(m.kind.code());
         put_bytes(out, m.help.as_bytes());
         put_bytes(out, m.unit.as_bytes());
     }
     (next < metadata.len()).then_some(next)
-}
-
-fn kind_of(code: u8) -> MetricKind {
-    use MetricKind::*;
-    let all = [Unknown, Counter, Gauge, Histogram, GaugeHistogram, Summary, Info, StateSet];
-    all.into_iter().find(|k| *k as u8 == code).unwrap_or(Unknown)
 }
 
 pub(super) fn replay_metadata(
@@ -434,7 +428,7 @@ pub(super) fn replay_metadata(
     let mut metadata = Vec::new();
     for _ in 0..body.count()? {
         let name = body.text()?.to_owned();
-        let kind = kind_of(body.byte()?);
+        let kind = MetricKind::from_code(body.byte()?).unwrap_or(MetricKind::Unknown);
         metadata.push(MetricMetadata { name, kind, help: body.text()?.to_owned(), unit: body.text()?.to_owned() });
     }
     if let Some(sink) = sink {

@@ -9,7 +9,7 @@
 //! ```
 
 use super::{BUCKETS_MAX, BucketSpan, NativeHistogram, ResetHint};
-use crate::bytes::put_varint;
+use crate::bytes::{put_varint, take_varint};
 
 const NEW_LAYOUT: u8 = 1;
 /// Integers beyond are stored as they are.
@@ -96,15 +96,7 @@ impl Input<'_, '_> {
     }
 
     fn varint(&mut self) -> Decoded<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(HistogramDecodeError("number too long"))
+        take_varint(self.0).ok_or(HistogramDecodeError("a number is cut off or too long"))
     }
 
     fn number(&mut self, before: f64) -> Decoded<f64> {

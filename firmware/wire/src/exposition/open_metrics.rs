@@ -192,7 +192,7 @@ impl<'a> OpenMetricsParser<'a> {
                 true => Ok(Some(Entry::Unit { metric, unit: text })),
                 false => Err(cursor.error_at(start, format!("unit {text:.40?} does not end the metric's name"))),
             },
-            _ => match kind_of(text) {
+            _ => match MetricKind::from_name(text) {
                 Some(kind) => {
                     self.family = Family { name: metric.raw(), kind };
                     Ok(Some(Entry::Type { metric, kind }))
@@ -354,18 +354,4 @@ fn number(cursor: &mut Cursor<'_>, what: &str) -> Result<f64> {
 
 fn is_unit_of(unit: &str, metric: &str) -> bool {
     unit.is_empty() || metric.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
-}
-
-fn kind_of(word: &str) -> Option<MetricKind> {
-    let kinds = [
-        MetricKind::Unknown,
-        MetricKind::Counter,
-        MetricKind::Gauge,
-        MetricKind::Histogram,
-        MetricKind::GaugeHistogram,
-        MetricKind::Summary,
-        MetricKind::Info,
-        MetricKind::StateSet,
-    ];
-    kinds.into_iter().find(|kind| kind.as_str() == word)
 }
