@@ -42,10 +42,9 @@ impl Evaluator<'_> {
         let mut rows = self.collect(arg, grid)?.take();
         rows.sort_by(|a, b| {
             let by_names = names.iter().map(|name| {
-                let value = |row: &'_ Row| row.labels.get(name).unwrap_or_default().to_owned();
-                let (a, b) = (value(a), value(b));
+                let (a, b) = (a.labels.get(name).unwrap_or_default(), b.labels.get(name).unwrap_or_default());
                 // A label that is not there comes after all values.
-                a.is_empty().cmp(&b.is_empty()).then_with(|| natural_order(&a, &b))
+                a.is_empty().cmp(&b.is_empty()).then_with(|| natural_order(a, b))
             });
             let order = by_names.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then);
             let order = order.then_with(|| a.labels.cmp(&b.labels));
