@@ -1,7 +1,20 @@
 //! Log entries, streams and batches of them.
+//!
+//! **Floating labels** are labels that a sender put on a stream and that are kept out of the stream's identity, because
+//! they have a value per request (`trace_id`, `request_id`): a stream per trace would be a file per trace. They travel
+//! in the entry's metadata under their name preceded by [`FLOATING_MARK`], a byte that no label name from outside
+//! contains, and are shown and matched as the stream labels they were sent as.
 
 use crate::bytes::Span32;
 use crate::labels::{LabelError, LabelsRef, encode};
+
+/// First byte of the metadata name of a floating label.
+pub const FLOATING_MARK: char = '\u{1}';
+
+/// The label's name, if a metadata name is that of a floating label.
+pub fn floating_label(metadata_name: &str) -> Option<&str> {
+    metadata_name.strip_prefix(FLOATING_MARK)
+}
 
 /// A stream of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -172,7 +172,7 @@ fn all_lines(
     range: (i64, i64),
 ) -> Vec<(i64, String)> {
     let context = QueryContext::unlimited();
-    let select = LogSelect { matchers, start_ns: range.0, end_ns: range.1, lines, direction };
+    let select = LogSelect { matchers, start_ns: range.0, end_ns: range.1, lines, direction, ..LogSelect::default() };
     let mut cursor = source.select(&select, &context).unwrap();
     let (mut all, mut rows) = (Vec::new(), LogRows::default());
     while cursor.next(&mut rows).unwrap() {
@@ -238,6 +238,7 @@ pub fn logs<S: LogSink + LogSource>(store: &S, between: &mut dyn FnMut(&S)) {
         end_ns: BASE_NS + 4,
         lines: &[],
         direction: Direction::Forward,
+        ..LogSelect::default()
     };
     let mut cursor = store.select(&select, &context).unwrap();
     let mut rows = LogRows::default();

@@ -26,7 +26,10 @@ mod writer;
 
 pub use admin::{DeletingStore, Deletion, MetricAdmin};
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
-pub use logs::{Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, PreparedLogs};
+pub use logs::{
+    Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, PreparedLogs,
+    StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
+};
 pub use memory::span_accepts;
 pub use metrics::{
     Cardinality, MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef,

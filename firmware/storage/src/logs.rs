@@ -4,8 +4,10 @@ use crate::Sequence;
 use crate::query::{QueryContext, ReadError};
 use crate::verdict::Rejections;
 use bramble_runtime::{OverBudget, Reservation};
-use bramble_signal::{Labels, LogBatch, LogEntry, Matcher};
+use bramble_signal::labels::encode_sorted;
+use bramble_signal::{Labels, LabelsRef, LogBatch, LogEntry, Matcher, floating_label};
 use regex::bytes::Regex;
+use std::collections::BTreeMap;
 
 /// A batch that was judged: what remains to be made durable and applied. `batch` holds only accepted entries.
 pub struct PreparedLogs {
@@ -73,10 +75,11 @@ fn contains(line: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(line, needle).is_some()
 }
 
-/// What a log query asks for.
+/// What a log query asks for. The default is everything, oldest first.
 #[derive(Clone, Debug)]
 pub struct LogSelect<'a> {
-    /// Matchers on stream labels; all must match.
+    /// All must match, exactly: on the stream's label of this name; where the stream has none, on the entry's floating
+    /// label; else, for names that the store keeps out of streams, on the entry's metadata of this name; else on "".
     pub matchers: &'a [Matcher],
     /// First timestamp wanted, nanoseconds, inclusive.
     pub start_ns: i64,
@@ -84,8 +87,90 @@ pub struct LogSelect<'a> {
     pub end_ns: i64,
     /// Tests on the line; entries that fail any may be left out by the store and must be left out by the engine.
     pub lines: &'a [LinePredicate],
+    /// Tests on what an entry has under a name: stream label, floating label or metadata, the first that is there, else
+    /// "". Hints: entries that fail may be left out, and the asker tests again.
+    pub fields: &'a [Matcher],
+    /// Texts of which every passing line contains each, unless it contains a backslash, under which an escaped form may
+    /// hide. Hints, as `fields`: what a parser's filter for an id says about lines.
+    pub mentions: &'a [&'a [u8]],
     /// Order.
     pub direction: Direction,
+    /// How many rows the asker expects to read, if it will stop early: how far to read ahead. Not a limit.
+    pub rows_hint: Option<usize>,
+}
+
+impl Default for LogSelect<'_> {
+    fn default() -> Self {
+        LogSelect {
+            matchers: &[],
+            start_ns: i64::MIN,
+            end_ns: i64::MAX,
+            lines: &[],
+            fields: &[],
+            mentions: &[],
+            direction: Direction::Forward,
+            rows_hint: None,
+        }
+    }
+}
+
+/// Which metadata an asker needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MetadataWanted<'a> {
+    /// None.
+    None,
+    /// Of these names; a floating label counts under its own name, and is handed over under it with its mark.
+    Only(&'a [&'a str]),
+    /// All.
+    All,
+}
+
+/// Entries of one stream that share the metadata asked for, without their text.
+#[derive(Clone, Copy, Debug)]
+pub struct TallyRun<'a> {
+    /// The stream.
+    pub labels: LabelsRef<'a>,
+    /// The metadata asked for.
+    pub metadata: LabelsRef<'a>,
+    /// When, nanoseconds; in no certain order.
+    pub timestamps_ns: &'a [i64],
+    /// Lengths of the lines, as many as timestamps; empty unless asked for.
+    pub line_bytes: &'a [u32],
+}
+
+/// Hears runs; an error ends the reading.
+pub type TallyVisitor<'v> = dyn FnMut(&TallyRun<'_>) -> Result<(), ReadError> + 'v;
+
+/// What is stored of one stream in a range.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamTotals {
+    /// The stream.
+    pub labels: Labels,
+    /// Page groups and chunks of the head with entries in range.
+    pub chunks: u64,
+    /// Entries in range: counted where a chunk lies inside, by the share of time where it lies across an edge.
+    pub entries: u64,
+    /// Bytes of their lines and metadata, likewise.
+    pub bytes: u64,
+}
+
+/// A template of log lines of one stream: lines that differ only in what varies.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TemplateCounts {
+    /// The stream.
+    pub labels: Labels,
+    /// The line with `<_>` for each varying part; valid in LogQL's `|>`, which accepts every line counted here.
+    pub pattern: String,
+    /// A line of it.
+    pub example: Vec<u8>,
+    /// The first time that the store still knows of, nanoseconds; it may lie before the range.
+    pub first_ns: i64,
+    /// The last time in the range, nanoseconds.
+    pub last_ns: i64,
+    /// Lines in the range.
+    pub count: u64,
+    /// (start of a step, lines in it), ascending; steps without lines are left out.
+    pub samples: Vec<(i64, u64)>,
 }
 
 /// Rows of one stream of an answer's batch.
@@ -140,6 +225,116 @@ pub trait LogSource: Send + Sync + 'static {
         end_ns: i64,
         context: &QueryContext,
     ) -> Result<Vec<Labels>, ReadError>;
+
+    /// Calls `each` with every entry that [`select`](Self::select) would give, in runs and in no certain order, without
+    /// rebuilding lines that need not be looked at: for counts, rates and sizes. `fields` and `mentions`
+    /// are hints that the asker tests again, which it cannot here: they must be empty.
+    ///
+    /// # Errors
+    /// [`ReadError`], also that of `each`.
+    fn tally(
+        &self,
+        select: &LogSelect<'_>,
+        metadata: MetadataWanted<'_>,
+        line_bytes: bool,
+        context: &QueryContext,
+        each: &mut TallyVisitor<'_>,
+    ) -> Result<(), ReadError> {
+        tally_by_rows(self.select(select, context)?.as_mut(), metadata, line_bytes, each)
+    }
+
+    /// What is stored of each matching stream, ascending by labels; from statistics where there are any.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn totals(
+        &self,
+        matchers: &[Matcher],
+        start_ns: i64,
+        end_ns: i64,
+        context: &QueryContext,
+    ) -> Result<Vec<StreamTotals>, ReadError> {
+        let mut found: BTreeMap<Labels, StreamTotals> = BTreeMap::new();
+        let select = LogSelect { matchers, start_ns, end_ns, ..LogSelect::default() };
+        self.tally(&select, MetadataWanted::All, true, context, &mut |run| {
+            let labels = run.labels.to_labels();
+            let totals =
+                found.entry(labels.clone()).or_insert(StreamTotals { labels, chunks: 1, entries: 0, bytes: 0 });
+            totals.entries += run.timestamps_ns.len() as u64;
+            let metadata: usize = run.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+            totals.bytes += run.line_bytes.iter().map(|&n| u64::from(n) + metadata as u64).sum::<u64>();
+            Ok(())
+        })?;
+        Ok(found.into_values().collect())
+    }
+
+    /// Templates of lines of matching streams in the range, in no certain order, with counts per step; at most `most`,
+    /// those with the most lines. Only `matchers`, range and `lines` of `select` count. A source that keeps no templates
+    /// has none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn templates(
+        &self,
+        select: &LogSelect<'_>,
+        step_ns: i64,
+        most: usize,
+        context: &QueryContext,
+    ) -> Result<Vec<TemplateCounts>, ReadError> {
+        let _ = (select, step_ns, most, context);
+        Ok(Vec::new())
+    }
+
+    /// Names of labels that are kept out of streams, as far as any were seen; ascending.
+    fn floating_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// [`LogSource::tally`] by way of rows.
+fn tally_by_rows(
+    cursor: &mut dyn LogCursor,
+    wanted: MetadataWanted<'_>,
+    line_bytes: bool,
+    each: &mut TallyVisitor<'_>,
+) -> Result<(), ReadError> {
+    let (mut rows, mut kept) = (LogRows::default(), Vec::new());
+    while cursor.next(&mut rows)? {
+        for stream in rows.batch.streams() {
+            for entry in stream.entries() {
+                let metadata = wanted.keep(entry.metadata, &mut kept);
+                let bytes = [entry.line.len() as u32];
+                each(&TallyRun {
+                    labels: stream.labels(),
+                    metadata,
+                    timestamps_ns: &[entry.timestamp_ns],
+                    line_bytes: if line_bytes { &bytes } else { &[] },
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl MetadataWanted<'_> {
+    /// Whether metadata of this name is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        match self {
+            MetadataWanted::None => false,
+            MetadataWanted::Only(names) => names.contains(&floating_label(name).unwrap_or(name)),
+            MetadataWanted::All => true,
+        }
+    }
+
+    /// What is wanted of `metadata`, in `scratch` where something is left out.
+    pub fn keep<'a>(&self, metadata: LabelsRef<'a>, scratch: &'a mut Vec<u8>) -> LabelsRef<'a> {
+        if metadata.iter().all(|(name, _)| self.wants(name)) {
+            return metadata;
+        }
+        scratch.clear();
+        encode_sorted(metadata.iter().filter(|(name, _)| self.wants(name)), scratch);
+        LabelsRef::from_encoded(scratch)
+    }
 }
 
 /// Sorts entries into answer order; shared by implementations that gather before they answer.

@@ -200,8 +200,14 @@ fn more_histograms_than_are_remembered_come_back() {
 
 fn all_logs(source: &dyn LogSource) -> Vec<(String, i64, Vec<u8>, String)> {
     let context = QueryContext::unlimited();
-    let select =
-        LogSelect { matchers: &[], start_ns: i64::MIN, end_ns: i64::MAX, lines: &[], direction: Direction::Forward };
+    let select = LogSelect {
+        matchers: &[],
+        start_ns: i64::MIN,
+        end_ns: i64::MAX,
+        lines: &[],
+        direction: Direction::Forward,
+        ..LogSelect::default()
+    };
     let mut cursor = source.select(&select, &context).unwrap();
     let (mut all, mut rows) = (Vec::new(), LogRows::default());
     while cursor.next(&mut rows).unwrap() {

@@ -156,7 +156,14 @@ fn fill(streams: &[Stream], from: u64, count: u64, step_ns: i64, rng: &mut Rng) 
 
 fn time_query(store: &LogStore, what: &str, matchers: &[Matcher], lines: &[LinePredicate], limit: usize) {
     let context = QueryContext::unlimited();
-    let select = LogSelect { matchers, start_ns: 0, end_ns: i64::MAX, lines, direction: Direction::Backward };
+    let select = LogSelect {
+        matchers,
+        start_ns: 0,
+        end_ns: i64::MAX,
+        lines,
+        direction: Direction::Backward,
+        ..LogSelect::default()
+    };
     let (started, mut rows, mut found) = (Instant::now(), LogRows::default(), 0);
     let mut cursor = store.select(&select, &context).unwrap();
     while found < limit && cursor.next(&mut rows).unwrap() {

@@ -81,6 +81,7 @@ fn stopping_early_reads_little_and_an_id_reads_one_group() {
         end_ns: i64::MAX,
         lines: &[],
         direction: Direction::Backward,
+        ..bramble_storage::LogSelect::default()
     };
     let mut rows = Default::default();
     assert!(bench.store.select(&select, &context).unwrap().next(&mut rows).unwrap());
@@ -174,6 +175,7 @@ fn a_small_query_budget_is_an_error_and_is_given_back() {
         end_ns: i64::MAX,
         lines: &[],
         direction: Direction::Forward,
+        ..bramble_storage::LogSelect::default()
     };
     let mut rows = Default::default();
     assert!(bench.store.select(&select, &context).unwrap().next(&mut rows).is_err());

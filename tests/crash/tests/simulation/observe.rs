@@ -100,7 +100,14 @@ fn samples(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> 
 fn entries(machine: &Machine, backward: bool, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
     let of_sim = [Matcher::equal("app", "sim")];
     let direction = if backward { Direction::Backward } else { Direction::Forward };
-    let select = LogSelect { matchers: &of_sim, start_ns: i64::MIN / 4, end_ns: i64::MAX / 4, lines: &[], direction };
+    let select = LogSelect {
+        matchers: &of_sim,
+        start_ns: i64::MIN / 4,
+        end_ns: i64::MAX / 4,
+        lines: &[],
+        direction,
+        ..LogSelect::default()
+    };
     let mut cursor = machine.logs.select(&select, context)?;
     let mut rows = LogRows::default();
     while cursor.next(&mut rows)? {

@@ -33,7 +33,8 @@ pub fn volumes(
     end_ns: i64,
     context: &QueryContext,
 ) -> Result<Vec<StreamVolume>, QueryError> {
-    let select = LogSelect { matchers, start_ns, end_ns, lines: &[], direction: Direction::Forward };
+    let select =
+        LogSelect { matchers, start_ns, end_ns, lines: &[], direction: Direction::Forward, ..LogSelect::default() };
     let mut found: BTreeMap<LabelSet, (u64, u64)> = BTreeMap::new();
     let mut pending: Vec<(LabelSet, u64, u64)> = Vec::new();
     let mut merge = |pending: &mut Vec<(LabelSet, u64, u64)>| -> Result<(), QueryError> {
@@ -161,7 +162,14 @@ pub fn fields(
 ) -> Result<Vec<Field>, QueryError> {
     let pipeline = Pipeline::new(expr)?;
     let lines = &pipeline.predicates;
-    let select = LogSelect { matchers: &expr.matchers, start_ns, end_ns, lines, direction: Direction::Backward };
+    let select = LogSelect {
+        matchers: &expr.matchers,
+        start_ns,
+        end_ns,
+        lines,
+        direction: Direction::Backward,
+        ..LogSelect::default()
+    };
     let mut found = Found { fields: HashMap::new(), limit, context };
     let (mut row_fields, mut seen) = (Fields::default(), 0);
     let mut cursor = source.select(&select, context)?;

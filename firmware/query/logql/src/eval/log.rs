@@ -87,6 +87,7 @@ pub fn log(
         end_ns: params.end_ns,
         lines: &pipeline.predicates,
         direction: params.direction,
+        ..LogSelect::default()
     };
     let mut gather = Gather { params, context, index: HashMap::default(), streams: Vec::new(), key: Vec::new() };
     if params.limit == 0 {

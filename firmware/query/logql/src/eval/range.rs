@@ -165,6 +165,7 @@ pub(crate) fn range(
         end_ns: last.saturating_sub(expr.offset_ns).saturating_add(1),
         lines: &pipeline.predicates,
         direction: Direction::Forward,
+        ..LogSelect::default()
     };
     let mut gather = Gather {
         expr,

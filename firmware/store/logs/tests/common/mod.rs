@@ -114,7 +114,7 @@ pub fn query(
     (start_ns, end_ns): (i64, i64),
     context: &QueryContext,
 ) -> Vec<Row> {
-    let select = LogSelect { matchers, start_ns, end_ns, lines, direction };
+    let select = LogSelect { matchers, start_ns, end_ns, lines, direction, ..LogSelect::default() };
     let mut cursor = source.select(&select, context).unwrap();
     let (mut all, mut rows) = (Vec::new(), LogRows::default());
     while cursor.next(&mut rows).unwrap() {

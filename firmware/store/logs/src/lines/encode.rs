@@ -1,0 +1,207 @@
+//! Writing the line column.
+
+use crate::columns::ColumnWriter;
+use crate::dictionary::DictionaryWriter;
+use crate::rows::Rows;
+use crate::template::{Kind, Token, digits_of, number, pack_hex, split, time_distance};
+use crate::varint::put;
+
+use super::{OWN_FROM, TEMPLATES, TEXT};
+/// Splits and encodes lines; keeps its working memory.
+#[derive(Default)]
+pub(crate) struct LineEncoder {
+    tokens: Vec<Token>,
+    /// End of each line's tokens in `tokens`.
+    token_ends: Vec<u32>,
+    template: Vec<u8>,
+    line_tokens: Vec<Token>,
+    /// Template of each line in the dictionary, `None` for text.
+    ids: Vec<Option<u32>>,
+}
+
+/// Bytes of values that share columns.
+#[derive(Default)]
+struct Shared<'a> {
+    same: Vec<u8>,
+    count: usize,
+    numbers: Vec<&'a [u8]>,
+    hex: Vec<u8>,
+    words: Vec<&'a [u8]>,
+    uuids: Vec<u8>,
+    times: Vec<u64>,
+}
+
+impl<'a> Shared<'a> {
+    fn push(&mut self, kind: Kind, text: &'a [u8], first: &[u8], timestamp_ns: i64) {
+        if let Kind::Time(_) | Kind::Clock = kind {
+            self.times.push(time_distance(kind, text, timestamp_ns));
+            return;
+        }
+        let same = text == first;
+        if self.count.is_multiple_of(8) {
+            self.same.push(0);
+        }
+        if let Some(last) = self.same.last_mut() {
+            *last |= u8::from(same) << (self.count % 8);
+        }
+        self.count += 1;
+        if same {
+            return;
+        }
+        match kind {
+            Kind::Number => self.numbers.push(text),
+            Kind::HexLower(_) | Kind::HexUpper(_) => pack_hex(text, &mut self.hex),
+            Kind::Uuid => pack_hex(text, &mut self.uuids),
+            _ => self.words.push(text),
+        }
+    }
+
+    fn write(&self, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
+        columns.bytes(&self.same, out);
+        put(out, self.numbers.len() as u64);
+        put_numbers(columns, &self.numbers, out);
+        columns.bytes(&self.hex, out);
+        put(out, self.words.len() as u64);
+        columns.words(&self.words, out);
+        columns.bytes(&self.uuids, out);
+        put(out, self.times.len() as u64);
+        columns.integers(&self.times, out);
+    }
+}
+
+fn put_numbers(columns: &mut ColumnWriter, texts: &[&[u8]], out: &mut Vec<u8>) {
+    if texts.is_empty() {
+        return;
+    }
+    let values: Vec<u64> = texts.iter().map(|t| number(t)).collect();
+    columns.integers(&values, out);
+    let zeros: Vec<u64> = texts.iter().zip(&values).map(|(t, &v)| (t.len() - digits_of(v)) as u64).collect();
+    let width = texts[0].len();
+    if zeros.iter().all(|&z| z == 0) {
+        out.push(0);
+    } else if texts.iter().all(|t| t.len() == width) {
+        out.extend([1, width as u8]);
+    } else {
+        out.push(2);
+        columns.integers(&zeros, out);
+    }
+}
+
+impl LineEncoder {
+    /// Appends the lines of `rows`, whose templates go to `dictionary`.
+    pub(crate) fn write(
+        &mut self,
+        rows: &Rows,
+        dictionary: &mut DictionaryWriter,
+        columns: &mut ColumnWriter,
+        out: &mut Vec<u8>,
+    ) {
+        self.split(rows, dictionary);
+        if self.ids.iter().all(Option::is_none) {
+            out.push(TEXT);
+            columns.strings((0..rows.len()).map(|at| rows.line(at)), out);
+            return;
+        }
+        out.push(TEMPLATES);
+        let groups = self.put_templates(rows, columns, out);
+        let mut shared = Shared::default();
+        for (id, lines) in &groups {
+            let template = dictionary.template(*id);
+            for (slot, &kind) in template.slots.iter().enumerate() {
+                let texts = lines
+                    .iter()
+                    .map(|&at| (self.token_text(rows, at as usize, slot), rows.timestamps_ns()[at as usize]));
+                if lines.len() >= OWN_FROM {
+                    put_own(columns, kind, texts, out);
+                } else {
+                    let first = dictionary.first_token(*id, slot);
+                    texts.for_each(|(text, timestamp_ns)| shared.push(kind, text, first, timestamp_ns));
+                }
+            }
+        }
+        shared.write(columns, out);
+    }
+
+    fn split(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter) {
+        self.tokens.clear();
+        self.token_ends.clear();
+        self.ids.clear();
+        for at in 0..rows.len() {
+            let line = rows.line(at);
+            let id = match split(line, &mut self.template, &mut self.line_tokens) {
+                true => dictionary.intern(&self.template, line, &self.line_tokens),
+                false => None,
+            };
+            if id.is_some() {
+                self.tokens.extend_from_slice(&self.line_tokens);
+            }
+            self.token_ends.push(self.tokens.len() as u32);
+            self.ids.push(id);
+        }
+    }
+
+    /// The varying tokens of line `at` of the rows written last; none for text.
+    pub(crate) fn tokens(&self, at: usize) -> &[Token] {
+        let start = if at == 0 { 0 } else { self.token_ends[at - 1] as usize };
+        &self.tokens[start..self.token_ends[at] as usize]
+    }
+
+    fn token_text<'a>(&self, rows: &'a Rows, at: usize, slot: usize) -> &'a [u8] {
+        let token = self.tokens(at)[slot];
+        &rows.line(at)[token.start as usize..token.end as usize]
+    }
+
+    /// Writes which line has which template, and text lines; returns the lines of each template, in the order of
+    /// the list that was written.
+    fn put_templates(&self, rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec<u8>) -> Vec<(u32, Vec<u32>)> {
+        let mut used: Vec<u32> = self.ids.iter().flatten().copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        let mut groups: Vec<(u32, Vec<u32>)> = used.iter().map(|&id| (id, Vec::new())).collect();
+        let mut which = Vec::with_capacity(self.ids.len());
+        for (at, id) in self.ids.iter().enumerate() {
+            let local = id.and_then(|id| used.binary_search(&id).ok());
+            if let Some(local) = local {
+                groups[local].1.push(at as u32);
+            }
+            which.push(local.map_or(0, |local| local as u64 + 1));
+        }
+        put(out, used.len() as u64);
+        // Ascending, so differences are small.
+        let steps: Vec<u64> =
+            used.iter().scan(0, |last, &id| Some(u64::from(id - std::mem::replace(last, id)))).collect();
+        columns.integers(&steps, out);
+        columns.integers(&which, out);
+        let text = (0..rows.len()).filter(|&at| self.ids[at].is_none()).map(|at| rows.line(at));
+        columns.strings(text, out);
+        groups
+    }
+}
+
+fn put_own<'a>(
+    columns: &mut ColumnWriter,
+    kind: Kind,
+    texts: impl Iterator<Item = (&'a [u8], i64)>,
+    out: &mut Vec<u8>,
+) {
+    match kind {
+        Kind::Number => {
+            let texts: Vec<&[u8]> = texts.map(|(text, _)| text).collect();
+            put_numbers(columns, &texts, out);
+        }
+        Kind::HexLower(_) | Kind::HexUpper(_) | Kind::Uuid => {
+            let mut packed = Vec::new();
+            texts.for_each(|(text, _)| pack_hex(text, &mut packed));
+            columns.bytes(&packed, out);
+        }
+        Kind::Text | Kind::Value => {
+            let texts: Vec<&[u8]> = texts.map(|(text, _)| text).collect();
+            columns.words(&texts, out);
+        }
+        Kind::Time(_) | Kind::Clock => {
+            let distances: Vec<u64> =
+                texts.map(|(text, timestamp_ns)| time_distance(kind, text, timestamp_ns)).collect();
+            columns.integers(&distances, out);
+        }
+    }
+}
