@@ -20,6 +20,8 @@ mod logs;
 pub mod memory;
 mod metrics;
 mod query;
+mod selector;
+mod taps;
 mod traces;
 mod verdict;
 mod writer;
@@ -28,13 +30,15 @@ pub use admin::{DeletingStore, Deletion, MetricAdmin};
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
 pub use logs::{
     Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, PreparedLogs,
-    StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
+    StreamSteps, StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
 };
 pub use memory::span_accepts;
 pub use metrics::{
     Cardinality, MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef,
 };
 pub use query::{QueryContext, QueryStats, ReadError};
+pub use selector::{PerEntry, Selector};
+pub use taps::{Drained, Dropped, LogTap, LogTaps, Offering, Wake};
 pub use traces::{PreparedSpans, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource};
 pub use verdict::{RejectReason, Rejections, Verdict};
 pub use writer::{Done, Urgency, WriteError, Writer, Written};

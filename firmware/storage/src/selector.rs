@@ -1,0 +1,88 @@
+//! What a selector accepts: a stream, some entries of it, or nothing.
+
+use bramble_signal::{FLOATING_MARK, LabelsRef, Matcher};
+
+/// A selector's matchers, tested as [`LogSelect`](crate::LogSelect) says: on the stream's label; where the stream has
+/// none, on the entry's floating label; else, for names kept out of streams, on its metadata; else on "".
+#[derive(Clone, Default, Debug)]
+pub struct Selector {
+    matchers: Vec<Matcher>,
+    /// For each matcher the metadata name of the floating label, and whether metadata under the plain name counts.
+    names: Vec<(String, bool)>,
+}
+
+/// What a stream leaves for its entries to decide. Empty: all of them match.
+#[derive(Clone, Default, Debug)]
+pub struct PerEntry<'a> {
+    rest: Vec<(&'a Matcher, &'a (String, bool))>,
+}
+
+impl Selector {
+    /// A selector; `floating` are the names of labels that are kept out of streams.
+    pub fn new(matchers: Vec<Matcher>, floating: &[String]) -> Self {
+        let name = |m: &Matcher| (format!("{FLOATING_MARK}{}", m.name), floating.contains(&m.name));
+        Selector { names: matchers.iter().map(name).collect(), matchers }
+    }
+
+    /// The matchers.
+    pub fn matchers(&self) -> &[Matcher] {
+        &self.matchers
+    }
+
+    /// `None` when no entry of a stream of these labels can match.
+    pub fn of_stream(&self, labels: LabelsRef<'_>) -> Option<PerEntry<'_>> {
+        let mut rest = Vec::new();
+        for (matcher, name) in self.matchers.iter().zip(&self.names) {
+            match labels.get(&matcher.name) {
+                Some(value) if matcher.matches(value) => {}
+                Some(_) => return None,
+                None => rest.push((matcher, name)),
+            }
+        }
+        Some(PerEntry { rest })
+    }
+}
+
+impl PerEntry<'_> {
+    /// Whether every entry matches, whatever its metadata.
+    pub fn is_all(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Whether entries without metadata match.
+    pub fn accepts_bare(&self) -> bool {
+        self.rest.iter().all(|(matcher, _)| matcher.matches(""))
+    }
+
+    /// Whether an entry with this metadata matches.
+    pub fn accepts(&self, metadata: LabelsRef<'_>) -> bool {
+        self.rest.iter().all(|(matcher, (marked, plain))| {
+            let own = || if *plain { metadata.get(&matcher.name) } else { None };
+            matcher.matches(metadata.get(marked).or_else(own).unwrap_or(""))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bramble_signal::Labels;
+
+    #[test]
+    fn streams_decide_first_then_entries() {
+        let matchers = vec![Matcher::equal("service", "a"), Matcher::equal("trace_id", "77")];
+        let selector = Selector::new(matchers, &["trace_id".to_owned()]);
+        let of = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+        assert!(selector.of_stream(of(&[("service", "b")]).as_ref()).is_none());
+        assert!(selector.of_stream(of(&[("service", "a"), ("trace_id", "77")]).as_ref()).unwrap().is_all());
+        let stream = of(&[("service", "a")]);
+        let rest = selector.of_stream(stream.as_ref()).unwrap();
+        assert!(!rest.is_all() && !rest.accepts_bare());
+        assert!(rest.accepts(of(&[("\u{1}trace_id", "77")]).as_ref()), "a floating label");
+        assert!(rest.accepts(of(&[("trace_id", "77")]).as_ref()), "metadata under a name that is kept out of streams");
+        assert!(!rest.accepts(of(&[("\u{1}trace_id", "78"), ("trace_id", "77")]).as_ref()), "the floating one first");
+        let plain = Selector::new(vec![Matcher::equal("trace_id", "77")], &[]);
+        let rest = plain.of_stream(stream.as_ref()).unwrap();
+        assert!(!rest.accepts(of(&[("trace_id", "77")]).as_ref()), "metadata is no label");
+    }
+}
