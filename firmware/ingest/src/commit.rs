@@ -16,7 +16,7 @@ use bramble_disk::Disk;
 use bramble_disk::journal::{Journal, JournalError};
 use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
-use bramble_storage::{Done, Rejections, Sequence, Urgency, WriteError, Writer, Written};
+use bramble_storage::{Done, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -75,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) catalog: Catalog,
     pub(crate) metrics: IngestMetrics,
+    pub(crate) taps: Arc<LogTaps>,
     receive: Budget,
     pub(crate) journal_budget: Budget,
     queue: Mutex<Queue>,
@@ -130,13 +131,14 @@ pub(crate) struct Parts {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) catalog: Catalog,
     pub(crate) metrics: IngestMetrics,
+    pub(crate) taps: Arc<LogTaps>,
     pub(crate) receive: Budget,
     pub(crate) journal_budget: Budget,
 }
 
 impl WritePath {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { clock, time, options, stores, disk, catalog, metrics, receive, journal_budget } = parts;
+        let Parts { clock, time, options, stores, disk, catalog, metrics, taps, receive, journal_budget } = parts;
         let shared = Shared {
             clock,
             time,
@@ -146,6 +148,7 @@ impl WritePath {
             disk,
             catalog,
             metrics,
+            taps,
             receive,
             journal_budget,
             queue: Mutex::default(),
@@ -404,7 +407,9 @@ impl Shared {
     fn apply(&self, batches: impl Iterator<Item = Pending>, committed: &Committed) {
         let mut answers = Vec::new();
         let mut applied = self.applied.lock();
+        let offering = self.taps.offering();
         for (pending, &sequence) in batches.zip(&committed.began) {
+            self.offer(&offering, &pending.body);
             let signal = match pending.body {
                 Body::Metrics(prepared) => {
                     self.stores.metrics.apply(prepared, sequence);
@@ -423,7 +428,7 @@ impl Shared {
             answers.push((pending.done, pending.written, pending.held));
         }
         *applied = committed.through.max(*applied);
-        drop(applied);
+        drop((applied, offering));
         for (done, written, held) in answers {
             drop(held);
             done(Ok(written));

@@ -31,6 +31,7 @@ pub mod sabotage;
 mod sizes;
 mod snapshot;
 mod stores;
+mod taps;
 mod timekeeping;
 
 pub use commit::{OpenError, WritePath};

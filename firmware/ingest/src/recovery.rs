@@ -16,7 +16,7 @@ use bramble_disk::journal::{Journal, Replayed};
 use bramble_disk::{Disk, segment};
 use bramble_runtime::{BudgetName, Budgets, Clock};
 use bramble_signal::Signal;
-use bramble_storage::{BlockId, BlockMeta, Sequence};
+use bramble_storage::{BlockId, BlockMeta, LogTaps, Sequence};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -89,9 +89,20 @@ impl WritePath {
             time.observe_stored(newest_ns);
         }
         rebuilt.blocks = listed.len() - rebuilt.damaged;
+        let taps = Arc::new(LogTaps::new(budgets.get(BudgetName::Query)));
         let (receive, journal_budget) = (budgets.get(BudgetName::Receive), budgets.get(BudgetName::Journal));
-        let path =
-            WritePath::new(Parts { clock, time, options, stores, disk, catalog, metrics, receive, journal_budget });
+        let path = WritePath::new(Parts {
+            clock,
+            time,
+            options,
+            stores,
+            disk,
+            catalog,
+            metrics,
+            taps,
+            receive,
+            journal_budget,
+        });
         Ok((path, rebuilt))
     }
 
