@@ -18,11 +18,13 @@ mod pipeline;
 mod range;
 mod rows;
 mod sample;
+mod tail;
 mod template;
 
 pub use binary::number;
 pub use labels::LabelSet;
 pub use log::{LogParams, log};
+pub use tail::{EntryTest, Tail};
 
 use crate::syntax::{Expr, Sample};
 use bramble_runtime::OverBudget;
