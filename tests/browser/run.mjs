@@ -102,8 +102,8 @@ async function drawnGraphs() {
 
 /** Writes into the first PromQL editor, over what is there. */
 async function write(text) {
-  await page.waitForSelector(".promql-editor .cm-content");
-  await page.locator(".promql-editor .cm-content").first().click();
+  await page.waitForSelector(".editor-host .cm-content");
+  await page.locator(".editor-host .cm-content").first().click();
   await page.keyboard.press("Control+a");
   await page.keyboard.type(text);
 }

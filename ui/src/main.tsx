@@ -5,6 +5,7 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/overview.css";
 import "./style/explore.css";
+import "./style/editor.css";
 import "./style/metrics.css";
 
 const root = document.getElementById("app");

@@ -6,7 +6,7 @@ import { decodeStatus, doorPort } from "../src/api/status";
 import { decodeSearch, decodeTrace, legacyTags, spanTree, traceQl } from "../src/api/traces";
 import { traceOf } from "../src/pages/metrics/answers";
 import { selector, startingQuery } from "../src/pages/metrics/starting";
-import { marksOf } from "../src/parts/promql/marks";
+import { marksOf } from "../src/parts/editor/marks";
 
 describe("Prometheus", () => {
   it("decodes a matrix with its warnings", () => {

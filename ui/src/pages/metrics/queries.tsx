@@ -1,7 +1,7 @@
 // The queries of the page, each with what the server says of it.
 import type { ApiError } from "../../api/http";
-import { PromqlBox } from "../../parts/promql/box";
-import { type Mark, marksOf, withoutPosition } from "../../parts/promql/marks";
+import { EditorBox } from "../../parts/editor/box";
+import { type Mark, marksOf, withoutPosition } from "../../parts/editor/marks";
 import { Mistake } from "../../parts/query";
 import { QUERIES_MAX, type ShownQuery } from "../../state/url";
 import { letter } from "./answers";
@@ -12,6 +12,8 @@ export interface Said {
   readonly warnings: readonly string[];
   readonly infos: readonly string[];
 }
+
+const language = () => import("../../parts/promql/language");
 
 const NOTHING: Said = { error: null, warnings: [], infos: [] };
 const NO_MARKS: readonly Mark[] = [];
@@ -74,7 +76,8 @@ export function Queries({ drafts, asked, said, onDraft, onRun }: QueriesProps) {
                     {letter(index)}
                   </button>
                 )}
-                <PromqlBox
+                <EditorBox
+                  load={language}
                   text={query.text}
                   label={several ? `PromQL query ${letter(index)}` : "PromQL query"}
                   placeholder="PromQL, for example rate(node_cpu_seconds_total[1m])"

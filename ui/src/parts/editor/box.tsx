@@ -1,21 +1,26 @@
-// A PromQL box: a plain text area until the editor is loaded, and for ever where it cannot be.
+// A query box: a plain text area until the editor is loaded, and for ever where it cannot be.
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Editor } from "./editor";
+import type { Create, Editor } from "./editor";
 import type { Mark } from "./marks";
 
-interface PromqlBoxProps {
+interface EditorBoxProps {
+  /** Loads the language; asked once. */
+  readonly load: () => Promise<{ readonly create: Create }>;
   readonly text: string;
   readonly label: string;
   readonly placeholder: string;
   readonly marks: readonly Mark[];
   readonly onChange: (text: string) => void;
   readonly onRun: (text: string) => void;
+  /** Given a way to put the cursor into the box. */
+  readonly onFocusable?: (focus: () => void) => void;
 }
 
 /** Enter runs, Shift+Enter makes a new line, completion by typing or Ctrl+Space. */
-export function PromqlBox(props: PromqlBoxProps) {
+export function EditorBox(props: EditorBoxProps) {
   const { text, label, placeholder, marks } = props;
   const host = useRef<HTMLDivElement>(null);
+  const area = useRef<HTMLTextAreaElement>(null);
   const editor = useRef<Editor | null>(null);
   const latest = useRef(props);
   latest.current = props;
@@ -25,10 +30,10 @@ export function PromqlBox(props: PromqlBoxProps) {
 
   useEffect(() => {
     let gone = false;
-    void import("./editor").then(
-      ({ createEditor }) => {
+    void latest.current.load().then(
+      ({ create }) => {
         if (gone || !host.current) return;
-        editor.current = createEditor(host.current, {
+        editor.current = create(host.current, {
           text: latest.current.text,
           label: latest.current.label,
           placeholder: latest.current.placeholder,
@@ -58,12 +63,14 @@ export function PromqlBox(props: PromqlBoxProps) {
     editor.current?.setText(text);
   }, [text, ready]);
   useEffect(() => editor.current?.setMarks(marks), [marks, ready]);
+  useEffect(() => latest.current.onFocusable?.(() => (editor.current ?? area.current)?.focus()), []);
 
   return (
-    <div class="promql">
-      <div ref={host} class="promql-editor" hidden={!ready} />
+    <div class="editor">
+      <div ref={host} class="editor-host" hidden={!ready} />
       {!ready && (
         <textarea
+          ref={area}
           rows={1}
           spellcheck={false}
           autocapitalize="off"
