@@ -1,4 +1,4 @@
-//! Columns: integers, byte strings and dictionaries, each in the smallest of a few forms.
+//! Columns: integers and byte strings, each in the smallest of a few forms. Equal strings: [`crate::words`].
 //!
 //! ```text
 //! integers   := 0 varint value                          all the same
@@ -6,14 +6,12 @@
 //!             | 2 varint length, pco bytes
 //! bytes      := 0 varint length, bytes | 1 varint length, varint stored, zstd bytes
 //! strings    := lengths as integers, bytes
-//! words      := 0 strings | 1 varint n, n strings, ids as integers
 //! ```
 //! How many values a column has is known to whoever reads it. Nothing here trusts a length: a column that
 //! cannot be is `None`.
 
 use crate::varint::{put, take, take_byte, take_bytes, take_count};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use crate::words::WordScratch;
 use pco::ChunkConfig;
 use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
@@ -30,8 +28,6 @@ const PACKED: u8 = 1;
 const PCO: u8 = 2;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
-const PLAIN: u8 = 0;
-const DICTIONARY: u8 = 1;
 
 /// Writes columns. Keeps one compression context (1.3 MB at level 3).
 pub(crate) struct ColumnWriter {
@@ -40,6 +36,7 @@ pub(crate) struct ColumnWriter {
     /// Whether columns are compressed one by one; off for tiny groups, whose page is compressed as a whole.
     pub(crate) squeeze: bool,
     config: ChunkConfig,
+    pub(crate) words: WordScratch,
 }
 
 impl ColumnWriter {
@@ -50,6 +47,7 @@ impl ColumnWriter {
             scratch: Vec::new(),
             squeeze: true,
             config: ChunkConfig::default().with_compression_level(6),
+            words: WordScratch::default(),
         }
     }
 
@@ -110,28 +108,6 @@ impl ColumnWriter {
         }
         self.integers(&lengths, out);
         self.bytes(&all, out);
-    }
-
-    /// Appends byte strings of which many are equal.
-    pub(crate) fn words(&mut self, items: &[&[u8]], out: &mut Vec<u8>) {
-        let mut known: HashMap<&[u8], u64, FixedState> = HashMap::default();
-        let (mut distinct, mut ids) = (Vec::new(), Vec::with_capacity(items.len()));
-        for item in items {
-            let id = *known.entry(item).or_insert_with(|| {
-                distinct.push(*item);
-                distinct.len() as u64 - 1
-            });
-            ids.push(id);
-        }
-        if distinct.len() * 2 > items.len() && items.len() > 1 {
-            out.push(PLAIN);
-            self.strings(items.iter().copied(), out);
-            return;
-        }
-        out.push(DICTIONARY);
-        put(out, distinct.len() as u64);
-        self.strings(distinct.iter().copied(), out);
-        self.integers(&ids, out);
     }
 }
 
@@ -274,6 +250,16 @@ pub(crate) struct Strings {
 }
 
 impl Strings {
+    /// No strings.
+    pub(crate) const fn new() -> Strings {
+        Strings { bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Number of strings.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// String `at`; empty past the end.
     #[inline]
     pub(crate) fn get(&self, at: usize) -> &[u8] {
@@ -301,44 +287,6 @@ pub(crate) fn take_strings(input: &mut &[u8], count: usize) -> Option<Strings> {
     (end == bytes.len() as u64).then_some(Strings { bytes, ends })
 }
 
-/// Byte strings of which many are equal, as read.
-#[derive(Debug)]
-pub(crate) struct Words {
-    strings: Strings,
-    /// Which string each value is; `None`: the value's own.
-    ids: Option<Integers>,
-}
-
-impl Words {
-    /// Value `at`; empty past the end.
-    #[inline]
-    pub(crate) fn get(&self, at: usize) -> &[u8] {
-        match &self.ids {
-            Some(ids) => self.strings.get(ids.get(at) as usize),
-            None => self.strings.get(at),
-        }
-    }
-
-    /// Memory held, in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.strings.memory_bytes() + self.ids.as_ref().map_or(0, Integers::memory_bytes)
-    }
-}
-
-/// Reads `count` words.
-pub(crate) fn take_words(input: &mut &[u8], count: usize) -> Option<Words> {
-    match take_byte(input)? {
-        PLAIN => Some(Words { strings: take_strings(input, count)?, ids: None }),
-        DICTIONARY => {
-            let distinct = take_count(input, count.max(1))?;
-            let strings = take_strings(input, distinct)?;
-            let ids = take_integers(input, count)?;
-            (count == 0 || ids.max() < distinct as u64).then_some(Words { strings, ids: Some(ids) })
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,20 +306,9 @@ mod tests {
         }
 
         #[test]
-        fn words_come_back(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3), 0..200)) {
-            let items: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-            let mut out = Vec::new();
-            ColumnWriter::new(3).words(&items, &mut out);
-            let mut input = out.as_slice();
-            let read = take_words(&mut input, items.len()).unwrap();
-            prop_assert!(input.is_empty());
-            prop_assert!(items.iter().enumerate().all(|(i, v)| read.get(i) == *v));
-        }
-
-        #[test]
         fn damage_is_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), count in 0usize..200) {
             let _ = take_integers(&mut bytes.as_slice(), count);
-            let _ = take_words(&mut bytes.as_slice(), count);
+            let _ = take_strings(&mut bytes.as_slice(), count);
             let _ = take_column_bytes(&mut bytes.as_slice());
         }
     }

@@ -1,15 +1,20 @@
 //! The templates of one stream in one segment, shared by all its page groups.
 //!
 //! ```text
-//! dictionary := varint n, n templates as strings, varint m, m first tokens as strings
+//! dictionary := varint n, n templates as strings, varint m, m first tokens as strings, varint v, v shared values as
+//!               strings, m bits "has other values" as bytes, statistics
+//! statistics := of lines without template, then of each template: numbers of lines (integers); if there are any
+//!               lines: zigzag varint b, first times less b (integers), last times less first (integers)
 //! ```
 //! Each template comes with the varying tokens of the line that showed it first: constants of the real world
-//! (ports, sizes, process ids) recur, and cost one bit where they do.
+//! (ports, sizes, process ids) recur, and cost one bit where they do. The shared values ([`crate::words`]) are those of
+//! words and values; a slot's bit says that some groups hold further ones, which are neither shared nor as seen first.
 
-use crate::columns::{ColumnWriter, Strings, take_strings};
+use crate::columns::{ColumnWriter, Integers, Strings, take_column_bytes, take_integers, take_strings};
 use crate::filter::local_hash;
 use crate::template::{Kind, Part, Token, parts};
-use crate::varint::{put, take_count};
+use crate::varint::{put, take, take_count, unzigzag, zigzag};
+use crate::words::{ValueWriter, take_values};
 use hashbrown::HashTable;
 
 /// Most templates of one stream in one segment; further lines are kept as text.
@@ -26,6 +31,29 @@ pub(crate) struct Template {
     pub(crate) slots: Box<[Kind]>,
     /// Where its first tokens start in the list of all.
     first_token: u32,
+    lines: LineStatistics,
+}
+
+/// How many lines there are, and when.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct LineStatistics {
+    /// How many.
+    pub(crate) lines: u64,
+    /// Earliest timestamp; 0 when there are no lines.
+    pub(crate) first_ns: i64,
+    /// Latest timestamp; 0 when there are no lines.
+    pub(crate) last_ns: i64,
+}
+
+impl LineStatistics {
+    fn count(&mut self, timestamp_ns: i64) {
+        if self.lines == 0 {
+            (self.first_ns, self.last_ns) = (timestamp_ns, timestamp_ns);
+        }
+        self.lines += 1;
+        self.first_ns = self.first_ns.min(timestamp_ns);
+        self.last_ns = self.last_ns.max(timestamp_ns);
+    }
 }
 
 /// The kinds of a template's slots, in order; `None` when it is damaged.
@@ -44,6 +72,11 @@ pub(crate) struct DictionaryWriter {
     tokens: Vec<u8>,
     token_ends: Vec<u32>,
     bytes: usize,
+    /// Values that all groups share.
+    pub(crate) values: ValueWriter,
+    /// Per first token a bit: its slot has other values.
+    others: Vec<u8>,
+    text: LineStatistics,
 }
 
 impl DictionaryWriter {
@@ -57,11 +90,17 @@ impl DictionaryWriter {
             return None;
         }
         let kinds = tokens.iter().map(|token| token.kind).collect();
-        let entry = Template { text: template.into(), slots: kinds, first_token: self.token_ends.len() as u32 };
+        let entry = Template {
+            text: template.into(),
+            slots: kinds,
+            first_token: self.token_ends.len() as u32,
+            lines: LineStatistics::default(),
+        };
         for token in tokens {
             self.tokens.extend_from_slice(&line[token.start as usize..token.end as usize]);
             self.token_ends.push(self.tokens.len() as u32);
         }
+        self.others.resize(self.token_ends.len().div_ceil(8), 0);
         self.bytes += size_of::<Template>() + entry.text.len() + entry.slots.len() * 2;
         let id = self.templates.len() as u32;
         self.templates.push(entry);
@@ -81,14 +120,22 @@ impl DictionaryWriter {
         &self.tokens[start..self.token_ends[at] as usize]
     }
 
-    /// Whether no line was split yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.templates.is_empty()
+    /// Notes that slot `slot` of template `id` has values that are neither shared nor as seen first.
+    pub(crate) fn note_others(&mut self, id: u32, slot: usize) {
+        let at = self.templates[id as usize].first_token as usize + slot;
+        self.others[at / 8] |= 1 << (at % 8);
+    }
+
+    /// Counts a line of template `id`; `None`: of text.
+    pub(crate) fn count(&mut self, id: Option<u32>, timestamp_ns: i64) {
+        let of = id.and_then(|id| self.templates.get_mut(id as usize)).map_or(&mut self.text, |t| &mut t.lines);
+        of.count(timestamp_ns);
     }
 
     /// Memory held, about, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.bytes + self.tokens.capacity() + self.token_ends.capacity() * 4 + self.ids.capacity() * 5
+        let tokens = self.tokens.capacity() + self.token_ends.capacity() * 4 + self.others.capacity();
+        self.bytes + tokens + self.ids.capacity() * 5 + self.values.memory_bytes()
     }
 
     /// Appends the dictionary.
@@ -99,7 +146,42 @@ impl DictionaryWriter {
         let starts = std::iter::once(0).chain(self.token_ends.iter().copied());
         let all = starts.zip(&self.token_ends).map(|(start, &end)| &self.tokens[start as usize..end as usize]);
         columns.strings(all, out);
+        self.values.write(columns, out);
+        columns.bytes(&self.others, out);
+        let all: Vec<LineStatistics> =
+            std::iter::once(self.text).chain(self.templates.iter().map(|template| template.lines)).collect();
+        put_statistics(&all, columns, out);
     }
+}
+
+fn put_statistics(all: &[LineStatistics], columns: &mut ColumnWriter, out: &mut Vec<u8>) {
+    let counts: Vec<u64> = all.iter().map(|s| s.lines).collect();
+    columns.integers(&counts, out);
+    let Some(base_ns) = all.iter().filter(|s| s.lines > 0).map(|s| s.first_ns).min() else { return };
+    put(out, zigzag(base_ns));
+    let of = |s: &LineStatistics, ns: i64| if s.lines == 0 { 0 } else { ns as u64 };
+    let firsts: Vec<u64> = all.iter().map(|s| of(s, s.first_ns.wrapping_sub(base_ns))).collect();
+    columns.integers(&firsts, out);
+    let spans: Vec<u64> = all.iter().map(|s| of(s, s.last_ns.wrapping_sub(s.first_ns))).collect();
+    columns.integers(&spans, out);
+}
+
+fn take_statistics(input: &mut &[u8], count: usize) -> Option<Vec<LineStatistics>> {
+    let counts = take_integers(input, count)?;
+    if counts.max() == 0 {
+        return Some(vec![LineStatistics::default(); count]);
+    }
+    let base_ns = unzigzag(take(input)?);
+    let (firsts, spans): (Integers, Integers) = (take_integers(input, count)?, take_integers(input, count)?);
+    let at = |at: usize| {
+        let first_ns = base_ns.wrapping_add(firsts.get(at) as i64);
+        let last_ns = first_ns.wrapping_add(spans.get(at) as i64);
+        match counts.get(at) {
+            0 => LineStatistics::default(),
+            lines => LineStatistics { lines, first_ns, last_ns },
+        }
+    };
+    Some((0..count).map(at).collect())
 }
 
 /// The templates of one stream, as read.
@@ -109,6 +191,10 @@ pub(crate) struct Dictionary {
     tokens: Strings,
     /// Where each template's first tokens start.
     first_tokens: Vec<u32>,
+    values: Strings,
+    others: Vec<u8>,
+    /// Of text, then of each template.
+    statistics: Vec<LineStatistics>,
 }
 
 impl Dictionary {
@@ -124,7 +210,11 @@ impl Dictionary {
             first_tokens.push(u32::try_from(first_token).ok()?);
             first_token += slots(&parts(texts.get(at))?).count();
         }
-        (first_token == token_count).then_some(Dictionary { texts, tokens, first_tokens })
+        let values = take_values(input)?;
+        let others = take_column_bytes(input)?;
+        let statistics = take_statistics(input, count + 1)?;
+        let whole = first_token == token_count && others.len() == token_count.div_ceil(8);
+        whole.then_some(Dictionary { texts, tokens, first_tokens, values, others, statistics })
     }
 
     /// Number of templates.
@@ -142,8 +232,31 @@ impl Dictionary {
         self.first_tokens.get(id).map_or(&[], |&first| self.tokens.get(first as usize + slot))
     }
 
+    /// The values that groups share, and that words refer to.
+    pub(crate) fn values(&self) -> &Strings {
+        &self.values
+    }
+
+    /// Whether slot `slot` of template `id`, of words or values, has values that are neither shared nor as seen first.
+    pub(crate) fn has_others(&self, id: usize, slot: usize) -> bool {
+        let at = self.first_tokens.get(id).map_or(0, |&first| first as usize + slot);
+        self.others.get(at / 8).is_none_or(|bits| bits >> (at % 8) & 1 == 1)
+    }
+
+    /// The lines of template `id` in this block.
+    pub(crate) fn statistics(&self, id: usize) -> LineStatistics {
+        self.statistics.get(id + 1).copied().unwrap_or_default()
+    }
+
+    /// The lines of this block that have no template.
+    pub(crate) fn text_statistics(&self) -> LineStatistics {
+        self.statistics.first().copied().unwrap_or_default()
+    }
+
     /// Memory held, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.texts.memory_bytes() + self.tokens.memory_bytes() + self.first_tokens.capacity() * 4
+        let statistics = self.statistics.capacity() * size_of::<LineStatistics>();
+        let tokens = self.tokens.memory_bytes() + self.first_tokens.capacity() * 4 + self.others.capacity();
+        self.texts.memory_bytes() + tokens + self.values.memory_bytes() + statistics
     }
 }

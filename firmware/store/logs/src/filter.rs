@@ -1,5 +1,6 @@
-//! A filter over the long ids of a page group: 16 and more letters and digits with a digit among them, and UUIDs.
-//! They are what people paste into a search, and what templates cannot answer for.
+//! A filter over the long ids of a page group: 16 and more letters and digits with a digit among them, and UUIDs, in
+//! lines and in values of metadata. They are what people paste into a search, and what templates cannot answer for.
+//! Floating labels, and metadata whose name says that it is an id, are in it as (name, value), however short.
 //!
 //! ```text
 //! filter := varint longest run, varint n, n × 8 bytes of hash          few ids
@@ -8,6 +9,7 @@
 
 use crate::template::is_uuid;
 use crate::varint::{put, take, take_count};
+use bramble_signal::{LabelsRef, floating_label};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
@@ -21,8 +23,12 @@ const UUID_BYTES: usize = 36;
 const SEED: u64 = 0x6272_616d_626c_6531;
 
 fn hash(id: &[u8]) -> u64 {
+    hash_from(SEED, id)
+}
+
+fn hash_from(seed: u64, id: &[u8]) -> u64 {
     // Eight bytes at a time: a fixed function of ours, since a library's hasher may change between versions.
-    let mut state = SEED ^ (id.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut state = seed ^ (id.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for chunk in id.chunks(8) {
         let mut eight = [0u8; 8];
         eight[..chunk.len()].copy_from_slice(chunk);
@@ -56,6 +62,25 @@ fn ids(text: &[u8], mut found: impl FnMut(usize, usize, bool)) {
     }
 }
 
+/// The hash of a value under a name: its own when all of it is an id, so that an id that is both in lines and in
+/// metadata takes no more room.
+fn field_hash(name: &str, value: &str) -> u64 {
+    let mut whole = false;
+    ids(value.as_bytes(), |start, end, _| whole |= start == 0 && end == value.len());
+    if whole { hash(value.as_bytes()) } else { hash_from(hash(name.as_bytes()), value.as_bytes()) }
+}
+
+/// Whether metadata of this name is in filters by its value, however short: `trace_id`, `requestId`, `span.id`, `id`.
+/// Part of the format.
+pub(crate) fn is_id_name(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix("id").or_else(|| name.strip_suffix("ID")).or_else(|| name.strip_suffix("Id"))
+    else {
+        return false;
+    };
+    let apart = stem.is_empty() || stem.ends_with(['_', '.', '-']);
+    apart || !name.ends_with("id") || matches!(name, "traceid" | "spanid" | "requestid")
+}
+
 /// Gathers the ids of a group.
 #[derive(Default)]
 pub(crate) struct FilterBuilder {
@@ -72,6 +97,23 @@ impl FilterBuilder {
                 self.longest = self.longest.max(end - start);
             }
         });
+    }
+
+    /// Adds the metadata of an entry: ids in values, floating labels, and what is named as an id.
+    pub(crate) fn add_metadata(&mut self, metadata: LabelsRef<'_>) {
+        for (name, value) in metadata.iter() {
+            self.add(value.as_bytes());
+            match floating_label(name) {
+                Some(name) => self.add_field(name, value),
+                None if is_id_name(name) => self.add_field(name, value),
+                None => {}
+            }
+        }
+    }
+
+    /// Adds a value under its name (of a floating label: without the mark).
+    pub(crate) fn add_field(&mut self, name: &str, value: &str) {
+        self.hashes.push(field_hash(name, value));
     }
 
     /// Appends the filter and starts anew.
@@ -117,7 +159,14 @@ impl Needle {
         (!hashes.is_empty()).then_some(Needle { hashes })
     }
 
-    /// Whether a line of the group whose filter this is may contain the text. A damaged filter says yes.
+    /// An entry's floating label `name` (without the mark), or its metadata of that name, is `value`. Filters know
+    /// all floating labels, but metadata only of names that [`is_id_name`] accepts.
+    pub(crate) fn field(name: &str, value: &str) -> Needle {
+        Needle { hashes: vec![(field_hash(name, value), usize::MAX)] }
+    }
+
+    /// Whether an entry of the group whose filter this is may contain the text, or have the field. A damaged filter
+    /// says yes.
     pub(crate) fn may_be_in(&self, filter: &[u8]) -> bool {
         may_be_in(&self.hashes, filter).unwrap_or(true)
     }
@@ -185,6 +234,24 @@ mod tests {
             assert!((1..=count).all(|n| Needle::new(id(n).as_bytes()).unwrap().may_be_in(&filter)));
         }
         assert!(Needle::new(b"error").is_none());
+    }
+
+    #[test]
+    fn fields_are_found_by_name_and_value() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        let mut metadata = Vec::new();
+        let pairs = [("\u{1}order", "7"), ("note", "x1"), ("request_id", "r-1"), ("trace_id", id)];
+        bramble_signal::labels::encode_sorted(pairs, &mut metadata);
+        let mut builder = FilterBuilder::default();
+        builder.add_metadata(LabelsRef::parse(&metadata).unwrap());
+        let mut filter = Vec::new();
+        builder.finish(&mut filter);
+        let may_have = |name: &str, value: &str| Needle::field(name, value).may_be_in(&filter);
+        assert!(may_have("order", "7") && may_have("request_id", "r-1") && may_have("trace_id", id));
+        assert!(!may_have("order", "8") && !may_have("request_id", "7") && !may_have("trace_id", "r-1"));
+        assert!(Needle::new(id.as_bytes()).unwrap().may_be_in(&filter), "a line may name it too");
+        assert!(["id", "span.id", "requestId", "traceID", "traceid"].into_iter().all(is_id_name));
+        assert!(!["valid", "paid", "level", "ids"].into_iter().any(is_id_name));
     }
 
     proptest! {

@@ -94,7 +94,7 @@ impl Group {
             return None;
         }
         let lines = Lines::read(lines, count, dictionary)?;
-        let metadata = Metadata::read(metadata, count)?;
+        let metadata = Metadata::read(metadata, count, &lines)?;
         Some(Group { timestamps_ns, lines, metadata, dictionary: dictionary.clone() })
     }
 

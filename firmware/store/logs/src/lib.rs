@@ -29,6 +29,7 @@ mod select;
 mod store;
 mod template;
 mod varint;
+mod words;
 
 pub use limits::{LogBudgets, LogLimits};
 pub use store::LogStore;

@@ -3,14 +3,17 @@
 //! ```text
 //! index  := varint n, n page references, varint m, m streams
 //! stream := varint length, labels, dictionary place, varint g, g groups
-//! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes,
+//! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes, varint flags,
 //!           place of the columns, place of the filter
+//! flags  := 1 some entries have the same timestamp
 //! place  := varint page, varint offset in it, varint length
 //! ```
 
 use crate::varint::{put, put_bytes, take, take_bytes, take_count, unzigzag, zigzag};
 use bramble_disk::segment::PageRef;
 use bramble_signal::{Labels, LabelsRef};
+
+const EQUAL_TIMES: u64 = 1;
 
 /// A run of bytes in a page.
 #[derive(Clone, Copy, Default, Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct GroupEntry {
     pub(crate) max_time_ns: i64,
     pub(crate) entries: u64,
     pub(crate) raw_bytes: u64,
+    /// Whether some of its entries have the same timestamp.
+    pub(crate) equal_times: bool,
     pub(crate) columns: Place,
     pub(crate) filter: Place,
 }
@@ -63,6 +68,7 @@ impl StreamEntry {
             put(out, group.max_time_ns.wrapping_sub(group.min_time_ns) as u64);
             put(out, group.entries);
             put(out, group.raw_bytes);
+            put(out, if group.equal_times { EQUAL_TIMES } else { 0 });
             group.columns.put(out);
             group.filter.put(out);
         }
@@ -115,6 +121,7 @@ fn take_group(input: &mut &[u8]) -> Option<GroupEntry> {
         max_time_ns,
         entries: take(input)?,
         raw_bytes: take(input)?,
+        equal_times: take(input)? & EQUAL_TIMES != 0,
         columns: Place::take(input)?,
         filter: Place::take(input)?,
     })

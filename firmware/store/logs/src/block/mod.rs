@@ -1,4 +1,4 @@
-//! Blocks: one UTC day's entries in a segment. Content version 1; tables in docs/formats.md.
+//! Blocks: one UTC day's entries in a segment. Content version 2; tables in docs/formats.md.
 
 pub(crate) mod index;
 pub(crate) mod writer;
@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Version of what pages and footer mean.
-pub(crate) const CONTENT_VERSION: u16 = 1;
+pub(crate) const CONTENT_VERSION: u16 = 2;
 /// What an open block holds: the reader with its name, header and handle.
 const OPEN_BLOCK_BYTES: usize = 1024;
 
@@ -42,9 +42,10 @@ impl Block {
         if header.signal != Signal::Logs.code() || header.block != meta.id.0 {
             return Err(damaged("the segment is of another block".to_owned()));
         }
-        if header.content_version > CONTENT_VERSION {
+        // Version 1 was never released.
+        if header.content_version != CONTENT_VERSION {
             return Err(damaged(format!(
-                "content version {} is newer than this Bramble reads",
+                "content version {}; this Bramble reads {CONTENT_VERSION}",
                 header.content_version
             )));
         }

@@ -154,14 +154,19 @@ impl BlockWriter {
             self.column_bytes.metadata += took.metadata;
             let columns = self.place(&buffer, squeeze)?;
             buffer.clear();
-            (0..rows.len()).for_each(|at| self.filter.add(rows.line(at)));
+            for at in 0..rows.len() {
+                self.filter.add(rows.line(at));
+                self.filter.add_metadata(rows.entry(at).metadata);
+            }
             self.filter.finish(&mut buffer);
             self.filter_bytes += buffer.len();
             let filter = share(&mut self.filters, &mut self.pages, &mut self.segment, &buffer)?;
             buffer.clear();
             self.buffer = buffer;
             let (entries, raw_bytes) = (rows.len() as u64, rows.raw_bytes() as u64);
-            stream.entry.groups.push(GroupEntry { min_time_ns, max_time_ns, entries, raw_bytes, columns, filter });
+            let equal_times = rows.timestamps_ns().windows(2).any(|pair| pair[0] == pair[1]);
+            let group = GroupEntry { min_time_ns, max_time_ns, entries, raw_bytes, equal_times, columns, filter };
+            stream.entry.groups.push(group);
             self.min_time_ns = self.min_time_ns.min(min_time_ns);
             self.max_time_ns = self.max_time_ns.max(max_time_ns);
             self.items += entries;
@@ -189,15 +194,13 @@ impl BlockWriter {
         if stream.entry.groups.is_empty() {
             return Ok(());
         }
-        if !stream.dictionary.is_empty() {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            self.encoder.columns.squeeze = stream.squeezed;
-            stream.dictionary.write(&mut self.encoder.columns, &mut buffer);
-            self.dictionary_bytes += buffer.len();
-            stream.entry.dictionary = self.place(&buffer, stream.squeezed)?;
-            buffer.clear();
-            self.buffer = buffer;
-        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.encoder.columns.squeeze = stream.squeezed;
+        stream.dictionary.write(&mut self.encoder.columns, &mut buffer);
+        self.dictionary_bytes += buffer.len();
+        stream.entry.dictionary = self.place(&buffer, stream.squeezed)?;
+        buffer.clear();
+        self.buffer = buffer;
         stream.entry.put(&mut self.index);
         self.stream_count += 1;
         Ok(())

@@ -1,9 +1,10 @@
 //! Reading the line column.
 
-use crate::columns::{Integers, Strings, Words, take_column_bytes, take_integers, take_strings, take_words};
+use crate::columns::{Integers, Strings, take_column_bytes, take_integers, take_strings};
 use crate::dictionary::{Dictionary, slots};
 use crate::template::{Kind, Part, digits_of, parts, put_digits, put_hex, put_time, put_uuid};
-use crate::varint::{take_byte, take_count};
+use crate::varint::{take_byte, take_bytes, take_count};
+use crate::words::{Words, take_words};
 
 use super::{OWN_FROM, TEXT};
 #[derive(Debug)]
@@ -120,7 +121,8 @@ impl Lines {
             nth.push(*lines);
             *lines += 1;
         }
-        let text = take_strings(input, *counts.first()? as usize)?;
+        let text = take_strings(&mut take_bytes(input)?, *counts.first()? as usize)?;
+        let values = dictionary.values().len();
         let (mut used, mut visits, mut id) = (Vec::with_capacity(used_count), Vec::new(), 0usize);
         for (at, &lines) in counts.iter().skip(1).enumerate() {
             id = id.checked_add(usize::try_from(steps.get(at)).ok()?)?;
@@ -131,7 +133,8 @@ impl Lines {
             let mut columns = Vec::new();
             for kind in slots(&parts) {
                 if lines as usize >= OWN_FROM {
-                    columns.push((kind, Slot::Own(take_own(input, kind, lines as usize)?)));
+                    let own = take_own(&mut take_bytes(input)?, kind, lines as usize, values)?;
+                    columns.push((kind, Slot::Own(own)));
                 } else {
                     columns.push((kind, Slot::Shared(u32::try_from(visits.len()).ok()?)));
                     visits.extend(std::iter::repeat_n(kind, lines as usize));
@@ -139,7 +142,7 @@ impl Lines {
             }
             used.push(Used { id, parts, slots: columns });
         }
-        let shared = Some(take_shared(input, &visits)?);
+        let shared = Some(take_shared(input, &visits, values)?);
         Some(Lines { text, which, nth, used, shared })
     }
 
@@ -184,6 +187,16 @@ impl Lines {
         self.template_of(at).map(|used| used.id)
     }
 
+    /// Number of templates in use.
+    pub(crate) fn template_count(&self) -> usize {
+        self.used.len()
+    }
+
+    /// Which of them line `at` has, plus one; 0 for text.
+    pub(crate) fn which(&self, at: usize) -> usize {
+        self.which.get(at).copied().unwrap_or(0) as usize
+    }
+
     fn template_of(&self, at: usize) -> Option<&Used> {
         let which = self.which.get(at).copied().unwrap_or(0) as usize;
         self.used.get(which.checked_sub(1)?)
@@ -201,12 +214,12 @@ impl Lines {
         let (Some((kind, column)), Some(&nth)) = (used.slots.get(slot), self.nth.get(at)) else { return };
         let (kind, nth) = (*kind, nth as usize);
         match (column, &self.shared) {
-            (Slot::Own(own), _) => own.put(kind, nth, timestamp_ns, out),
+            (Slot::Own(own), _) => own.put(kind, nth, timestamp_ns, dictionary, out),
             (Slot::Shared(first), Some(shared)) => {
                 let place = shared.places.get(*first as usize + nth).copied().unwrap_or(AS_FIRST);
                 match place {
                     AS_FIRST => out.extend_from_slice(dictionary.first_token(used.id, slot)),
-                    place => shared.put(kind, place as usize, timestamp_ns, out),
+                    place => shared.put(kind, place as usize, timestamp_ns, dictionary, out),
                 }
             }
             _ => {}
@@ -226,14 +239,14 @@ impl Lines {
     }
 }
 
-fn take_own(input: &mut &[u8], kind: Kind, count: usize) -> Option<Own> {
+fn take_own(input: &mut &[u8], kind: Kind, count: usize, values: usize) -> Option<Own> {
     Some(match kind {
         Kind::Number => Own::Numbers(Numbers::take(input, count)?),
         Kind::HexLower(_) | Kind::HexUpper(_) | Kind::Uuid => {
             let packed = take_column_bytes(input)?;
             (packed.len() == count * packed_bytes(kind)).then_some(Own::Packed(packed))?
         }
-        Kind::Text | Kind::Value => Own::Words(take_words(input, count)?),
+        Kind::Text | Kind::Value => Own::Words(take_words(input, count, values)?),
         Kind::Time(_) | Kind::Clock => Own::Times(take_integers(input, count)?),
     })
 }
@@ -255,11 +268,11 @@ fn put_packed(kind: Kind, packed: &[u8], start: usize, out: &mut Vec<u8>) {
 }
 
 impl Own {
-    fn put(&self, kind: Kind, nth: usize, timestamp_ns: i64, out: &mut Vec<u8>) {
+    fn put(&self, kind: Kind, nth: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
         match self {
             Own::Numbers(numbers) => numbers.put(nth, out),
             Own::Packed(packed) => put_packed(kind, packed, nth * packed_bytes(kind), out),
-            Own::Words(words) => out.extend_from_slice(words.get(nth)),
+            Own::Words(words) => out.extend_from_slice(words.get(nth, dictionary.values())),
             Own::Times(times) => put_time(kind, times.get(nth), timestamp_ns, out),
         }
     }
@@ -274,7 +287,7 @@ impl Own {
     }
 }
 
-fn take_shared(input: &mut &[u8], visits: &[Kind]) -> Option<SharedRead> {
+fn take_shared(input: &mut &[u8], visits: &[Kind], values: usize) -> Option<SharedRead> {
     let same = take_column_bytes(input)?;
     let (mut seen, mut numbers, mut hex, mut words, mut uuids, mut times) = (0usize, 0u32, 0u32, 0u32, 0u32, 0u32);
     let mut places = Vec::with_capacity(visits.len());
@@ -306,7 +319,7 @@ fn take_shared(input: &mut &[u8], visits: &[Kind]) -> Option<SharedRead> {
     let numbers = Numbers::take(input, count)?;
     let hex_bytes = take_column_bytes(input)?;
     let count = exactly(input, words)?;
-    let words = take_words(input, count)?;
+    let words = take_words(input, count, values)?;
     let uuid_bytes = take_column_bytes(input)?;
     let count = exactly(input, times)?;
     let times = take_integers(input, count)?;
@@ -315,12 +328,12 @@ fn take_shared(input: &mut &[u8], visits: &[Kind]) -> Option<SharedRead> {
 }
 
 impl SharedRead {
-    fn put(&self, kind: Kind, place: usize, timestamp_ns: i64, out: &mut Vec<u8>) {
+    fn put(&self, kind: Kind, place: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
         match kind {
             Kind::Number => self.numbers.put(place, out),
             Kind::HexLower(_) | Kind::HexUpper(_) => put_packed(kind, &self.hex, place, out),
             Kind::Uuid => put_packed(kind, &self.uuids, place, out),
-            Kind::Text | Kind::Value => out.extend_from_slice(self.words.get(place)),
+            Kind::Text | Kind::Value => out.extend_from_slice(self.words.get(place, dictionary.values())),
             Kind::Time(_) | Kind::Clock => put_time(kind, self.times.get(place), timestamp_ns, out),
         }
     }

@@ -4,9 +4,12 @@ use crate::columns::ColumnWriter;
 use crate::dictionary::DictionaryWriter;
 use crate::rows::Rows;
 use crate::template::{Kind, Token, digits_of, number, pack_hex, split, time_distance};
-use crate::varint::put;
+use crate::varint::{put, put_bytes};
+
+use crate::words::ValueWriter;
 
 use super::{OWN_FROM, TEMPLATES, TEXT};
+
 /// Splits and encodes lines; keeps its working memory.
 #[derive(Default)]
 pub(crate) struct LineEncoder {
@@ -17,6 +20,10 @@ pub(crate) struct LineEncoder {
     line_tokens: Vec<Token>,
     /// Template of each line in the dictionary, `None` for text.
     ids: Vec<Option<u32>>,
+    /// Per line which of the templates used it has, plus one; 0 for text.
+    which: Vec<u64>,
+    /// Number of templates used.
+    used: usize,
 }
 
 /// Bytes of values that share columns.
@@ -27,12 +34,14 @@ struct Shared<'a> {
     numbers: Vec<&'a [u8]>,
     hex: Vec<u8>,
     words: Vec<&'a [u8]>,
+    /// Template and slot of each of `words`, without repetition.
+    word_slots: Vec<(u32, usize)>,
     uuids: Vec<u8>,
     times: Vec<u64>,
 }
 
 impl<'a> Shared<'a> {
-    fn push(&mut self, kind: Kind, text: &'a [u8], first: &[u8], timestamp_ns: i64) {
+    fn push(&mut self, (id, slot): (u32, usize), kind: Kind, text: &'a [u8], first: &[u8], timestamp_ns: i64) {
         if let Kind::Time(_) | Kind::Clock = kind {
             self.times.push(time_distance(kind, text, timestamp_ns));
             return;
@@ -52,17 +61,24 @@ impl<'a> Shared<'a> {
             Kind::Number => self.numbers.push(text),
             Kind::HexLower(_) | Kind::HexUpper(_) => pack_hex(text, &mut self.hex),
             Kind::Uuid => pack_hex(text, &mut self.uuids),
-            _ => self.words.push(text),
+            _ => {
+                self.words.push(text);
+                if self.word_slots.last() != Some(&(id, slot)) {
+                    self.word_slots.push((id, slot));
+                }
+            }
         }
     }
 
-    fn write(&self, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
+    fn write(&self, dictionary: &mut DictionaryWriter, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
         columns.bytes(&self.same, out);
         put(out, self.numbers.len() as u64);
         put_numbers(columns, &self.numbers, out);
         columns.bytes(&self.hex, out);
         put(out, self.words.len() as u64);
-        columns.words(&self.words, out);
+        if !columns.words(&self.words, Some(&mut dictionary.values), out) {
+            self.word_slots.iter().for_each(|&(id, slot)| dictionary.note_others(id, slot));
+        }
         columns.bytes(&self.uuids, out);
         put(out, self.times.len() as u64);
         columns.integers(&self.times, out);
@@ -98,6 +114,9 @@ impl LineEncoder {
     ) {
         self.split(rows, dictionary);
         if self.ids.iter().all(Option::is_none) {
+            self.which.clear();
+            self.which.resize(rows.len(), 0);
+            self.used = 0;
             out.push(TEXT);
             columns.strings((0..rows.len()).map(|at| rows.line(at)), out);
             return;
@@ -105,21 +124,26 @@ impl LineEncoder {
         out.push(TEMPLATES);
         let groups = self.put_templates(rows, columns, out);
         let mut shared = Shared::default();
+        let mut own = Vec::new();
         for (id, lines) in &groups {
-            let template = dictionary.template(*id);
-            for (slot, &kind) in template.slots.iter().enumerate() {
+            for slot in 0..dictionary.template(*id).slots.len() {
+                let kind = dictionary.template(*id).slots[slot];
                 let texts = lines
                     .iter()
                     .map(|&at| (self.token_text(rows, at as usize, slot), rows.timestamps_ns()[at as usize]));
                 if lines.len() >= OWN_FROM {
-                    put_own(columns, kind, texts, out);
+                    own.clear();
+                    if !put_own(columns, kind, texts, &mut dictionary.values, &mut own) {
+                        dictionary.note_others(*id, slot);
+                    }
+                    put_bytes(out, &own);
                 } else {
                     let first = dictionary.first_token(*id, slot);
-                    texts.for_each(|(text, timestamp_ns)| shared.push(kind, text, first, timestamp_ns));
+                    texts.for_each(|(text, timestamp_ns)| shared.push((*id, slot), kind, text, first, timestamp_ns));
                 }
             }
         }
-        shared.write(columns, out);
+        shared.write(dictionary, columns, out);
     }
 
     fn split(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter) {
@@ -135,6 +159,7 @@ impl LineEncoder {
             if id.is_some() {
                 self.tokens.extend_from_slice(&self.line_tokens);
             }
+            dictionary.count(id, rows.timestamps_ns()[at]);
             self.token_ends.push(self.tokens.len() as u32);
             self.ids.push(id);
         }
@@ -146,6 +171,16 @@ impl LineEncoder {
         &self.tokens[start..self.token_ends[at] as usize]
     }
 
+    /// Number of templates that the rows written last have.
+    pub(crate) fn template_count(&self) -> usize {
+        self.used
+    }
+
+    /// Which of them line `at` has, plus one; 0 for text.
+    pub(crate) fn which(&self, at: usize) -> usize {
+        self.which[at] as usize
+    }
+
     fn token_text<'a>(&self, rows: &'a Rows, at: usize, slot: usize) -> &'a [u8] {
         let token = self.tokens(at)[slot];
         &rows.line(at)[token.start as usize..token.end as usize]
@@ -153,37 +188,42 @@ impl LineEncoder {
 
     /// Writes which line has which template, and text lines; returns the lines of each template, in the order of
     /// the list that was written.
-    fn put_templates(&self, rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec<u8>) -> Vec<(u32, Vec<u32>)> {
+    fn put_templates(&mut self, rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec<u8>) -> Vec<(u32, Vec<u32>)> {
         let mut used: Vec<u32> = self.ids.iter().flatten().copied().collect();
         used.sort_unstable();
         used.dedup();
         let mut groups: Vec<(u32, Vec<u32>)> = used.iter().map(|&id| (id, Vec::new())).collect();
-        let mut which = Vec::with_capacity(self.ids.len());
+        self.used = used.len();
+        self.which.clear();
         for (at, id) in self.ids.iter().enumerate() {
             let local = id.and_then(|id| used.binary_search(&id).ok());
             if let Some(local) = local {
                 groups[local].1.push(at as u32);
             }
-            which.push(local.map_or(0, |local| local as u64 + 1));
+            self.which.push(local.map_or(0, |local| local as u64 + 1));
         }
         put(out, used.len() as u64);
         // Ascending, so differences are small.
         let steps: Vec<u64> =
             used.iter().scan(0, |last, &id| Some(u64::from(id - std::mem::replace(last, id)))).collect();
         columns.integers(&steps, out);
-        columns.integers(&which, out);
+        columns.integers(&self.which, out);
         let text = (0..rows.len()).filter(|&at| self.ids[at].is_none()).map(|at| rows.line(at));
-        columns.strings(text, out);
+        let mut strings = Vec::new();
+        columns.strings(text, &mut strings);
+        put_bytes(out, &strings);
         groups
     }
 }
 
+/// Returns whether all words and values are among the shared ones; true for other kinds.
 fn put_own<'a>(
     columns: &mut ColumnWriter,
     kind: Kind,
     texts: impl Iterator<Item = (&'a [u8], i64)>,
+    values: &mut ValueWriter,
     out: &mut Vec<u8>,
-) {
+) -> bool {
     match kind {
         Kind::Number => {
             let texts: Vec<&[u8]> = texts.map(|(text, _)| text).collect();
@@ -196,7 +236,7 @@ fn put_own<'a>(
         }
         Kind::Text | Kind::Value => {
             let texts: Vec<&[u8]> = texts.map(|(text, _)| text).collect();
-            columns.words(&texts, out);
+            return columns.words(&texts, Some(values), out);
         }
         Kind::Time(_) | Kind::Clock => {
             let distances: Vec<u64> =
@@ -204,4 +244,5 @@ fn put_own<'a>(
             columns.integers(&distances, out);
         }
     }
+    true
 }

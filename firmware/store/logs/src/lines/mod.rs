@@ -3,8 +3,8 @@
 //! ```text
 //! lines    := 0 lines as strings                                        text
 //!           | 1 varint t, t template ids as integers, per line: which of the t plus one, 0 = text, as integers,
-//!               text lines as strings, own columns, shared columns       templates
-//! own      := for each template with OWN_FROM lines or more, for each slot, one column by its kind
+//!               varint length, text lines as strings, own columns, shared columns       templates
+//! own      := for each template with OWN_FROM lines or more, for each slot: varint length, one column by its kind
 //! shared   := bits "as first seen" of all other slots as bytes, then one column per kind of what is left:
 //!             numbers, hexadecimal, words, UUIDs, times
 //! numbers  := values as integers, 0 (shortest form) | 1 width | 2 leading zeros as integers
