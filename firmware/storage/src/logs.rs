@@ -91,7 +91,8 @@ pub struct LogSelect<'a> {
     /// "". Hints: entries that fail may be left out, and the asker tests again.
     pub fields: &'a [Matcher],
     /// Texts of which every passing line contains each, unless it contains a backslash, under which an escaped form may
-    /// hide. Hints, as `fields`: what a parser's filter for an id says about lines.
+    /// hide, or the entry has the text as value of a stream label, a floating label or metadata. Hints, as `fields`: what
+    /// a parser's filter for an id says about lines.
     pub mentions: &'a [&'a [u8]],
     /// Order.
     pub direction: Direction,
@@ -152,6 +153,15 @@ pub struct StreamTotals {
     pub entries: u64,
     /// Bytes of their lines and metadata, likewise.
     pub bytes: u64,
+}
+
+/// What is stored of one stream, step by step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamSteps {
+    /// The stream.
+    pub labels: Labels,
+    /// (start of a step, entries, bytes), ascending; steps without entries are left out.
+    pub steps: Vec<(i64, u64, u64)>,
 }
 
 /// A template of log lines of one stream: lines that differ only in what varies.
@@ -266,6 +276,30 @@ pub trait LogSource: Send + Sync + 'static {
             Ok(())
         })?;
         Ok(found.into_values().collect())
+    }
+
+    /// [`totals`](Self::totals) of each step from `start_ns`; the last one may be shorter. `step_ns` is positive.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn totals_by_step(
+        &self,
+        matchers: &[Matcher],
+        start_ns: i64,
+        end_ns: i64,
+        step_ns: i64,
+        context: &QueryContext,
+    ) -> Result<Vec<StreamSteps>, ReadError> {
+        let mut found: BTreeMap<Labels, Vec<(i64, u64, u64)>> = BTreeMap::new();
+        let mut from = start_ns;
+        while from < end_ns {
+            let to = from.saturating_add(step_ns.max(1)).min(end_ns);
+            for totals in self.totals(matchers, from, to, context)? {
+                found.entry(totals.labels).or_default().push((from, totals.entries, totals.bytes));
+            }
+            from = to;
+        }
+        Ok(found.into_iter().map(|(labels, steps)| StreamSteps { labels, steps }).collect())
     }
 
     /// Templates of lines of matching streams in the range, in no certain order, with counts per step; at most `most`,
