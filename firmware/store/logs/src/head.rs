@@ -30,6 +30,9 @@ pub(crate) struct HeadChunk {
     pub(crate) min_time_ns: i64,
     pub(crate) max_time_ns: i64,
     pub(crate) raw_bytes: u32,
+    pub(crate) entries: u32,
+    /// Bytes of lines and metadata.
+    pub(crate) content_bytes: u32,
     stored: Box<[u8]>,
 }
 
@@ -47,6 +50,8 @@ impl HeadChunk {
             min_time_ns: times.first().copied().unwrap_or(0),
             max_time_ns: times.last().copied().unwrap_or(0),
             raw_bytes: raw.len() as u32,
+            entries: sorted.len() as u32,
+            content_bytes: sorted.raw_bytes() as u32,
             stored,
         }
     }
@@ -120,6 +125,13 @@ impl Generation {
     /// Whether a stream of these labels is there.
     pub(crate) fn knows(&self, labels: LabelsRef<'_>) -> bool {
         self.find(labels).is_some()
+    }
+
+    /// The newest timestamp of a stream.
+    pub(crate) fn newest_ns(&self, labels: LabelsRef<'_>) -> Option<i64> {
+        let stream = &self.streams[self.find(labels)?];
+        let sealed = stream.chunks.iter().map(|chunk| chunk.max_time_ns).max();
+        sealed.max(stream.open.timestamps_ns().iter().copied().max())
     }
 
     fn find(&self, labels: LabelsRef<'_>) -> Option<usize> {

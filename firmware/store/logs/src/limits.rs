@@ -26,6 +26,88 @@ pub struct LogLimits {
     pub max_age_ms: Option<i64>,
     /// How far ahead of the clock an entry may be, in milliseconds; `None`: any distance.
     pub future_ms: Option<i64>,
+    /// How much older than its stream's newest in memory an entry may be, in milliseconds; `None`: any age. A stream
+    /// without entries in memory may begin at any time.
+    pub out_of_order_ms: Option<i64>,
+    /// Which labels are kept out of streams.
+    pub floating: FloatingRules,
+}
+
+/// Which labels of a stream float: have no part in its identity, and travel with each entry
+/// ([`bramble_signal::FLOATING_MARK`]).
+#[derive(Clone, Debug)]
+pub struct FloatingRules {
+    /// Names that always float.
+    pub names: Vec<String>,
+    /// A name with more distinct values than this among the streams of today and yesterday floats from then on, for as
+    /// long as the store holds entries where it does; `None`: only the listed ones. Counted to within some percent.
+    pub values_max: Option<usize>,
+    /// Names that float only when they are in `names`: they say where something runs, are asked for most, and are few in
+    /// the long run.
+    pub kept: Vec<String>,
+}
+
+/// Names that have a value per request.
+const FLOATING: [&str; 28] = [
+    "trace_id",
+    "traceID",
+    "traceId",
+    "traceid",
+    "trace",
+    "span_id",
+    "spanID",
+    "spanId",
+    "spanid",
+    "parent_span_id",
+    "parentSpanId",
+    "request_id",
+    "requestID",
+    "requestId",
+    "req_id",
+    "reqId",
+    "x_request_id",
+    "correlation_id",
+    "correlationID",
+    "correlationId",
+    "transaction_id",
+    "session_id",
+    "message_id",
+    "event_id",
+    "circuit_id",
+    "product_id",
+    "resource_id",
+    "order_id",
+];
+
+/// Names that say where something runs.
+const KEPT: [&str; 20] = [
+    "service",
+    "service_name",
+    "app",
+    "application",
+    "job",
+    "instance",
+    "host",
+    "hostname",
+    "node",
+    "node_name",
+    "cluster",
+    "namespace",
+    "pod",
+    "container",
+    "container_name",
+    "unit",
+    "env",
+    "environment",
+    "level",
+    "filename",
+];
+
+impl Default for FloatingRules {
+    fn default() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        FloatingRules { names: owned(&FLOATING), values_max: Some(1000), kept: owned(&KEPT) }
+    }
 }
 
 impl Default for LogLimits {
@@ -36,6 +118,8 @@ impl Default for LogLimits {
             labels_max: 64,
             max_age_ms: None,
             future_ms: Some(600_000),
+            out_of_order_ms: None,
+            floating: FloatingRules::default(),
         }
     }
 }

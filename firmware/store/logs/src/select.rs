@@ -4,9 +4,12 @@ use crate::gather::{Gather, Source, Stop, accepts};
 use crate::head::{Generation, StreamHead};
 use crate::predicate::Selection;
 use crate::rows::Rows;
+use crate::statistics;
 use crate::store::LogStore;
 use bramble_signal::{Labels, LabelsRef, Matcher};
-use bramble_storage::{LogCursor, LogRows, LogSelect, LogSource, QueryContext, ReadError};
+use bramble_storage::{
+    LogCursor, LogRows, LogSelect, LogSource, QueryContext, ReadError, StreamSteps, StreamTotals, TemplateCounts,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
@@ -139,6 +142,10 @@ impl LogSource for LogStore {
         }))
     }
 
+    fn floating_names(&self) -> Vec<String> {
+        self.floating.names()
+    }
+
     fn streams(
         &self,
         matchers: &[Matcher],
@@ -175,5 +182,36 @@ impl LogSource for LogStore {
             }
         }
         Ok(found.into_iter().collect())
+    }
+
+    fn totals(
+        &self,
+        matchers: &[Matcher],
+        start_ns: i64,
+        end_ns: i64,
+        context: &QueryContext,
+    ) -> Result<Vec<StreamTotals>, ReadError> {
+        statistics::totals(self, matchers, (start_ns, end_ns), context)
+    }
+
+    fn totals_by_step(
+        &self,
+        matchers: &[Matcher],
+        start_ns: i64,
+        end_ns: i64,
+        step_ns: i64,
+        context: &QueryContext,
+    ) -> Result<Vec<StreamSteps>, ReadError> {
+        statistics::totals_by_step(self, matchers, (start_ns, end_ns), step_ns, context)
+    }
+
+    fn templates(
+        &self,
+        select: &LogSelect<'_>,
+        step_ns: i64,
+        most: usize,
+        context: &QueryContext,
+    ) -> Result<Vec<TemplateCounts>, ReadError> {
+        statistics::templates(self, select, step_ns, most, context)
     }
 }

@@ -3,25 +3,25 @@
 use crate::block::index::StreamEntry;
 use crate::block::writer::{BlockIdentity, BlockWriter};
 use crate::block::{Block, store_error, write_error};
+use crate::floating::Floating;
 use crate::gather::{Gather, Stop};
-use crate::head::{ENTRY_OVERHEAD_BYTES, Generation};
+use crate::head::Generation;
+use crate::judge::Judge;
 use crate::limits::{LogBudgets, LogLimits, Metrics};
 use crate::predicate::Selection;
 use crate::select::add_head_stream;
 use bramble_disk::segment::PageRef;
 use bramble_disk::{Disk, PageCache};
 use bramble_runtime::{Clock, OverBudget};
-use bramble_signal::{Labels, LogBatch, Signal};
+use bramble_signal::{Labels, LabelsRef, LogBatch, Signal};
 use bramble_storage::{
-    BlockId, BlockMeta, BlockStore, HeadStats, LogSink, PreparedLogs, RejectReason, Rejections, Sequence, StoreError,
+    BlockId, BlockMeta, BlockStore, HeadStats, LogSink, PreparedLogs, Rejections, Sequence, StoreError,
 };
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const DAY_NS: i64 = 86_400_000_000_000;
-/// Head space of a stream that a batch brings.
-const NEW_STREAM_BYTES: usize = 512;
 
 pub(crate) struct State {
     pub(crate) active: Generation,
@@ -39,6 +39,7 @@ pub struct LogStore {
     clock: Arc<dyn Clock>,
     budgets: LogBudgets,
     limits: LogLimits,
+    pub(crate) floating: Floating,
 }
 
 impl LogStore {
@@ -60,69 +61,17 @@ impl LogStore {
         let active = Generation::new(budgets.head.reserve(0)?, budgets.head.limit_bytes());
         let state = RwLock::new(State { active, frozen: None, blocks: Arc::default() });
         let metrics = Metrics::register(registry).expect("names of our own metrics are well formed");
-        Ok(LogStore { state, metrics, disk, cache, clock, budgets, limits })
+        let floating = Floating::new(&limits.floating, budgets.head.clone());
+        Ok(LogStore { state, metrics, disk, cache, clock, budgets, limits, floating })
     }
 
     fn open_block(&self, meta: &BlockMeta) -> Result<Arc<Block>, StoreError> {
         Block::open(&self.disk, &self.cache, &self.budgets.index, meta).map(Arc::new)
     }
 
-    /// Why an entry is refused, if it is.
-    fn refusal(&self, timestamp_ns: i64, line: usize, metadata: usize, now_ns: i64) -> Option<RejectReason> {
-        let limits = &self.limits;
-        let age_ms = now_ns.saturating_sub(timestamp_ns).div_euclid(1_000_000);
-        if limits.max_age_ms.is_some_and(|max| age_ms > max) {
-            Some(RejectReason::TooOld)
-        } else if limits.future_ms.is_some_and(|max| age_ms < max.saturating_neg()) {
-            Some(RejectReason::TooFarInFuture)
-        } else if line > limits.line_bytes_max || metadata > limits.line_bytes_max {
-            Some(RejectReason::TooLarge)
-        } else {
-            None
-        }
-    }
-
-    /// Judges all entries: what is refused, and how much head space the rest takes.
-    fn judge(&self, batch: &LogBatch, now_ns: i64, mut keep: Option<&mut LogBatch>) -> (Rejections, usize) {
-        let (mut rejections, mut bytes) = (Rejections::new(), 0usize);
+    fn judge(&self, batch: &LogBatch, now_ns: i64, keep: Option<&mut LogBatch>) -> (Rejections, usize) {
         let state = self.state.read();
-        let mut streams = state.active.streams.len();
-        for stream in batch.streams().filter(|s| !s.is_empty()) {
-            let labels = stream.labels();
-            if labels.len() > self.limits.labels_max {
-                rejections.add(RejectReason::InvalidLabels, stream.len() as u64, || {
-                    format!("stream {labels} has {} labels; the limit is {}", labels.len(), self.limits.labels_max)
-                });
-                continue;
-            }
-            if !state.active.knows(labels) {
-                if streams >= self.limits.streams_max {
-                    rejections.add(RejectReason::SeriesLimit, stream.len() as u64, || {
-                        format!("stream {labels} would be one more than the limit of {streams} active streams")
-                    });
-                    continue;
-                }
-                streams += 1;
-                bytes += NEW_STREAM_BYTES + labels.as_bytes().len();
-            }
-            if let Some(kept) = keep.as_deref_mut() {
-                kept.start_stream_encoded(labels);
-            }
-            for entry in stream.entries() {
-                let (line, metadata) = (entry.line.len(), entry.metadata.as_bytes().len());
-                if let Some(reason) = self.refusal(entry.timestamp_ns, line, metadata, now_ns) {
-                    rejections.add(reason, 1, || {
-                        format!("entry of stream {labels} at {} ns, {line} bytes: {reason}", entry.timestamp_ns)
-                    });
-                    continue;
-                }
-                bytes += line + metadata + ENTRY_OVERHEAD_BYTES;
-                if let Some(kept) = keep.as_deref_mut() {
-                    kept.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
-                }
-            }
-        }
-        (rejections, bytes)
+        Judge { limits: &self.limits, head: &state.active, now_ns }.judge(batch, keep)
     }
 
     fn enter(&self, batch: &LogBatch, sequence: Sequence, space: Option<bramble_runtime::Reservation>) {
@@ -186,6 +135,8 @@ fn stopped(stop: Stop) -> StoreError {
 
 impl LogSink for LogStore {
     fn prepare(&self, batch: LogBatch, now_ns: i64) -> Result<PreparedLogs, OverBudget> {
+        let is_known = |labels: LabelsRef<'_>| self.state.read().active.knows(labels);
+        let batch = self.floating.apply(batch, now_ns, is_known);
         let (rejections, bytes) = self.judge(&batch, now_ns, None);
         // Nearly always nothing is refused, and the batch goes through as it came.
         let batch = if rejections.is_empty() {
@@ -205,6 +156,7 @@ impl LogSink for LogStore {
     }
 
     fn replay(&self, batch: &LogBatch, sequence: Sequence) {
+        self.floating.remember_batch(batch);
         self.enter(batch, sequence, None);
     }
 }
