@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use crate::api::loki::tail::Tails;
 use crate::gate::QueryGate;
 use bramble_query_promql::Engine;
 use bramble_runtime::{Budget, Clock};
@@ -123,6 +124,8 @@ pub struct ApiState {
     pub metrics: Arc<dyn MetricSource>,
     /// Logs to read.
     pub logs: Arc<dyn LogSource>,
+    /// Live tails of logs.
+    pub tails: Tails,
     /// Traces to read.
     pub traces: Arc<dyn TraceSource>,
     /// The PromQL engine over `metrics`.

@@ -21,6 +21,7 @@ use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{Admin, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
+use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
 use bramble_storage::{LogSource, MetricAdmin, MetricSource, TraceSource, Writer};
 use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
@@ -257,6 +258,11 @@ fn api_state(
         metric_admin,
         metrics,
         logs: core.logs.clone() as Arc<dyn LogSource>,
+        tails: Tails::new(
+            core.path.log_taps().clone(),
+            config.loki.max_concurrent_tail_requests as usize,
+            config.loki.tail_max_duration.0,
+        ),
         traces: core.traces.clone() as Arc<dyn TraceSource>,
         clock: core.clock.clone(),
         query_budget: core.budgets.get(BudgetName::Query),

@@ -211,6 +211,13 @@ settings! {
         /// Whether the process may be told over HTTP to read its configuration again or to stop (`/-/reload`, `/-/quit`).
         enable_lifecycle: bool = false;
     }
+    /// What Loki's API allows, under Loki's names.
+    loki: LokiSettings {
+        /// Live tails at once; further ones are told so and closed.
+        max_concurrent_tail_requests: u64 = 10;
+        /// How long one live tail may last; then it is closed, and clients connect anew.
+        tail_max_duration: Interval = Interval::seconds(3600);
+    }
     /// Metrics of this machine, under node_exporter's names.
     host: HostSettings {
         /// Whether they are collected.

@@ -8,6 +8,7 @@ mod find;
 mod index;
 mod query;
 mod status;
+pub mod tail;
 mod times;
 
 use crate::state::ApiState;
@@ -32,12 +33,14 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/detected_fields", get(detected::fields).post(detected::fields))
         .route("/detected_field/{name}/values", get(detected::field_values).post(detected::field_values))
         .route("/patterns", get(detected::patterns).post(detected::patterns))
+        .route("/tail", get(tail::tail))
         .route("/rules", get(status::rules))
         .route("/status/buildinfo", get(status::build));
     Router::new()
         .nest("/loki/api/v1", v1)
         .route("/prometheus/api/v1/rules", get(status::prometheus_rules))
         .route("/prometheus/api/v1/alerts", get(status::prometheus_alerts))
+        .route("/api/prom/tail", get(tail::old))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
         .route("/config", get(status::config))

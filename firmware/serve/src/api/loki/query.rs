@@ -32,7 +32,7 @@ fn direction(params: &Params) -> Result<Direction, ApiError> {
     }
 }
 
-fn categorize(headers: &HeaderMap) -> bool {
+pub(super) fn categorize(headers: &HeaderMap) -> bool {
     let mut flags = headers.get_all("X-Loki-Response-Encoding-Flags").iter().filter_map(|v| v.to_str().ok());
     flags.any(|v| v.split(',').any(|flag| flag.trim() == "categorize-labels"))
 }

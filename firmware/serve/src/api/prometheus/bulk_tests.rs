@@ -2,6 +2,7 @@
 
 use super::bulk::{self, BulkError, PIECE_BYTES, Pieces};
 use super::{federate, remote_read, victoria};
+use crate::api::loki::tail::Tails;
 use crate::gate::QueryGate;
 use crate::params::Params;
 use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, MemoryStatus, Operations, Status};
@@ -12,7 +13,7 @@ use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{Budget, BudgetName, ManualClock};
 use bramble_signal::{MetricBatch, NativeHistogram, stale_marker};
 use bramble_storage::memory::{MemoryLogs, MemoryMetrics, MemoryTraces};
-use bramble_storage::{QueryContext, ReadError};
+use bramble_storage::{LogTaps, QueryContext, ReadError};
 use bramble_wire::protobuf::Writer;
 use http::{HeaderMap, StatusCode, header};
 use std::sync::Arc;
@@ -79,6 +80,11 @@ fn state(batch: MetricBatch, budget_bytes: usize) -> Arc<ApiState> {
         promql: Engine::new(metrics.clone(), EngineOptions::default()),
         metrics,
         logs: Arc::new(MemoryLogs::default()),
+        tails: Tails::new(
+            Arc::new(LogTaps::new(Budget::standalone(BudgetName::Query, 1 << 20))),
+            10,
+            Duration::from_secs(60),
+        ),
         traces: Arc::new(MemoryTraces::default()),
         clock: Arc::new(ManualClock::new(NOW_MS * 1_000_000)),
         query_budget: Budget::standalone(BudgetName::Query, budget_bytes),
