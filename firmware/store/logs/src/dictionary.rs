@@ -227,6 +227,13 @@ impl Dictionary {
         self.texts.get(id)
     }
 
+    /// How many slots template `id` has; `None` past the end.
+    pub(crate) fn slot_count(&self, id: usize) -> Option<usize> {
+        let first = *self.first_tokens.get(id)?;
+        let next = self.first_tokens.get(id + 1).map_or(self.tokens.len(), |&next| next as usize);
+        next.checked_sub(first as usize)
+    }
+
     /// The token that slot `slot` of template `id` had first.
     pub(crate) fn first_token(&self, id: usize, slot: usize) -> &[u8] {
         self.first_tokens.get(id).map_or(&[], |&first| self.tokens.get(first as usize + slot))

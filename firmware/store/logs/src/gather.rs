@@ -359,7 +359,7 @@ impl<'a> Gather<'a> {
         if let Some(context) = self.context {
             QueryStats::add(&context.stats.pages, 1);
         }
-        let read = Group::read(columns.bytes(), &dictionary);
+        let read = Group::read(columns, &dictionary);
         Ok(Some(read.ok_or_else(|| block.corrupt("a page group does not decode"))?))
     }
 

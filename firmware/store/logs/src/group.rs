@@ -5,36 +5,38 @@
 //! timestamps := zigzag varint first, differences as integers
 //! ```
 
-use crate::columns::{ColumnWriter, take_integers};
-use crate::dictionary::{Dictionary, DictionaryWriter};
-use crate::lines::{LineEncoder, Lines};
-use crate::metadata::{self, Metadata};
+mod read;
+
+pub(crate) use read::Group;
+
+use crate::columns::ColumnWriter;
+use crate::dictionary::DictionaryWriter;
+use crate::lines::{LineBytes, LineEncoder};
+use crate::metadata;
 use crate::rows::Rows;
-use crate::varint::{put, take, take_count, unzigzag, zigzag};
-use std::sync::Arc;
+use crate::varint::{put, zigzag};
 
 /// A group is closed at this many raw bytes (lines and metadata). Larger ones compress a little better and cost
 /// every reader of their stream that much memory.
 pub(crate) const GROUP_RAW_BYTES: usize = 256 << 10;
 /// A group is closed at this many entries.
 pub(crate) const GROUP_ENTRIES: usize = 16 << 10;
-/// Most entries that a group on disk may claim: one push may end a little above the limit.
-const ENTRIES_MAX: usize = 1 << 20;
 
 /// Encodes groups; keeps its working memory.
 pub(crate) struct GroupEncoder {
     /// The column writer.
     pub(crate) columns: ColumnWriter,
     lines: LineEncoder,
+    took: ColumnBytes,
 }
 
-/// What a group's columns take, in bytes.
+/// What columns take, in bytes.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct ColumnBytes {
     /// Timestamps.
     pub(crate) timestamps: usize,
-    /// Lines.
-    pub(crate) lines: usize,
+    /// Lines, by parts.
+    pub(crate) lines: LineBytes,
     /// Structured metadata.
     pub(crate) metadata: usize,
 }
@@ -42,11 +44,11 @@ pub(crate) struct ColumnBytes {
 impl GroupEncoder {
     /// An encoder whose columns are compressed by zstd-3 where no typed form fits.
     pub(crate) fn new() -> Self {
-        GroupEncoder { columns: ColumnWriter::new(3), lines: LineEncoder::default() }
+        GroupEncoder { columns: ColumnWriter::new(3), lines: LineEncoder::default(), took: ColumnBytes::default() }
     }
 
     /// Appends the group of `rows`, which are sorted by time and not empty.
-    pub(crate) fn write(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter, out: &mut Vec<u8>) -> ColumnBytes {
+    pub(crate) fn write(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter, out: &mut Vec<u8>) {
         let (mut timestamps, mut lines) = (Vec::new(), Vec::new());
         let all = rows.timestamps_ns();
         put(&mut timestamps, zigzag(all.first().copied().unwrap_or(0)));
@@ -60,83 +62,22 @@ impl GroupEncoder {
         out.extend_from_slice(&lines);
         let before = out.len();
         metadata::write(rows, &self.lines, &mut self.columns, out);
-        ColumnBytes { timestamps: timestamps.len(), lines: lines.len(), metadata: out.len() - before }
-    }
-}
-
-/// A group, decompressed but with lines not rebuilt.
-#[derive(Debug)]
-pub(crate) struct Group {
-    timestamps_ns: Vec<i64>,
-    lines: Lines,
-    metadata: Metadata,
-    dictionary: Arc<Dictionary>,
-}
-
-impl Group {
-    /// Reads a group; `None` when it is damaged.
-    pub(crate) fn read(mut input: &[u8], dictionary: &Arc<Dictionary>) -> Option<Group> {
-        let count = take_count(&mut input, ENTRIES_MAX)?;
-        let timestamps_bytes = take_count(&mut input, usize::MAX)?;
-        let lines_bytes = take_count(&mut input, usize::MAX)?;
-        let (mut timestamps, rest) = input.split_at_checked(timestamps_bytes)?;
-        let (lines, metadata) = rest.split_at_checked(lines_bytes)?;
-        let first = unzigzag(take(&mut timestamps)?);
-        let steps = take_integers(&mut timestamps, count.checked_sub(1)?)?;
-        let mut timestamps_ns = Vec::with_capacity(count);
-        timestamps_ns.push(first);
-        let mut last = first;
-        for at in 0..count - 1 {
-            last = last.wrapping_add(steps.get(at) as i64);
-            timestamps_ns.push(last);
-        }
-        if !timestamps_ns.is_sorted() {
-            return None;
-        }
-        let lines = Lines::read(lines, count, dictionary)?;
-        let metadata = Metadata::read(metadata, count, &lines)?;
-        Some(Group { timestamps_ns, lines, metadata, dictionary: dictionary.clone() })
+        self.took.timestamps += timestamps.len();
+        self.took.metadata += out.len() - before;
     }
 
-    /// Ascending timestamps.
-    pub(crate) fn timestamps_ns(&self) -> &[i64] {
-        &self.timestamps_ns
-    }
-
-    /// Appends line `at`.
-    pub(crate) fn put_line(&self, at: usize, out: &mut Vec<u8>) {
-        if let Some(&timestamp_ns) = self.timestamps_ns.get(at) {
-            self.lines.put(at, timestamp_ns, &self.dictionary, out);
-        }
-    }
-
-    /// Appends the encoded metadata of entry `at`.
-    pub(crate) fn put_metadata(&self, at: usize, out: &mut Vec<u8>) {
-        if let Some(&timestamp_ns) = self.timestamps_ns.get(at) {
-            self.metadata.put(at, timestamp_ns, &self.lines, &self.dictionary, out);
-        }
-    }
-
-    /// The dictionary id of line `at`'s template; `None` for text.
-    pub(crate) fn template_id(&self, at: usize) -> Option<usize> {
-        self.lines.template_id(at)
-    }
-
-    /// The stream's templates.
-    pub(crate) fn dictionary(&self) -> &Dictionary {
-        &self.dictionary
-    }
-
-    /// Memory held, about, in bytes; without the dictionary.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.timestamps_ns.capacity() * 8 + self.lines.memory_bytes() + self.metadata.memory_bytes()
+    /// What everything written so far took.
+    pub(crate) fn took(&self) -> ColumnBytes {
+        ColumnBytes { lines: self.lines.took, ..self.took }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dictionary::Dictionary;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn round_trip(rows: &Rows, squeeze: bool) {
         let mut encoder = GroupEncoder::new();
@@ -144,7 +85,7 @@ mod tests {
         let (mut dictionary, mut out, mut stored) = (DictionaryWriter::default(), Vec::new(), Vec::new());
         encoder.write(rows, &mut dictionary, &mut out);
         dictionary.write(&mut encoder.columns, &mut stored);
-        let group = Group::read(&out, &Arc::new(Dictionary::read(&stored).unwrap())).unwrap();
+        let group = Group::read(&*out, &Arc::new(Dictionary::read(&stored).unwrap())).unwrap();
         assert_eq!(group.timestamps_ns(), rows.timestamps_ns());
         let mut bytes = Vec::new();
         for at in 0..rows.len() {
@@ -208,7 +149,7 @@ mod tests {
             let at = at % out.len();
             out[at] = with;
             let mut bytes = Vec::new();
-            if let Some(group) = Group::read(&out, &dictionary) {
+            if let Some(group) = Group::read(&*out, &dictionary) {
                 for at in 0..group.timestamps_ns().len() {
                     group.put_line(at, &mut bytes);
                     group.put_metadata(at, &mut bytes);

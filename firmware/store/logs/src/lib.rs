@@ -30,6 +30,7 @@ mod rows;
 mod select;
 mod statistics;
 mod store;
+mod stored;
 mod template;
 mod varint;
 mod words;

@@ -4,7 +4,7 @@ use crate::block::CONTENT_VERSION;
 use crate::block::index::{GroupEntry, Place, StreamEntry};
 use crate::dictionary::DictionaryWriter;
 use crate::filter::FilterBuilder;
-use crate::group::{ColumnBytes, GROUP_ENTRIES, GROUP_RAW_BYTES, GroupEncoder};
+use crate::group::{GROUP_ENTRIES, GROUP_RAW_BYTES, GroupEncoder};
 use crate::rows::Rows;
 use crate::varint::put;
 use bramble_disk::segment::{PageCodec, PageRef, SegmentHeader, SegmentSummary, SegmentWriter};
@@ -68,8 +68,6 @@ pub(crate) struct BlockWriter {
     min_time_ns: i64,
     max_time_ns: i64,
     items: u64,
-    /// What columns took so far.
-    column_bytes: ColumnBytes,
     dictionary_bytes: usize,
     filter_bytes: usize,
 }
@@ -105,7 +103,6 @@ impl BlockWriter {
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             items: 0,
-            column_bytes: ColumnBytes::default(),
             dictionary_bytes: 0,
             filter_bytes: 0,
         })
@@ -148,10 +145,7 @@ impl BlockWriter {
             self.encoder.columns.squeeze = squeeze;
             stream.squeezed |= squeeze;
             let mut buffer = std::mem::take(&mut self.buffer);
-            let took = self.encoder.write(&rows, &mut stream.dictionary, &mut buffer);
-            self.column_bytes.timestamps += took.timestamps;
-            self.column_bytes.lines += took.lines;
-            self.column_bytes.metadata += took.metadata;
+            self.encoder.write(&rows, &mut stream.dictionary, &mut buffer);
             let columns = self.place(&buffer, squeeze)?;
             buffer.clear();
             for at in 0..rows.len() {
@@ -209,13 +203,14 @@ impl BlockWriter {
     /// Ends the block and publishes it.
     pub(crate) fn finish(mut self) -> Result<BlockMeta, DiskError> {
         self.end_stream()?;
-        let (columns, dictionary_bytes, filter_bytes) = (self.column_bytes, self.dictionary_bytes, self.filter_bytes);
+        let (columns, dictionary_bytes, filter_bytes) = (self.encoder.took(), self.dictionary_bytes, self.filter_bytes);
         tracing::debug!(
             block = self.identity.id.0,
             items = self.items,
             ?columns,
             dictionary_bytes,
             filter_bytes,
+            index_bytes = self.index.len(),
             "log block"
         );
         for shared in [&mut self.tiny, &mut self.small, &mut self.filters] {

@@ -1,113 +1,66 @@
-//! Reading the line column.
+//! Reading the line column: which line has which template at once, everything else at its first use.
 
-use crate::columns::{Integers, Strings, take_column_bytes, take_integers, take_strings};
+use crate::columns::{Strings, take_integers, take_strings};
 use crate::dictionary::{Dictionary, slots};
-use crate::template::{Kind, Part, digits_of, parts, put_digits, put_hex, put_time, put_uuid};
+use crate::stored::{Lazy, Stored};
+use crate::template::{Kind, Part, parts};
 use crate::varint::{take_byte, take_bytes, take_count};
-use crate::words::{Words, take_words};
+use std::cell::OnceCell;
+use std::ops::Range;
 
+use super::own::{Own, Place, SharedColumns};
 use super::{OWN_FROM, TEXT};
-#[derive(Debug)]
-enum Zeros {
-    None,
-    Width(usize),
-    Each(Integers),
-}
-
-#[derive(Debug)]
-struct Numbers {
-    values: Integers,
-    zeros: Zeros,
-}
-
-impl Numbers {
-    fn take(input: &mut &[u8], count: usize) -> Option<Numbers> {
-        if count == 0 {
-            return Some(Numbers { values: Integers::Constant(0), zeros: Zeros::None });
-        }
-        let values = take_integers(input, count)?;
-        let zeros = match take_byte(input)? {
-            0 => Zeros::None,
-            1 => Zeros::Width(usize::from(take_byte(input)?)),
-            2 => Zeros::Each(take_integers(input, count)?),
-            _ => return None,
-        };
-        Some(Numbers { values, zeros })
-    }
-
-    fn put(&self, at: usize, out: &mut Vec<u8>) {
-        let value = self.values.get(at);
-        let width = match &self.zeros {
-            Zeros::None => 1,
-            Zeros::Width(width) => *width,
-            Zeros::Each(zeros) => digits_of(value) + zeros.get(at).min(19) as usize,
-        };
-        put_digits(value, width, out);
-    }
-
-    fn memory_bytes(&self) -> usize {
-        let zeros = if let Zeros::Each(zeros) = &self.zeros { zeros.memory_bytes() } else { 0 };
-        self.values.memory_bytes() + zeros
-    }
-}
-
-/// A slot's own column.
-#[derive(Debug)]
-enum Own {
-    Numbers(Numbers),
-    Packed(Vec<u8>),
-    Words(Words),
-    Times(Integers),
-}
-
-/// Where the values of a slot are.
-#[derive(Debug)]
-enum Slot {
-    Own(Own),
-    /// First of the template's visits of this slot in [`SharedRead::places`].
-    Shared(u32),
-}
-
-#[derive(Debug)]
-struct SharedRead {
-    /// For each visit: position in its kind's column, or [`AS_FIRST`].
-    places: Vec<u32>,
-    numbers: Numbers,
-    hex: Vec<u8>,
-    words: Words,
-    uuids: Vec<u8>,
-    times: Integers,
-}
-
-const AS_FIRST: u32 = u32::MAX;
 
 /// One template in use in a group.
 #[derive(Debug)]
 struct Used {
     id: usize,
-    parts: Vec<Part>,
-    slots: Vec<(Kind, Slot)>,
+    /// How many lines have it.
+    lines: u32,
+    parts: OnceCell<Vec<Part>>,
+    columns: Columns,
 }
 
-/// The line column of a group, decompressed but not rebuilt.
+/// Where the tokens of a template's slots are.
+#[derive(Debug)]
+enum Columns {
+    /// A column for each slot.
+    Own(Vec<Lazy<Own>>),
+    /// In the shared columns: slot by slot, line by line from this visit on.
+    Shared(usize),
+}
+
+/// The line column of a group.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    text: Strings,
+    count: usize,
+    text: Lazy<Strings>,
     /// Template of each line plus one, 0 for text; empty when all lines are text.
     which: Vec<u32>,
     /// Which of its template's lines (or of the text lines) each line is.
     nth: Vec<u32>,
+    text_lines: usize,
     used: Vec<Used>,
-    shared: Option<SharedRead>,
+    shared: Lazy<SharedColumns>,
+}
+
+/// What lines are read with: the group's bytes and the stream's dictionary.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    pub(crate) stored: &'a Stored,
+    pub(crate) dictionary: &'a Dictionary,
 }
 
 impl Lines {
-    /// Reads the column of `count` lines; `None` when it is damaged.
-    pub(crate) fn read(mut input: &[u8], count: usize, dictionary: &Dictionary) -> Option<Lines> {
-        let input = &mut input;
+    /// Reads the column of `count` lines at `range` of a group's bytes; `None` when it is damaged.
+    pub(crate) fn read(stored: &Stored, range: Range<usize>, count: usize, dictionary: &Dictionary) -> Option<Lines> {
+        let column = stored.get(range.clone())?;
+        let input = &mut &*column;
+        let at = |input: &[u8]| range.end - input.len();
         if take_byte(input)? == TEXT {
-            let text = take_strings(input, count)?;
-            return Some(Lines { text, which: Vec::new(), nth: Vec::new(), used: Vec::new(), shared: None });
+            let text = Lazy::new(at(input)..range.end);
+            let (which, nth, used, shared) = (Vec::new(), Vec::new(), Vec::new(), Lazy::new(0..0));
+            return Some(Lines { count, text, which, nth, text_lines: count, used, shared });
         }
         let used_count = take_count(input, count)?;
         let steps = take_integers(input, used_count)?;
@@ -121,229 +74,216 @@ impl Lines {
             nth.push(*lines);
             *lines += 1;
         }
-        let text = take_strings(&mut take_bytes(input)?, *counts.first()? as usize)?;
-        let values = dictionary.values().len();
-        let (mut used, mut visits, mut id) = (Vec::with_capacity(used_count), Vec::new(), 0usize);
+        let next = |input: &mut &[u8]| {
+            let len = take_bytes(input)?.len();
+            Some(at(input) - len..at(input))
+        };
+        let text = Lazy::new(next(input)?);
+        let (mut used, mut visits, mut id) = (Vec::with_capacity(used_count), 0usize, 0usize);
         for (at, &lines) in counts.iter().skip(1).enumerate() {
             id = id.checked_add(usize::try_from(steps.get(at)).ok()?)?;
-            if id >= dictionary.len() {
-                return None;
-            }
-            let parts = parts(dictionary.text(id))?;
-            let mut columns = Vec::new();
-            for kind in slots(&parts) {
-                if lines as usize >= OWN_FROM {
-                    let own = take_own(&mut take_bytes(input)?, kind, lines as usize, values)?;
-                    columns.push((kind, Slot::Own(own)));
-                } else {
-                    columns.push((kind, Slot::Shared(u32::try_from(visits.len()).ok()?)));
-                    visits.extend(std::iter::repeat_n(kind, lines as usize));
-                }
-            }
-            used.push(Used { id, parts, slots: columns });
+            let slots = dictionary.slot_count(id)?;
+            let columns = if lines as usize >= OWN_FROM {
+                Columns::Own((0..slots).map(|_| next(input).map(Lazy::new)).collect::<Option<_>>()?)
+            } else {
+                let first = visits;
+                visits = visits.checked_add(slots * lines as usize)?;
+                Columns::Shared(first)
+            };
+            used.push(Used { id, lines, parts: OnceCell::new(), columns });
         }
-        let shared = Some(take_shared(input, &visits, values)?);
-        Some(Lines { text, which, nth, used, shared })
+        let text_lines = *counts.first()? as usize;
+        Some(Lines { count, text, which, nth, text_lines, used, shared: Lazy::new(at(input)..range.end) })
     }
 
     /// Appends line `at` to `out`.
-    pub(crate) fn put(&self, at: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
-        match self.template_of(at) {
-            None => out.extend_from_slice(self.text.get(self.nth.get(at).map_or(at, |&n| n as usize))),
-            Some(used) => {
-                let text = dictionary.text(used.id);
-                let mut slot = 0;
-                for part in &used.parts {
-                    match *part {
-                        Part::Literal(from, to) => {
-                            out.extend_from_slice(text.get(from as usize..to as usize).unwrap_or_default());
-                        }
-                        Part::Slot(_) => {
-                            self.put_slot(used, at, slot, timestamp_ns, dictionary, out);
-                            slot += 1;
-                        }
-                    }
+    pub(crate) fn put(&self, at: usize, timestamp_ns: i64, from: From<'_>, out: &mut Vec<u8>) {
+        let Some((used, nth)) = self.template_of(at) else {
+            out.extend_from_slice(self.text(from).map_or(&[], |text| text.get(self.nth_of(at))));
+            return;
+        };
+        let text = from.dictionary.text(used.id);
+        let mut slot = 0;
+        for part in used.parts(from.dictionary) {
+            match *part {
+                Part::Literal(from, to) => {
+                    out.extend_from_slice(text.get(from as usize..to as usize).unwrap_or_default());
+                }
+                Part::Slot(kind) => {
+                    self.put_slot(used, nth, (slot, kind), timestamp_ns, from, out);
+                    slot += 1;
                 }
             }
         }
     }
 
+    /// Length of line `at` in bytes, without rebuilding it.
+    pub(crate) fn len_of(&self, at: usize, from: From<'_>) -> usize {
+        let Some((used, nth)) = self.template_of(at) else {
+            return self.text(from).map_or(0, |text| text.get(self.nth_of(at)).len());
+        };
+        let (mut slot, mut len) = (0, 0);
+        for part in used.parts(from.dictionary) {
+            match *part {
+                Part::Literal(from, to) => len += (to - from) as usize,
+                Part::Slot(kind) => {
+                    len += self.slot_len(used, nth, (slot, kind), from);
+                    slot += 1;
+                }
+            }
+        }
+        len
+    }
+
     /// Appends the varying token `slot` of line `at` to `out`.
-    pub(crate) fn put_token(
-        &self,
-        at: usize,
-        slot: usize,
-        timestamp_ns: i64,
-        dictionary: &Dictionary,
-        out: &mut Vec<u8>,
-    ) {
-        if let Some(used) = self.template_of(at) {
-            self.put_slot(used, at, slot, timestamp_ns, dictionary, out);
+    pub(crate) fn put_token(&self, at: usize, slot: usize, timestamp_ns: i64, from: From<'_>, out: &mut Vec<u8>) {
+        if let Some((used, nth)) = self.template_of(at)
+            && let Some(kind) = slots(used.parts(from.dictionary)).nth(slot)
+        {
+            self.put_slot(used, nth, (slot, kind), timestamp_ns, from, out);
         }
     }
 
     /// The dictionary id of line `at`'s template.
     pub(crate) fn template_id(&self, at: usize) -> Option<usize> {
-        self.template_of(at).map(|used| used.id)
+        self.template_of(at).map(|(used, _)| used.id)
     }
 
-    /// Number of templates in use.
-    pub(crate) fn template_count(&self) -> usize {
-        self.used.len()
-    }
-
-    /// Which of them line `at` has, plus one; 0 for text.
+    /// Which of the templates used line `at` has, plus one; 0 for text.
     pub(crate) fn which(&self, at: usize) -> usize {
         self.which.get(at).copied().unwrap_or(0) as usize
     }
 
-    fn template_of(&self, at: usize) -> Option<&Used> {
-        let which = self.which.get(at).copied().unwrap_or(0) as usize;
-        self.used.get(which.checked_sub(1)?)
+    /// Number of templates used.
+    pub(crate) fn template_count(&self) -> usize {
+        self.used.len()
     }
 
+    /// Number of lines without template.
+    pub(crate) fn text_lines(&self) -> usize {
+        self.text_lines
+    }
+
+    /// The dictionary ids of the templates used, with how many lines have each.
+    pub(crate) fn templates(&self) -> impl ExactSizeIterator<Item = (usize, usize)> {
+        self.used.iter().map(|used| (used.id, used.lines as usize))
+    }
+
+    /// The own column of slot `slot` of the `which`th template used (counted from 1), and its kind; `None` when it is
+    /// among the shared ones.
+    pub(crate) fn own(&self, which: usize, slot: usize, from: From<'_>) -> Option<(Kind, &Own)> {
+        let used = self.used.get(which.checked_sub(1)?)?;
+        let Columns::Own(columns) = &used.columns else { return None };
+        let kind = slots(used.parts(from.dictionary)).nth(slot)?;
+        Some((kind, columns.get(slot)?.get(from.stored, used.take_own(kind, from.dictionary))?))
+    }
+
+    /// Which of its template's lines line `at` is.
+    pub(crate) fn nth_of(&self, at: usize) -> usize {
+        self.nth.get(at).map_or(at, |&nth| nth as usize)
+    }
+
+    fn text(&self, from: From<'_>) -> Option<&Strings> {
+        self.text.get(from.stored, |input| take_strings(input, self.text_lines))
+    }
+
+    #[inline]
+    fn template_of(&self, at: usize) -> Option<(&Used, usize)> {
+        let which = self.which.get(at).copied().unwrap_or(0) as usize;
+        Some((self.used.get(which.checked_sub(1)?)?, self.nth_of(at)))
+    }
+
+    fn shared(&self, from: From<'_>) -> Option<&SharedColumns> {
+        let rare = self.used.iter().filter(|used| matches!(used.columns, Columns::Shared(_)));
+        self.shared.get(from.stored, |input| {
+            let visits = rare.flat_map(|used| {
+                slots(used.parts(from.dictionary)).flat_map(|kind| std::iter::repeat_n(kind, used.lines as usize))
+            });
+            SharedColumns::take(input, visits, from.dictionary.values().len())
+        })
+    }
+
+    #[inline]
     fn put_slot(
         &self,
         used: &Used,
-        at: usize,
-        slot: usize,
+        nth: usize,
+        (slot, kind): (usize, Kind),
         timestamp_ns: i64,
-        dictionary: &Dictionary,
+        from: From<'_>,
         out: &mut Vec<u8>,
     ) {
-        let (Some((kind, column)), Some(&nth)) = (used.slots.get(slot), self.nth.get(at)) else { return };
-        let (kind, nth) = (*kind, nth as usize);
-        match (column, &self.shared) {
-            (Slot::Own(own), _) => own.put(kind, nth, timestamp_ns, dictionary, out),
-            (Slot::Shared(first), Some(shared)) => {
-                let place = shared.places.get(*first as usize + nth).copied().unwrap_or(AS_FIRST);
-                match place {
-                    AS_FIRST => out.extend_from_slice(dictionary.first_token(used.id, slot)),
-                    place => shared.put(kind, place as usize, timestamp_ns, dictionary, out),
+        match &used.columns {
+            Columns::Own(columns) => {
+                let Some(column) = columns.get(slot) else { return };
+                if let Some(own) = column.get(from.stored, used.take_own(kind, from.dictionary)) {
+                    own.put(kind, nth, timestamp_ns, from.dictionary.values(), out);
                 }
             }
-            _ => {}
+            Columns::Shared(first) => {
+                let Some(shared) = self.shared(from) else { return };
+                match shared.place(first + slot * used.lines as usize + nth) {
+                    Place::AsFirst => out.extend_from_slice(from.dictionary.first_token(used.id, slot)),
+                    Place::At(place) => shared.put(kind, place, timestamp_ns, from.dictionary.values(), out),
+                }
+            }
         }
     }
 
-    /// Memory held, about, in bytes.
+    fn slot_len(&self, used: &Used, nth: usize, (slot, kind): (usize, Kind), from: From<'_>) -> usize {
+        match &used.columns {
+            Columns::Own(columns) => {
+                let own = columns.get(slot).and_then(|c| c.get(from.stored, used.take_own(kind, from.dictionary)));
+                own.map_or(0, |own| own.len(kind, nth, from.dictionary.values()))
+            }
+            Columns::Shared(first) => {
+                let Some(shared) = self.shared(from) else { return 0 };
+                match shared.place(first + slot * used.lines as usize + nth) {
+                    Place::AsFirst => from.dictionary.first_token(used.id, slot).len(),
+                    Place::At(place) => shared.len(kind, place, from.dictionary.values()),
+                }
+            }
+        }
+    }
+
+    /// Memory held so far, about, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let own = self.used.iter().flat_map(|u| &u.slots).map(|slot| match slot {
-            (_, Slot::Own(own)) => own.memory_bytes() + 2 * size_of::<Slot>(),
-            (_, Slot::Shared(_)) => 2 * size_of::<Slot>(),
-        });
-        self.text.memory_bytes()
-            + self.which.capacity() * 8
-            + own.sum::<usize>()
-            + self.shared.as_ref().map_or(0, SharedRead::memory_bytes)
-    }
-}
-
-fn take_own(input: &mut &[u8], kind: Kind, count: usize, values: usize) -> Option<Own> {
-    Some(match kind {
-        Kind::Number => Own::Numbers(Numbers::take(input, count)?),
-        Kind::HexLower(_) | Kind::HexUpper(_) | Kind::Uuid => {
-            let packed = take_column_bytes(input)?;
-            (packed.len() == count * packed_bytes(kind)).then_some(Own::Packed(packed))?
-        }
-        Kind::Text | Kind::Value => Own::Words(take_words(input, count, values)?),
-        Kind::Time(_) | Kind::Clock => Own::Times(take_integers(input, count)?),
-    })
-}
-
-fn packed_bytes(kind: Kind) -> usize {
-    match kind {
-        Kind::HexLower(width) | Kind::HexUpper(width) => usize::from(width).div_ceil(2),
-        _ => 16,
-    }
-}
-
-fn put_packed(kind: Kind, packed: &[u8], start: usize, out: &mut Vec<u8>) {
-    let packed = packed.get(start..start + packed_bytes(kind)).unwrap_or_default();
-    match kind {
-        Kind::HexLower(width) => put_hex(packed, usize::from(width), false, out),
-        Kind::HexUpper(width) => put_hex(packed, usize::from(width), true, out),
-        _ => put_uuid(packed, out),
-    }
-}
-
-impl Own {
-    fn put(&self, kind: Kind, nth: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
-        match self {
-            Own::Numbers(numbers) => numbers.put(nth, out),
-            Own::Packed(packed) => put_packed(kind, packed, nth * packed_bytes(kind), out),
-            Own::Words(words) => out.extend_from_slice(words.get(nth, dictionary.values())),
-            Own::Times(times) => put_time(kind, times.get(nth), timestamp_ns, out),
-        }
-    }
-
-    fn memory_bytes(&self) -> usize {
-        match self {
-            Own::Numbers(numbers) => numbers.memory_bytes(),
-            Own::Packed(packed) => packed.capacity(),
-            Own::Words(words) => words.memory_bytes(),
-            Own::Times(times) => times.memory_bytes(),
-        }
-    }
-}
-
-fn take_shared(input: &mut &[u8], visits: &[Kind], values: usize) -> Option<SharedRead> {
-    let same = take_column_bytes(input)?;
-    let (mut seen, mut numbers, mut hex, mut words, mut uuids, mut times) = (0usize, 0u32, 0u32, 0u32, 0u32, 0u32);
-    let mut places = Vec::with_capacity(visits.len());
-    for &kind in visits {
-        let next = match kind {
-            Kind::Time(_) | Kind::Clock => Some((&mut times, 1)),
-            _ => {
-                let as_first = same.get(seen / 8)? >> (seen % 8) & 1 == 1;
-                seen += 1;
-                match kind {
-                    _ if as_first => None,
-                    Kind::Number => Some((&mut numbers, 1)),
-                    Kind::HexLower(_) | Kind::HexUpper(_) => Some((&mut hex, packed_bytes(kind) as u32)),
-                    Kind::Uuid => Some((&mut uuids, 16)),
-                    _ => Some((&mut words, 1)),
-                }
+        let own = self.used.iter().map(|used| match &used.columns {
+            Columns::Own(columns) => {
+                columns.iter().map(|c| c.known().map_or(0, Own::memory_bytes) + size_of::<Lazy<Own>>()).sum()
             }
-        };
-        places.push(next.map_or(AS_FIRST, |(counter, step)| {
-            let place = *counter;
-            *counter += step;
-            place
-        }));
+            Columns::Shared(_) => 0,
+        });
+        self.text.known().map_or(0, Strings::memory_bytes)
+            + self.which.capacity() * 8
+            + self.used.capacity() * size_of::<Used>()
+            + own.sum::<usize>()
+            + self.shared.known().map_or(0, SharedColumns::memory_bytes)
     }
-    let exactly = |input: &mut &[u8], count: u32| {
-        (take_count(input, count as usize)? == count as usize).then_some(count as usize)
-    };
-    let count = exactly(input, numbers)?;
-    let numbers = Numbers::take(input, count)?;
-    let hex_bytes = take_column_bytes(input)?;
-    let count = exactly(input, words)?;
-    let words = take_words(input, count, values)?;
-    let uuid_bytes = take_column_bytes(input)?;
-    let count = exactly(input, times)?;
-    let times = take_integers(input, count)?;
-    let whole = hex_bytes.len() == hex as usize && uuid_bytes.len() == uuids as usize;
-    whole.then_some(SharedRead { places, numbers, hex: hex_bytes, words, uuids: uuid_bytes, times })
+
+    /// Whether something turned out to be damaged when it was first used.
+    pub(crate) fn is_damaged(&self) -> bool {
+        let own = |used: &Used| match &used.columns {
+            Columns::Own(columns) => columns.iter().any(Lazy::is_damaged),
+            Columns::Shared(_) => false,
+        };
+        self.text.is_damaged() || self.shared.is_damaged() || self.used.iter().any(own)
+    }
+
+    /// Number of lines.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
 }
 
-impl SharedRead {
-    fn put(&self, kind: Kind, place: usize, timestamp_ns: i64, dictionary: &Dictionary, out: &mut Vec<u8>) {
-        match kind {
-            Kind::Number => self.numbers.put(place, out),
-            Kind::HexLower(_) | Kind::HexUpper(_) => put_packed(kind, &self.hex, place, out),
-            Kind::Uuid => put_packed(kind, &self.uuids, place, out),
-            Kind::Text | Kind::Value => out.extend_from_slice(self.words.get(place, dictionary.values())),
-            Kind::Time(_) | Kind::Clock => put_time(kind, self.times.get(place), timestamp_ns, out),
-        }
+impl Used {
+    fn parts(&self, dictionary: &Dictionary) -> &[Part] {
+        // Damage would have been found when the dictionary was read.
+        self.parts.get_or_init(|| parts(dictionary.text(self.id)).unwrap_or_default())
     }
 
-    fn memory_bytes(&self) -> usize {
-        self.places.capacity() * 4
-            + self.numbers.memory_bytes()
-            + self.hex.capacity()
-            + self.words.memory_bytes()
-            + self.uuids.capacity()
-            + self.times.memory_bytes()
+    fn take_own(&self, kind: Kind, dictionary: &Dictionary) -> impl FnOnce(&mut &[u8]) -> Option<Own> {
+        let (lines, values) = (self.lines as usize, dictionary.values().len());
+        move |input| Own::take(input, kind, lines, values)
     }
 }

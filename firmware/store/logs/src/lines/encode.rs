@@ -24,6 +24,41 @@ pub(crate) struct LineEncoder {
     which: Vec<u64>,
     /// Number of templates used.
     used: usize,
+    /// What everything written so far took.
+    pub(crate) took: LineBytes,
+}
+
+/// What the parts of a line column take, in bytes.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct LineBytes {
+    /// Which line has which template.
+    pub(crate) which: usize,
+    /// Lines without template.
+    pub(crate) text: usize,
+    /// Own columns of numbers.
+    pub(crate) numbers: usize,
+    /// Own columns of hexadecimal digits and UUIDs.
+    pub(crate) hex: usize,
+    /// Own columns of words.
+    pub(crate) words: usize,
+    /// Own columns of values.
+    pub(crate) values: usize,
+    /// Own columns of times.
+    pub(crate) times: usize,
+    /// Columns that templates of few lines share.
+    pub(crate) shared: usize,
+}
+
+impl LineBytes {
+    fn of(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Number => &mut self.numbers,
+            Kind::HexLower(_) | Kind::HexUpper(_) | Kind::Uuid => &mut self.hex,
+            Kind::Text => &mut self.words,
+            Kind::Value => &mut self.values,
+            Kind::Time(_) | Kind::Clock => &mut self.times,
+        }
+    }
 }
 
 /// Bytes of values that share columns.
@@ -119,6 +154,7 @@ impl LineEncoder {
             self.used = 0;
             out.push(TEXT);
             columns.strings((0..rows.len()).map(|at| rows.line(at)), out);
+            self.took.text += out.len();
             return;
         }
         out.push(TEMPLATES);
@@ -137,13 +173,16 @@ impl LineEncoder {
                         dictionary.note_others(*id, slot);
                     }
                     put_bytes(out, &own);
+                    *self.took.of(kind) += own.len() + 1;
                 } else {
                     let first = dictionary.first_token(*id, slot);
                     texts.for_each(|(text, timestamp_ns)| shared.push((*id, slot), kind, text, first, timestamp_ns));
                 }
             }
         }
+        let before = out.len();
         shared.write(dictionary, columns, out);
+        self.took.shared += out.len() - before;
     }
 
     fn split(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter) {
@@ -209,9 +248,11 @@ impl LineEncoder {
         columns.integers(&steps, out);
         columns.integers(&self.which, out);
         let text = (0..rows.len()).filter(|&at| self.ids[at].is_none()).map(|at| rows.line(at));
+        self.took.which += out.len();
         let mut strings = Vec::new();
         columns.strings(text, &mut strings);
         put_bytes(out, &strings);
+        self.took.text += strings.len();
         groups
     }
 }

@@ -13,9 +13,11 @@
 
 mod decode;
 mod encode;
+mod own;
 
-pub(crate) use decode::Lines;
-pub(crate) use encode::LineEncoder;
+pub(crate) use decode::{From as LinesFrom, Lines};
+pub(crate) use encode::{LineBytes, LineEncoder};
+pub(crate) use own::Own;
 
 const TEXT: u8 = 0;
 const TEMPLATES: u8 = 1;
