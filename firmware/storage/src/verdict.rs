@@ -72,11 +72,12 @@ pub enum Verdict {
     Rejected(RejectReason),
 }
 
-/// Rejected items of a batch: counts per reason and the first item's story, which is what senders log.
+/// Rejected items of a batch: counts per reason and the first item's story of each, which is what senders log.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Rejections {
     counts: heapless::Vec<(RejectReason, u64), { RejectReason::ALL.len() }>,
-    first: Option<String>,
+    /// As many as `counts`.
+    stories: Vec<String>,
 }
 
 impl Rejections {
@@ -85,26 +86,25 @@ impl Rejections {
         Self::default()
     }
 
-    /// Counts `count` items; `describe` is called only for the first item ever.
+    /// Counts `count` items; `describe` is called only for the first item of its reason.
     pub fn add(&mut self, reason: RejectReason, count: u64, describe: impl FnOnce() -> String) {
         if count == 0 {
             return;
         }
         match self.counts.iter_mut().find(|(r, _)| *r == reason) {
             Some((_, n)) => *n += count,
-            // One slot per reason there is, so this always fits.
-            None => drop(self.counts.push((reason, count))),
-        }
-        if self.first.is_none() {
-            self.first = Some(describe());
+            None => {
+                // One slot per reason there is, so this always fits.
+                drop(self.counts.push((reason, count)));
+                self.stories.push(describe());
+            }
         }
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: Rejections) {
-        for (reason, count) in other.counts {
-            let first = other.first.clone();
-            self.add(reason, count, || first.unwrap_or_default());
+        for ((reason, count), story) in other.counts.into_iter().zip(other.stories) {
+            self.add(reason, count, || story);
         }
     }
 
@@ -125,7 +125,12 @@ impl Rejections {
 
     /// What was wrong with the first rejected item; empty when there is none.
     pub fn first(&self) -> &str {
-        self.first.as_deref().unwrap_or("")
+        self.stories.first().map_or("", String::as_str)
+    }
+
+    /// Reasons with their counts and what was wrong with the first item of each, in the order in which they came up.
+    pub fn stories(&self) -> impl Iterator<Item = (RejectReason, u64, &str)> {
+        self.counts.iter().zip(&self.stories).map(|(&(reason, count), story)| (reason, count, story.as_str()))
     }
 }
 
@@ -140,9 +145,11 @@ mod tests {
         all.add(RejectReason::TooOld, 2, || "old".into());
         let mut more = Rejections::new();
         more.add(RejectReason::TooOld, 1, || "older".into());
-        more.add(RejectReason::Conflict, 1, || "not first".into());
+        more.add(RejectReason::Conflict, 1, || "first of its kind".into());
         all.merge(more);
         assert_eq!((all.total(), all.first()), (4, "old"));
         assert_eq!(all.by_reason(), &[(RejectReason::TooOld, 3), (RejectReason::Conflict, 1)]);
+        let stories: Vec<_> = all.stories().collect();
+        assert_eq!(stories, [(RejectReason::TooOld, 3, "old"), (RejectReason::Conflict, 1, "first of its kind")]);
     }
 }

@@ -20,6 +20,8 @@ pub enum DecodeErrorKind {
     TooLarge,
     /// A label text that does not parse.
     Labels,
+    /// A push request without any stream.
+    NoStreams,
 }
 
 impl DecodeErrorKind {
@@ -33,6 +35,7 @@ impl DecodeErrorKind {
             DecodeErrorKind::TooDeep => "too_deep",
             DecodeErrorKind::TooLarge => "too_large",
             DecodeErrorKind::Labels => "invalid_labels",
+            DecodeErrorKind::NoStreams => "missing_streams",
         }
     }
 }

@@ -58,6 +58,13 @@ impl LabelSet {
         self.push_with(|text| text.push_str(name), |text| text.push_str(value));
     }
 
+    /// Pushes a pair, instead of one of the same name if there is one.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        let text = self.text.as_str();
+        self.pairs.retain(|&pair| Self::name(text, pair) != name);
+        self.push(name, value);
+    }
+
     /// Pushes a pair whose name and value are appended to the arena by the caller, and must only be appended.
     pub(crate) fn push_with(&mut self, name: impl FnOnce(&mut String), value: impl FnOnce(&mut String)) {
         let start = self.text.len();

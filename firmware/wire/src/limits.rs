@@ -16,6 +16,8 @@ pub struct Limits {
     pub stream_labels_max: usize,
     /// Longest line of a log entry, in bytes. Default 256 KiB, as Loki.
     pub line_bytes_max: usize,
+    /// Whether longer lines are cut off there and kept instead of rejected. Default no, as Loki.
+    pub line_truncate: bool,
     /// Most key–values of structured metadata of an entry. Default 256; Loki has 128.
     pub metadata_count_max: usize,
     /// Most bytes of names and values of an entry's structured metadata. Default 64 KiB, as Loki.
@@ -33,6 +35,7 @@ impl Default for Limits {
             series_labels_max: 128,
             stream_labels_max: 32,
             line_bytes_max: 256 << 10,
+            line_truncate: false,
             metadata_count_max: 256,
             metadata_bytes_max: 64 << 10,
             batch_bytes_max: 64 << 20,
@@ -117,7 +120,8 @@ reject_reasons! {
 pub struct Rejected {
     count: u64,
     by_reason: [u64; RejectReason::ALL.len()],
-    first_reason: Option<(RejectReason, String)>,
+    /// The first item's story of each reason, in the order in which they came up.
+    stories: Vec<(RejectReason, String)>,
 }
 
 impl Rejected {
@@ -133,7 +137,13 @@ impl Rejected {
 
     /// The first reason met and a message with its details, for the answer.
     pub fn first_reason(&self) -> Option<(RejectReason, &str)> {
-        self.first_reason.as_ref().map(|(reason, text)| (*reason, text.as_str()))
+        self.stories.first().map(|(reason, text)| (*reason, text.as_str()))
+    }
+
+    /// Reasons with their counts and a message about the first item of each, in the order in which they came up.
+    pub fn stories(&self) -> impl Iterator<Item = (RejectReason, u64, &str)> {
+        let count = |reason: RejectReason| self.by_reason.get(reason as usize).copied().unwrap_or(0);
+        self.stories.iter().map(move |(reason, text)| (*reason, count(*reason), text.as_str()))
     }
 
     /// Reasons and how many items each has cost, for metrics; only those that occurred.
@@ -141,8 +151,19 @@ impl Rejected {
         RejectReason::ALL.into_iter().zip(self.by_reason.iter().copied()).filter(|&(_, count)| count > 0)
     }
 
-    /// Counts `count` items; `detail` is asked only for the first of a request.
+    /// Counts `count` items; `detail` is asked only for the first of its reason.
     pub fn add(&mut self, reason: RejectReason, count: u64, detail: impl FnOnce() -> String) {
+        self.add_told(reason, count, || {
+            let detail = detail();
+            match detail.is_empty() {
+                true => reason.describe().to_owned(),
+                false => format!("{}: {detail}", reason.describe()),
+            }
+        });
+    }
+
+    /// Counts `count` items; `story`, asked only for the first of its reason, is the whole message.
+    pub fn add_told(&mut self, reason: RejectReason, count: u64, story: impl FnOnce() -> String) {
         if count == 0 {
             return;
         }
@@ -150,13 +171,8 @@ impl Rejected {
         if let Some(slot) = self.by_reason.get_mut(reason as usize) {
             *slot += count;
         }
-        if self.first_reason.is_none() {
-            let detail = detail();
-            let text = match detail.is_empty() {
-                true => reason.describe().to_owned(),
-                false => format!("{}: {detail}", reason.describe()),
-            };
-            self.first_reason = Some((reason, text));
+        if self.stories.iter().all(|(other, _)| *other != reason) {
+            self.stories.push((reason, story()));
         }
     }
 
@@ -166,8 +182,10 @@ impl Rejected {
         for (ours, theirs) in self.by_reason.iter_mut().zip(other.by_reason) {
             *ours += theirs;
         }
-        if self.first_reason.is_none() {
-            self.first_reason.clone_from(&other.first_reason);
+        for (reason, text) in &other.stories {
+            if self.stories.iter().all(|(ours, _)| ours != reason) {
+                self.stories.push((*reason, text.clone()));
+            }
         }
     }
 }
@@ -209,13 +227,16 @@ mod tests {
         rejected.add(RejectReason::LineTooLong, 0, || "not counted".into());
         assert!(rejected.is_empty() && rejected.first_reason().is_none());
         rejected.add(RejectReason::DuplicateLabel, 2, || "\"a\"".into());
-        rejected.add(RejectReason::MissingName, 1, || unreachable!("only the first is described"));
+        rejected.add(RejectReason::DuplicateLabel, 0, || unreachable!("nothing to describe"));
+        rejected.add_told(RejectReason::MissingName, 1, || "no name".into());
         assert_eq!(rejected.count(), 3);
         assert_eq!(rejected.first_reason(), Some((RejectReason::DuplicateLabel, "the same label name twice: \"a\"")));
         assert_eq!(
             rejected.by_reason().collect::<Vec<_>>(),
             [(RejectReason::MissingName, 1), (RejectReason::DuplicateLabel, 2)]
         );
+        let stories: Vec<_> = rejected.stories().map(|(_, count, text)| (count, text)).collect();
+        assert_eq!(stories, [(2, "the same label name twice: \"a\""), (1, "no name")]);
     }
 
     #[test]

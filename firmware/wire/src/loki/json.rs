@@ -4,8 +4,8 @@
 //! `{"streams":[{"labels":"{app=\"web\"}","entries":[{"ts":"2026-01-02T03:04:05.6Z","line":"…"}]}]}`. Keys come
 //! in any order, so entries are staged until their stream's labels are known. Unknown keys are ignored.
 
-use super::{Push, label_text, push_metadata};
-use crate::DecodeError;
+use super::{Oversize, Push, label_text, push_metadata};
+use crate::{DecodeError, RejectReason};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -90,10 +90,11 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         })
     }
 
-    /// `null` is as good as absent for the lists and objects that may be absent.
+    /// `null` is as good as absent, but for a stream and its labels.
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         match self.shape {
-            Shape::Streams | Shape::Values | Shape::Entries | Shape::Metadata => Ok(()),
+            Shape::Request | Shape::Streams | Shape::Values | Shape::Entries | Shape::Metadata => Ok(()),
+            Shape::Value | Shape::Entry => Ok(()),
             _ => Err(E::invalid_type(serde::de::Unexpected::Unit, &self)),
         }
     }
@@ -137,10 +138,16 @@ impl Node<'_, '_, '_> {
         scratch.labels.clear();
         scratch.staged.arena.clear();
         scratch.staged.entries.clear();
+        scratch.staged.refused.clear();
+        self.request.push.streams += 1;
         let mut labels_error = None;
         while let Some(key) = map.next_key_seed(TextSeed)? {
             match &*key {
-                "stream" => map.next_value_seed(self.inner(Shape::Labels))?,
+                "stream" => {
+                    self.request.push.scratch.labels.clear();
+                    map.next_value_seed(self.inner(Shape::Labels))?;
+                    labels_error = self.label_names().err();
+                }
                 "values" => map.next_value_seed(self.inner(Shape::Values))?,
                 "labels" => {
                     let text = map.next_value_seed(TextSeed)?;
@@ -154,26 +161,39 @@ impl Node<'_, '_, '_> {
         self.request.check(result)
     }
 
-    /// Labels or metadata: flat text.
+    /// Labels or metadata: flat text; numbers and truth values are as good for labels. Of a label's name that comes
+    /// twice the last one counts, as in any JSON object.
     fn pairs<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let scratch = &mut *self.request.push.scratch;
         while let Some(name) = map.next_key_seed(TextSeed)? {
-            let value = map.next_value_seed(TextSeed)?;
             match self.shape {
-                Shape::Labels => scratch.labels.push(&name, &value),
-                _ => push_metadata(&mut scratch.metadata, &name, &value),
+                Shape::Labels => {
+                    let value = map.next_value_seed(ScalarSeed)?;
+                    scratch.labels.set(&name, &value);
+                }
+                _ => push_metadata(&mut scratch.metadata, &name, &map.next_value_seed(TextSeed)?),
             }
         }
         Ok(())
     }
 
+    /// Labels of an object obey the same rules as those of a text.
+    fn label_names(&self) -> Result<(), DecodeError> {
+        let labels = &self.request.push.scratch.labels;
+        labels.iter().try_for_each(|(name, _)| label_text::check_name(name))
+    }
+
     fn value<'de, A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         self.request.push.scratch.metadata.clear();
-        let time = seq.next_element_seed(TextSeed)?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+        let Some(time) = seq.next_element_seed(TextSeed)? else {
+            self.request.push.stage_refusal(RejectReason::InvalidTimestamp, Oversize::default());
+            return Ok(());
+        };
         let timestamp_ns = time
             .parse()
             .map_err(|_| A::Error::custom(format_args!("time must be nanoseconds in decimal text, not {time:.40?}")))?;
-        let line = seq.next_element_seed(TextSeed)?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
+        // A time alone is an empty line.
+        let line = seq.next_element_seed(TextSeed)?.unwrap_or_default();
         seq.next_element_seed(self.inner(Shape::Metadata))?;
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         self.stage(timestamp_ns, &line)
@@ -228,6 +248,49 @@ impl<'de> Visitor<'de> for TextSeed {
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// Text, or a number or truth value as text.
+struct ScalarSeed;
+
+impl<'de> DeserializeSeed<'de> for ScalarSeed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ScalarSeed {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(if value { "true" } else { "false" }))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_string()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stream labels as text: `{app="web", env="dev"}`.
 //!
-//! Values are Go string literals: double-quoted with Go's escapes, or raw between backticks. A trailing comma
-//! is allowed, as Prometheus' parser has it.
+//! Values are Go string literals: quoted once or twice with Go's escapes, or raw between backticks. A trailing comma
+//! is allowed, as Prometheus' parser has it, whose words errors are in as far as it has one for the case.
 
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::label_set::LabelSet;
@@ -16,6 +16,31 @@ pub fn parse_label_text(text: &str) -> Result<Vec<(String, String)>, DecodeError
     let mut labels = LabelSet::default();
     parse_into(text, &mut labels)?;
     Ok(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Whether `name` could stand in such a text.
+///
+/// # Errors
+/// [`DecodeErrorKind::Labels`], as if it stood first in one.
+pub(super) fn check_name(name: &str) -> Result<(), DecodeError> {
+    let plain = |(at, b): (usize, u8)| b.is_ascii_alphabetic() || b == b'_' || (at > 0 && b.is_ascii_digit());
+    match name.bytes().enumerate().position(|byte| !plain(byte)) {
+        None if !name.is_empty() => Ok(()),
+        bad => {
+            let at = bad.unwrap_or(0);
+            let got = name.get(at..).and_then(|rest| rest.chars().next()).unwrap_or('=');
+            Err(DecodeError::new(DecodeErrorKind::Labels, unexpected(Some(got), "a label name"), at + 1))
+        }
+    }
+}
+
+/// What is wrong, in the words of Prometheus' lexer for what it does not know inside braces.
+fn unexpected(got: Option<char>, wanted: &str) -> String {
+    match got {
+        None => "unexpected end of input inside braces".to_owned(),
+        Some(c) if c.is_alphanumeric() || "_={},\"'`!~ ".contains(c) => format!("unexpected {c:?}, expected {wanted}"),
+        Some(c) => format!("unexpected character inside braces: {c:?}"),
+    }
 }
 
 /// Replaces `out` by the labels of `text`.
@@ -38,7 +63,7 @@ pub(super) fn parse_into(text: &str, out: &mut LabelSet) -> Result<(), DecodeErr
     parser.space();
     match parser.rest().is_empty() {
         true => Ok(()),
-        false => Err(parser.error("expected the end after '}'")),
+        false => Err(parser.error("the end after '}'")),
     }
 }
 
@@ -52,12 +77,13 @@ impl<'a> Parser<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn error(&self, message: &str) -> DecodeError {
-        let got = match self.rest().chars().next() {
-            Some(c) => format!("{c:?}"),
-            None => "the end".to_owned(),
-        };
-        DecodeError::new(DecodeErrorKind::Labels, format!("stream labels: {message}, got {got}"), self.at)
+    /// Something else than `wanted` is here.
+    fn error(&self, wanted: &str) -> DecodeError {
+        self.wrong(unexpected(self.rest().chars().next(), wanted))
+    }
+
+    fn wrong(&self, what: impl Into<std::borrow::Cow<'static, str>>) -> DecodeError {
+        DecodeError::new(DecodeErrorKind::Labels, what, self.at)
     }
 
     fn space(&mut self) {
@@ -74,18 +100,18 @@ impl<'a> Parser<'a> {
     fn expect(&mut self, c: char) -> Result<(), DecodeError> {
         match self.skip(c) {
             true => Ok(()),
-            false => Err(self.error(&format!("expected '{c}'"))),
+            false => Err(self.error(&format!("'{c}'"))),
         }
     }
 
     fn name(&mut self) -> Result<&'a str, DecodeError> {
         self.space();
         let rest = self.rest();
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let len = rest.bytes().position(|b| !plain(b)).unwrap_or(rest.len());
         let name = rest.get(..len).unwrap_or_default();
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(self.error("expected a label name"));
+            return Err(self.error("a label name"));
         }
         self.at += len;
         Ok(name)
@@ -94,26 +120,26 @@ impl<'a> Parser<'a> {
     /// Appends the literal's value.
     fn value(&mut self, out: &mut String) -> Result<(), DecodeError> {
         match self.rest().as_bytes().first() {
-            Some(b'"') => self.quoted(out),
+            Some(&quote @ (b'"' | b'\'')) => self.quoted(quote, out),
             Some(b'`') => {
                 let rest = self.rest().get(1..).unwrap_or_default();
-                let Some(len) = rest.find('`') else { return Err(self.error("raw value has no end")) };
+                let Some(len) = rest.find('`') else { return Err(self.wrong("unterminated raw string")) };
                 out.push_str(rest.get(..len).unwrap_or_default());
                 self.at += len + 2;
                 Ok(())
             }
-            _ => Err(self.error("expected a quoted value")),
+            _ => Err(self.error("a quoted value")),
         }
     }
 
-    fn quoted(&mut self, out: &mut String) -> Result<(), DecodeError> {
+    fn quoted(&mut self, quote: u8, out: &mut String) -> Result<(), DecodeError> {
         let start = self.at;
         self.at += 1;
         // Escapes of single bytes (`\xff`) may spell one character together.
         let mut bytes: Vec<u8> = Vec::new();
         loop {
             let rest = self.rest();
-            let plain = rest.bytes().position(|b| matches!(b, b'"' | b'\\' | b'\n')).unwrap_or(rest.len());
+            let plain = rest.bytes().position(|b| b == quote || matches!(b, b'\\' | b'\n')).unwrap_or(rest.len());
             let text = rest.get(..plain).unwrap_or_default();
             match bytes.is_empty() {
                 true => out.push_str(text),
@@ -121,10 +147,10 @@ impl<'a> Parser<'a> {
             }
             self.at += plain;
             match rest.as_bytes().get(plain) {
-                Some(b'"') => break,
+                Some(&byte) if byte == quote => break,
                 Some(b'\\') => {
                     let escape_at = self.at;
-                    match self.escape()? {
+                    match self.escape(quote)? {
                         Escape::Char(c) if bytes.is_empty() => out.push(c),
                         Escape::Char(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
                         Escape::Byte(byte) => bytes.push(byte),
@@ -134,7 +160,7 @@ impl<'a> Parser<'a> {
                 }
                 _ => {
                     self.at = start;
-                    return Err(self.error("quoted value has no end on its line"));
+                    return Err(self.wrong("unterminated quoted string"));
                 }
             }
         }
@@ -142,15 +168,15 @@ impl<'a> Parser<'a> {
             Ok(text) => out.push_str(text),
             Err(_) => {
                 self.at = start;
-                return Err(self.error("value is not UTF-8"));
+                return Err(self.wrong("label value is not UTF-8"));
             }
         }
         self.at += 1;
         Ok(())
     }
 
-    /// Reads an escape at a backslash: Go's, without `\'`.
-    fn escape(&mut self) -> Result<Escape, DecodeError> {
+    /// Reads an escape at a backslash: Go's, and of the quotes only the one that ends the value.
+    fn escape(&mut self, quote: u8) -> Result<Escape, DecodeError> {
         let rest = self.rest().as_bytes();
         let simple = |c| Ok((Escape::Char(c), 2));
         let number = |from: usize, digits: usize, radix: u32| {
@@ -159,13 +185,13 @@ impl<'a> Parser<'a> {
             let text = std::str::from_utf8(text).ok().filter(|_| whole)?;
             u32::from_str_radix(text, radix).ok().map(|value| (value, from + digits))
         };
-        let bad = || self.error("unknown or unfinished escape");
+        let bad = || self.wrong("unknown escape sequence");
         let read = match rest.get(1) {
             Some(b'n') => simple('\n'),
             Some(b't') => simple('\t'),
             Some(b'r') => simple('\r'),
             Some(b'\\') => simple('\\'),
-            Some(b'"') => simple('"'),
+            Some(&byte) if byte == quote => simple(char::from(quote)),
             Some(b'a') => simple('\x07'),
             Some(b'b') => simple('\x08'),
             Some(b'f') => simple('\x0c'),
@@ -218,6 +244,18 @@ mod tests {
         assert_eq!(parse(r#"{a="b"}"#), pairs(&[("a", "b")]));
         assert_eq!(parse(" { b = \"\" ,a=`raw \\n` , } "), pairs(&[("b", ""), ("a", "raw \\n")]));
         assert_eq!(parse("{}"), pairs(&[]));
+        assert_eq!(parse(r#"{a='it\'s "b"'}"#), pairs(&[("a", "it's \"b\"")]));
+        for name in ["a", "_1", "a_B9"] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for (name, error) in [
+            ("", "byte 1: unexpected '=', expected a label name"),
+            ("1a", "byte 1: unexpected '1', expected a label name"),
+            ("bad-name", "byte 4: unexpected character inside braces: '-'"),
+            ("é", "byte 1: unexpected 'é', expected a label name"),
+        ] {
+            assert_eq!(check_name(name).unwrap_err().to_string(), error);
+        }
         assert_eq!(
             parse(r#"{a="q\"\\ \n\t\x41\101\u00e9\U0001F600 é \xc3\xa9!\n"}"#),
             pairs(&[("a", "q\"\\ \n\tAAé😀 é é!\n")])
@@ -227,16 +265,21 @@ mod tests {
     #[test]
     fn errors_point_at_the_byte() {
         for (text, error) in [
-            ("", "byte 0: stream labels: expected '{', got the end"),
-            ("{a=\"b\"", "byte 6: stream labels: expected '}', got the end"),
-            ("{a=\"b\"} x", "byte 8: stream labels: expected the end after '}', got 'x'"),
-            ("{1a=\"b\"}", "byte 1: stream labels: expected a label name, got '1'"),
-            ("{a~\"b\"}", "byte 2: stream labels: expected '=', got '~'"),
-            ("{a=b}", "byte 3: stream labels: expected a quoted value, got 'b'"),
-            ("{a=\"b}", "byte 3: stream labels: quoted value has no end on its line, got '\"'"),
-            ("{a=\"\\q\"}", "byte 4: stream labels: unknown or unfinished escape, got '\\\\'"),
-            ("{a=\"\\xff\"}", "byte 3: stream labels: value is not UTF-8, got '\"'"),
-            ("{a=`b}", "byte 3: stream labels: raw value has no end, got '`'"),
+            ("", "byte 0: unexpected end of input inside braces"),
+            ("{a=\"b\"", "byte 6: unexpected end of input inside braces"),
+            ("{a=\"b\"} x", "byte 8: unexpected 'x', expected the end after '}'"),
+            ("{1a=\"b\"}", "byte 1: unexpected '1', expected a label name"),
+            ("{a~\"b\"}", "byte 2: unexpected '~', expected '='"),
+            ("{bad-name=\"b\"}", "byte 4: unexpected character inside braces: '-'"),
+            ("{a:b=\"b\"}", "byte 2: unexpected character inside braces: ':'"),
+            ("{\u{1}trace_id=\"b\"}", "byte 1: unexpected character inside braces: '\\u{1}'"),
+            ("{a=b}", "byte 3: unexpected 'b', expected a quoted value"),
+            ("{a=\"b}", "byte 3: unterminated quoted string"),
+            ("{a='b\"}", "byte 3: unterminated quoted string"),
+            ("{a=\"\\q\"}", "byte 4: unknown escape sequence"),
+            ("{a=\"\\'\"}", "byte 4: unknown escape sequence"),
+            ("{a=\"\\xff\"}", "byte 3: label value is not UTF-8"),
+            ("{a=`b}", "byte 3: unterminated raw string"),
         ] {
             assert_eq!(parse(text), Err(error.to_owned()));
         }

@@ -2,7 +2,7 @@
 //!
 //! Labels of a push stay stream labels as sent. Structured metadata keeps its values; names get `_` for
 //! characters that queries cannot name. A stream whose labels do not parse, or an entry over a limit, is rejected
-//! and the rest is kept; Loki answers 400 for such a request after storing the rest. Lines may be any bytes in
+//! and the rest is kept; what is said of it is in Loki's words ([`texts`]). Lines may be any bytes in
 //! protobuf. The body must be decompressed already; a protobuf body is snappy inside whatever
 //! `Content-Encoding` says.
 //!
@@ -11,12 +11,13 @@
 mod json;
 mod label_text;
 mod protobuf;
+mod texts;
 
 pub use label_text::parse_label_text;
 
 use crate::label_set::{LabelSet, push_sanitized};
 use crate::limits::Meter;
-use crate::{DecodeError, Decoded, Format, Limits, RejectReason, Rejected};
+use crate::{DecodeError, DecodeErrorKind, Decoded, Format, Limits, RejectReason, Rejected};
 use bramble_signal::{LabelsRef, LogBatch};
 
 /// Decodes push requests; keeps its scratch memory between them. One per worker, not shared.
@@ -40,6 +41,16 @@ struct Scratch {
 struct Staged {
     arena: Vec<u8>,
     entries: Vec<StagedEntry>,
+    /// Entries that are refused, by reason, with what their sender is told of the first one.
+    refused: Vec<(RejectReason, u64, Oversize)>,
+}
+
+/// What is known of a refused entry.
+#[derive(Clone, Copy, Default, Debug)]
+struct Oversize {
+    line_bytes: usize,
+    metadata_bytes: usize,
+    metadata_count: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +76,9 @@ impl Decoder {
     /// `labels` and `entries`. Rejections count entries.
     ///
     /// # Errors
-    /// [`DecodeError`] when the request is damaged or would become too large. In JSON that includes timestamps
-    /// that are not decimal text and metadata that is not flat text, as Loki has it.
+    /// [`DecodeError`] when the request is damaged or would become too large; [`DecodeErrorKind::NoStreams`] when there
+    /// is no stream in it. In JSON damage includes timestamps that are not decimal text and metadata that is not flat
+    /// text, as Loki has it.
     pub fn decode(&mut self, format: Format, body: &[u8]) -> Result<Decoded<LogBatch>, DecodeError> {
         let mut push = Push {
             limits: self.limits,
@@ -74,12 +86,16 @@ impl Decoder {
             meter: Meter::new(self.limits.batch_bytes_max),
             batch: LogBatch::new(),
             rejected: Rejected::default(),
+            streams: 0,
         };
         match format {
             Format::Protobuf => protobuf::decode(body, &mut push)?,
             Format::Json => json::decode(body, &mut push)?,
         }
-        Ok(Decoded { batch: push.batch, rejected: push.rejected, ..Decoded::default() })
+        match push.streams {
+            0 => Err(DecodeError::new(DecodeErrorKind::NoStreams, texts::NO_STREAMS, 0).without_position()),
+            _ => Ok(Decoded { batch: push.batch, rejected: push.rejected, ..Decoded::default() }),
+        }
     }
 }
 
@@ -90,83 +106,107 @@ struct Push<'a> {
     meter: Meter,
     batch: LogBatch,
     rejected: Rejected,
+    /// Streams met, good or bad, with entries or without.
+    streams: u64,
 }
 
 impl Push<'_> {
-    /// Starts a stream with the labels in scratch.
-    fn start_stream(&mut self, position: usize) -> Result<Result<(), RejectReason>, DecodeError> {
-        let labels = &mut self.scratch.labels;
-        if labels.len() == 0 {
-            return Ok(Err(RejectReason::InvalidLabels));
+    /// Starts a stream with the labels in scratch, or says why its entries must go.
+    fn start_stream(&mut self, position: usize) -> Result<Result<(), (RejectReason, String)>, DecodeError> {
+        let (limits, labels) = (&self.limits, &mut self.scratch.labels);
+        if labels.iter().all(|(_, value)| value.is_empty()) {
+            return Ok(Err((RejectReason::InvalidLabels, texts::NO_LABELS.to_owned())));
         }
-        if let Err(reason) = labels.check(&self.limits, self.limits.stream_labels_max) {
-            return Ok(Err(reason));
+        let verdict = labels.check(limits, limits.stream_labels_max);
+        if let Err(reason) = verdict.and_then(|()| labels.encode_unique().map(drop)) {
+            return Ok(Err((reason, texts::stream(reason, labels, limits))));
         }
-        match labels.encode_unique() {
-            Err(reason) => Ok(Err(reason)),
-            Ok(encoded) if encoded.is_empty() => Ok(Err(RejectReason::InvalidLabels)),
-            Ok(encoded) => {
-                self.meter.add(encoded.as_bytes().len() + 16, position)?;
-                self.batch.start_stream_encoded(encoded);
-                Ok(Ok(()))
-            }
-        }
+        let encoded = labels.encoded();
+        self.meter.add(encoded.as_bytes().len() + 16, position)?;
+        self.batch.start_stream_encoded(encoded);
+        Ok(Ok(()))
     }
 
-    /// Judges an entry whose metadata is in scratch; counts it and returns `false` when it must go.
-    fn accepts(&mut self, line: &[u8], position: Option<usize>) -> bool {
-        let verdict = match line.len() > self.limits.line_bytes_max {
+    /// The line as it is kept, or why the entry, whose metadata is in scratch, must go.
+    fn judge<'l>(&self, line: &'l [u8]) -> Result<&'l [u8], (RejectReason, Oversize)> {
+        let (limits, metadata) = (&self.limits, &self.scratch.metadata);
+        let kept = match line.get(..limits.line_bytes_max) {
+            Some(start) if limits.line_truncate => whole_characters(start, line),
+            _ => line,
+        };
+        let verdict = match kept.len() > limits.line_bytes_max {
             true => Err(RejectReason::LineTooLong),
-            false => self.scratch.metadata.check_metadata(&self.limits),
+            false => metadata.check_metadata(limits),
         };
-        let detail = || match position {
-            Some(position) => format!("{} bytes, at byte {position}", line.len()),
-            None => format!("{} bytes", line.len()),
-        };
-        verdict.map_err(|reason| self.rejected.add(reason, 1, detail)).is_ok()
+        verdict.map(|()| kept).map_err(|reason| {
+            let (metadata_bytes, metadata_count) = (metadata.text_bytes(), metadata.len());
+            (reason, Oversize { line_bytes: line.len(), metadata_bytes, metadata_count })
+        })
     }
 
-    /// Adds an entry, with the metadata in scratch, to the stream started last.
+    /// Adds an entry, with the metadata in scratch, to the stream started last, whose labels are in scratch.
     fn push_entry(&mut self, timestamp_ns: i64, line: &[u8], position: usize) -> Result<(), DecodeError> {
-        if self.accepts(line, Some(position)) {
-            let metadata = self.scratch.metadata.encode_last_wins();
-            // 24: timestamp and two ranges.
-            self.meter.add(line.len() + metadata.as_bytes().len() + 24, position)?;
-            self.batch.push_entry_encoded(timestamp_ns, line, metadata);
+        match self.judge(line) {
+            Ok(line) => {
+                let metadata = self.scratch.metadata.encode_last_wins();
+                // 24: timestamp and two ranges.
+                self.meter.add(line.len() + metadata.as_bytes().len() + 24, position)?;
+                self.batch.push_entry_encoded(timestamp_ns, line, metadata);
+            }
+            Err((reason, size)) => {
+                let (labels, limits) = (&self.scratch.labels, &self.limits);
+                self.rejected.add_told(reason, 1, || texts::entry(reason, labels, size, limits));
+            }
         }
         Ok(())
     }
 
     /// Keeps an entry, with the metadata in scratch, until its stream's labels are known.
     fn stage_entry(&mut self, timestamp_ns: i64, line: &[u8]) -> Result<(), DecodeError> {
-        if self.accepts(line, None) {
-            let metadata = self.scratch.metadata.encode_last_wins();
-            // Twice 24: the entry is staged, then copied.
-            self.meter.add(line.len() + metadata.as_bytes().len() + 48, 0)?;
-            let Staged { arena, entries } = &mut self.scratch.staged;
-            arena.extend_from_slice(metadata.as_bytes());
-            let metadata_end = arena.len();
-            arena.extend_from_slice(line);
-            entries.push(StagedEntry { timestamp_ns, metadata_end, line_end: arena.len() });
+        match self.judge(line) {
+            Ok(line) => {
+                let metadata = self.scratch.metadata.encode_last_wins();
+                // Twice 24: the entry is staged, then copied.
+                self.meter.add(line.len() + metadata.as_bytes().len() + 48, 0)?;
+                let Staged { arena, entries, .. } = &mut self.scratch.staged;
+                arena.extend_from_slice(metadata.as_bytes());
+                let metadata_end = arena.len();
+                arena.extend_from_slice(line);
+                entries.push(StagedEntry { timestamp_ns, metadata_end, line_end: arena.len() });
+            }
+            Err((reason, size)) => self.stage_refusal(reason, size),
         }
         Ok(())
     }
 
+    /// Counts an entry that is refused once its stream is known.
+    fn stage_refusal(&mut self, reason: RejectReason, size: Oversize) {
+        let refused = &mut self.scratch.staged.refused;
+        match refused.iter_mut().find(|(other, ..)| *other == reason) {
+            Some((_, count, _)) => *count += 1,
+            None => refused.push((reason, 1, size)),
+        }
+    }
+
     /// Ends a JSON stream: its labels are in scratch, its entries staged.
     fn finish_staged(&mut self, labels_error: Option<DecodeError>) -> Result<(), DecodeError> {
-        let count = self.scratch.staged.entries.len() as u64;
+        let refused: u64 = self.scratch.staged.refused.iter().map(|(_, count, _)| count).sum();
+        let count = self.scratch.staged.entries.len() as u64 + refused;
         if count == 0 {
             return Ok(());
         }
         let started = match labels_error {
-            Some(error) => Err((RejectReason::InvalidLabels, error.to_string())),
-            None => self.start_stream(0)?.map_err(|reason| (reason, String::new())),
+            Some(error) => Err((RejectReason::InvalidLabels, texts::unparsed(&error))),
+            None => self.start_stream(0)?,
         };
-        if let Err((reason, detail)) = started {
-            self.rejected.add(reason, count, || detail);
+        if let Err((reason, text)) = started {
+            self.rejected.add_told(reason, count, || text);
             return Ok(());
         }
-        let Staged { arena, entries } = &self.scratch.staged;
+        let Scratch { labels, staged: Staged { arena, entries, refused }, .. } = &*self.scratch;
+        for &(reason, count, size) in refused {
+            self.rejected.add_told(reason, count, || texts::entry(reason, labels, size, &self.limits));
+        }
         let mut start = 0;
         for entry in entries {
             let metadata = arena.get(start..entry.metadata_end).unwrap_or_default();
@@ -176,6 +216,14 @@ impl Push<'_> {
         }
         Ok(())
     }
+}
+
+/// `start` of `line` without the character that the cut goes through.
+fn whole_characters<'a>(start: &'a [u8], line: &[u8]) -> &'a [u8] {
+    let continues = |at: usize| line.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    // A character has at most four bytes; what is not UTF-8 is cut where it is.
+    let end = (start.len().saturating_sub(3)..=start.len()).rev().find(|&at| !continues(at)).unwrap_or(start.len());
+    start.get(..end).unwrap_or(start)
 }
 
 fn push_metadata(metadata: &mut LabelSet, name: &str, value: &str) {

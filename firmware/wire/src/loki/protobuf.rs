@@ -1,6 +1,6 @@
 //! `logproto.PushRequest`.
 
-use super::{Push, label_text, push_metadata};
+use super::{Push, label_text, push_metadata, texts};
 use crate::error::ItemError;
 use crate::protobuf::{Field, Reader};
 use crate::remote_write::name_and_value;
@@ -10,6 +10,7 @@ pub(super) fn decode(body: &[u8], push: &mut Push<'_>) -> Result<(), DecodeError
     let mut reader = Reader::new(body);
     while let Some(field) = reader.next()? {
         if field.number == 1 {
+            push.streams += 1;
             stream(&field, push)?;
         }
     }
@@ -29,8 +30,8 @@ fn stream(field: &Field<'_>, push: &mut Push<'_>) -> Result<(), DecodeError> {
     if entries == 0 {
         return Ok(());
     }
-    if let Err((reason, detail)) = start_stream(labels, field.position, push)? {
-        push.rejected.add(reason, entries, || detail);
+    if let Err((reason, text)) = start_stream(labels, field.position, push)? {
+        push.rejected.add_told(reason, entries, || text);
         return Ok(());
     }
     let mut reader = field.message()?;
@@ -59,15 +60,17 @@ fn start_stream(
         Ok(text) => text.unwrap_or_default(),
         Err(error) => {
             return match ItemError::from(error) {
-                ItemError::Reject(reason) => Ok(Err((reason, format!("labels at byte {position}")))),
+                ItemError::Reject(reason) => {
+                    Ok(Err((reason, format!("{}: labels at byte {position}", reason.describe()))))
+                }
                 ItemError::Fatal(error) => Err(error),
             };
         }
     };
     if let Err(error) = label_text::parse_into(text, &mut push.scratch.labels) {
-        return Ok(Err((RejectReason::InvalidLabels, error.to_string())));
+        return Ok(Err((RejectReason::InvalidLabels, texts::unparsed(&error))));
     }
-    Ok(push.start_stream(position)?.map_err(|reason| (reason, text.chars().take(200).collect())))
+    push.start_stream(position)
 }
 
 fn entry(field: &Field<'_>, push: &mut Push<'_>) -> Result<(), ItemError> {
