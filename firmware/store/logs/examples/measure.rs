@@ -1,6 +1,7 @@
-//! Measures the log store on lines shaped like the bench rig's: `measure LOGHUB_DIRECTORY [LINES]`.
+//! Measures the log store on lines shaped like the bench rig's: `measure LOGHUB_DIRECTORY [LINES [HEAD_MIB]]`.
 //!
-//! Prints nanoseconds per line of each stage and bytes per line in fresh and in merged blocks.
+//! Prints nanoseconds per line of each stage and bytes per line in fresh and in merged blocks; with `RUST_LOG=debug`
+//! also what each block's columns take.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers")]
 
 use bramble_disk::{Disk, PageCache, ThreadsDisk};
@@ -176,11 +177,13 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().expect("first argument: the loghub samples' directory");
     let total: u64 = arguments.next().map_or(300_000, |n| n.parse().expect("second argument: number of lines"));
+    let head_mib: usize = arguments.next().map_or(15, |n| n.parse().expect("third argument: MiB of the head"));
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let root = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(ThreadsDisk::new(root.path()).unwrap());
     let cache = Arc::new(PageCache::new(Budget::standalone(BudgetName::PageCache, 12 << 20)));
     let budgets = LogBudgets {
-        head: Budget::standalone(BudgetName::LogHead, 15 << 20),
+        head: Budget::standalone(BudgetName::LogHead, head_mib << 20),
         merge: Budget::standalone(BudgetName::Merge, 10 << 20),
         index: Budget::standalone(BudgetName::BlockIndex, 6 << 20),
     };
