@@ -43,6 +43,19 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The line as it is kept: cut to [`line_bytes_max`](Self::line_bytes_max), before a character that the cut would go
+    /// through, if lines are to be cut.
+    pub(crate) fn fit_line<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let Some(start) = line.get(..self.line_bytes_max).filter(|_| self.line_truncate) else { return line };
+        let continues = |at: usize| line.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
+        // A character has at most four bytes; what is not UTF-8 is cut where it is.
+        let ends = (start.len().saturating_sub(3)..=start.len()).rev();
+        let end = ends.into_iter().find(|&at| !continues(at)).unwrap_or(start.len());
+        start.get(..end).unwrap_or(start)
+    }
+}
+
 macro_rules! reject_reasons {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $text:literal;)*) => {
         /// Why an item was left out.

@@ -130,10 +130,7 @@ impl Push<'_> {
     /// The line as it is kept, or why the entry, whose metadata is in scratch, must go.
     fn judge<'l>(&self, line: &'l [u8]) -> Result<&'l [u8], (RejectReason, Oversize)> {
         let (limits, metadata) = (&self.limits, &self.scratch.metadata);
-        let kept = match line.get(..limits.line_bytes_max) {
-            Some(start) if limits.line_truncate => whole_characters(start, line),
-            _ => line,
-        };
+        let kept = limits.fit_line(line);
         let verdict = match kept.len() > limits.line_bytes_max {
             true => Err(RejectReason::LineTooLong),
             false => metadata.check_metadata(limits),
@@ -216,14 +213,6 @@ impl Push<'_> {
         }
         Ok(())
     }
-}
-
-/// `start` of `line` without the character that the cut goes through.
-fn whole_characters<'a>(start: &'a [u8], line: &[u8]) -> &'a [u8] {
-    let continues = |at: usize| line.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
-    // A character has at most four bytes; what is not UTF-8 is cut where it is.
-    let end = (start.len().saturating_sub(3)..=start.len()).rev().find(|&at| !continues(at)).unwrap_or(start.len());
-    start.get(..end).unwrap_or(start)
 }
 
 fn push_metadata(metadata: &mut LabelSet, name: &str, value: &str) {

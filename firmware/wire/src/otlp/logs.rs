@@ -11,8 +11,17 @@ use crate::{DecodeError, Decoded, Limits, RejectReason, Rejected};
 use bramble_signal::LogBatch;
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_key};
 
-/// Resource attributes that are stream labels, in order of preference where several give one label.
-const STREAM_LABELS: [(&str, &str); 13] = [
+/// Which resource attributes are stream labels, and under which names.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// (attribute, label), in order of preference where several give one label. An attribute that is a label under its
+    /// own name (dots as underscores) is not metadata of the entries as well.
+    pub stream_labels: Vec<(String, String)>,
+}
+
+/// A small set under short names, then what Loki takes by default under Loki's names, but for `service.instance.id`, which
+/// is new with every start of a process.
+const STREAM_LABELS: [(&str, &str); 29] = [
     ("service.name", "service"),
     ("service.name", "service_name"),
     ("deployment.environment.name", "env"),
@@ -26,13 +35,74 @@ const STREAM_LABELS: [(&str, &str); 13] = [
     ("unit", "unit"),
     ("systemd.unit", "unit"),
     ("service_name", "service_name"),
+    ("service.namespace", "service_namespace"),
+    ("deployment.environment", "deployment_environment"),
+    ("cloud.region", "cloud_region"),
+    ("cloud.availability_zone", "cloud_availability_zone"),
+    ("container.name", "container_name"),
+    ("k8s.cluster.name", "k8s_cluster_name"),
+    ("k8s.namespace.name", "k8s_namespace_name"),
+    ("k8s.pod.name", "k8s_pod_name"),
+    ("k8s.container.name", "k8s_container_name"),
+    ("k8s.replicaset.name", "k8s_replicaset_name"),
+    ("k8s.deployment.name", "k8s_deployment_name"),
+    ("k8s.statefulset.name", "k8s_statefulset_name"),
+    ("k8s.daemonset.name", "k8s_daemonset_name"),
+    ("k8s.cronjob.name", "k8s_cronjob_name"),
+    ("k8s.job.name", "k8s_job_name"),
+    ("deployment.environment.name", "deployment_environment_name"),
 ];
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        let owned = |(key, label): (&str, &str)| (key.to_owned(), label.to_owned());
+        LogOptions { stream_labels: STREAM_LABELS.into_iter().map(owned).collect() }
+    }
+}
+
+impl LogOptions {
+    /// Reads `attribute=label`, or an attribute alone, whose label is its own name with underscores.
+    ///
+    /// # Errors
+    /// What is wrong with a text: no attribute, or a label that could not be asked for.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<LogOptions, String> {
+        let pair = |text: &str| {
+            let (key, label) = match text.split_once('=') {
+                Some((key, label)) => (key.trim(), label.trim().to_owned()),
+                None => (text.trim(), own_name(text.trim())),
+            };
+            let named = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && label.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+            match named && !key.is_empty() {
+                true => Ok((key.to_owned(), label)),
+                false => Err(format!("{text:?} is not an attribute, or attribute=label")),
+            }
+        };
+        Ok(LogOptions { stream_labels: texts.into_iter().map(pair).collect::<Result<_, _>>()? })
+    }
+
+    /// The pairs as text, as [`parse`](Self::parse) reads them.
+    pub fn texts(&self) -> Vec<String> {
+        let text = |(key, label): &(String, String)| match own_name(key) == *label {
+            true => key.clone(),
+            false => format!("{key}={label}"),
+        };
+        self.stream_labels.iter().map(text).collect()
+    }
+}
+
+fn own_name(attribute: &str) -> String {
+    let mut name = String::new();
+    push_sanitized(&mut name, attribute);
+    name
+}
 
 /// What a stream is called whose resource says nothing, as OTel's SDKs have it.
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
 struct Logs<'a> {
     limits: &'a Limits,
+    options: &'a LogOptions,
     scratch: &'a mut Scratch,
     now_ns: i64,
     meter: Meter,
@@ -43,11 +113,12 @@ struct Logs<'a> {
 pub(super) fn decode(
     body: &[u8],
     now_ns: i64,
-    limits: &Limits,
+    (limits, options): (&Limits, &LogOptions),
     scratch: &mut Scratch,
 ) -> Result<Decoded<LogBatch>, DecodeError> {
     let meter = Meter::new(limits.batch_bytes_max);
-    let mut logs = Logs { limits, scratch, now_ns, meter, batch: LogBatch::new(), rejected: Rejected::default() };
+    let (batch, rejected) = (LogBatch::new(), Rejected::default());
+    let mut logs = Logs { limits, options, scratch, now_ns, meter, batch, rejected };
     let mut reader = Reader::new(body);
     while let Some(field) = reader.next()? {
         if field.number == 1 {
@@ -67,11 +138,11 @@ impl Logs<'_> {
             }
         }
         let Scratch { attributes, base, labels, text, .. } = &mut *self.scratch;
-        stream_labels(AttributesRef::from_encoded(attributes), labels);
+        stream_labels(AttributesRef::from_encoded(attributes), self.options, labels);
         let stream = labels.check(self.limits, self.limits.stream_labels_max);
         let encoded = labels.encode_last_wins().to_labels();
         base.clear();
-        resource_metadata(AttributesRef::from_encoded(attributes), text, base);
+        resource_metadata(AttributesRef::from_encoded(attributes), labels, text, base);
         let resource = base.mark();
 
         let mut started = false;
@@ -155,6 +226,7 @@ impl Logs<'_> {
             Some(body) => line(body, inner, text)?,
             None => &[],
         };
+        let line = self.limits.fit_line(line);
         if line.len() > self.limits.line_bytes_max {
             return Err(RejectReason::LineTooLong.into());
         }
@@ -233,39 +305,7 @@ impl<'a> Record<'a> {
                 out.push_with(|text| text.push_str(name), |text| put_hex(text, id));
             }
         }
-        if let Some(level) = detected_level(self.severity_number, self.severity_text) {
-            out.push("detected_level", level);
-        }
         Ok(())
-    }
-}
-
-/// The level under the word that Grafana colours by: from the number's range of four, else from the text.
-fn detected_level(number: u32, text: &str) -> Option<&'static str> {
-    const WORDS: [(&str, &str); 14] = [
-        ("trace", "trace"),
-        ("debug", "debug"),
-        ("info", "info"),
-        ("information", "info"),
-        ("notice", "info"),
-        ("warn", "warn"),
-        ("warning", "warn"),
-        ("error", "error"),
-        ("err", "error"),
-        ("critical", "critical"),
-        ("crit", "critical"),
-        ("alert", "critical"),
-        ("fatal", "fatal"),
-        ("emergency", "fatal"),
-    ];
-    match number {
-        1..=4 => Some("trace"),
-        5..=8 => Some("debug"),
-        9..=12 => Some("info"),
-        13..=16 => Some("warn"),
-        17..=20 => Some("error"),
-        21..=24 => Some("fatal"),
-        _ => WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|&(_, level)| level),
     }
 }
 
@@ -289,33 +329,31 @@ fn line<'a>(body: Reader<'a>, inner: &mut Vec<u8>, text: &'a mut String) -> Resu
     Ok(text.as_bytes())
 }
 
-fn stream_labels(attributes: AttributesRef<'_>, out: &mut LabelSet) {
+fn stream_labels(attributes: AttributesRef<'_>, options: &LogOptions, out: &mut LabelSet) {
     out.clear();
-    for (key, label) in STREAM_LABELS {
+    for (key, label) in &options.stream_labels {
         let Some(value) = present(attributes, key) else { continue };
         if out.iter().all(|(name, _)| name != label) {
             out.push_with(|text| text.push_str(label), |text| push_text(text, value));
         }
     }
     for label in ["service", "service_name"] {
-        if out.iter().all(|(name, _)| name != label) {
+        let wanted = options.stream_labels.iter().any(|(_, other)| other == label);
+        if wanted && out.iter().all(|(name, _)| name != label) {
             out.push(label, UNKNOWN_SERVICE);
         }
     }
 }
 
-/// The resource's attributes that did not become stream labels.
-fn resource_metadata(attributes: AttributesRef<'_>, name: &mut String, out: &mut LabelSet) {
-    // The first row of a label that the resource has is the one that was used.
-    let source = |label: &str| {
-        let mut rows = STREAM_LABELS.iter().filter(|(_, l)| *l == label);
-        rows.find(|(key, _)| present(attributes, key).is_some()).map(|&(key, _)| key)
-    };
-    let used = |key: &str| STREAM_LABELS.iter().any(|&(k, label)| k == key && source(label) == Some(key));
+/// The resource's attributes that did not become stream labels under their own names.
+fn resource_metadata(attributes: AttributesRef<'_>, labels: &LabelSet, name: &mut String, out: &mut LabelSet) {
     name.clear();
     flatten(attributes, name, &mut |name, value| {
-        if !used(name) {
-            push_one(name, value, out);
+        let before = out.mark();
+        push_one(name, value, out);
+        let is_label = out.iter().last().is_some_and(|pushed| labels.iter().any(|label| label == pushed));
+        if is_label {
+            out.rewind(before);
         }
     });
 }
@@ -339,7 +377,8 @@ fn count_records(mut reader: Reader<'_>) -> Result<u64, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{DecodeErrorKind, Format, Limits, RejectReason, otlp::Decoder};
+    use crate::otlp::{Decoder, LogOptions};
+    use crate::{DecodeErrorKind, Format, Limits, RejectReason};
 
     fn decode(json: &str) -> crate::Decoded<bramble_signal::LogBatch> {
         Decoder::new(Limits::default()).logs(Format::Json, json.as_bytes(), 99).unwrap()
@@ -369,16 +408,57 @@ mod tests {
         let stream = decoded.batch.stream(0);
         assert_eq!(
             stream.labels().to_string(),
-            r#"{env="prod", pod="beorn-1", service="beorn", service_name="beorn"}"#
+            r#"{deployment_environment="prod", env="prod", k8s_pod_name="beorn-1", pod="beorn-1", service="beorn", service_name="beorn"}"#
         );
         let entries: Vec<_> = stream.entries().collect();
         assert_eq!(
             entries[0].metadata.to_string(),
-            r#"{detected_level="warn", flags="1", http_method="GET", m_x_y="1.5", observed_timestamp="6", process_pid="8", s_a="true", scope_name="lib", scope_version="2", severity_number="13", severity_text="WARN", span_id="0102030405060708", trace_id="0102030405060708090a0b0c0d0e0f10"}"#
+            r#"{flags="1", http_method="GET", m_x_y="1.5", observed_timestamp="6", process_pid="8", s_a="true", scope_name="lib", scope_version="2", severity_number="13", severity_text="WARN", span_id="0102030405060708", trace_id="0102030405060708090a0b0c0d0e0f10"}"#
         );
         let lines: Vec<_> = entries.iter().map(|e| (e.timestamp_ns, std::str::from_utf8(e.line).unwrap())).collect();
         assert_eq!(lines, [(5, "hello"), (6, r#"{"a":[1,null]}"#), (99, "-4"), (99, "")]);
-        assert_eq!(entries[2].metadata.get("detected_level"), Some("warn"));
+        assert_eq!(
+            entries[2].metadata.to_string(),
+            r#"{process_pid="7", s_a="true", scope_name="lib", scope_version="2", severity_text="Warning"}"#
+        );
+    }
+
+    #[test]
+    fn which_attributes_are_labels_is_told() {
+        let options = LogOptions::parse(["service.name=svc", " process.pid ", "k8s.pod.name"]).unwrap();
+        assert_eq!(options.texts(), ["service.name=svc", "process.pid", "k8s.pod.name"]);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.set_logs(options.into());
+        let batch = decoder.logs(Format::Json, RICH.as_bytes(), 99).unwrap().batch;
+        let stream = batch.stream(0);
+        assert_eq!(stream.labels().to_string(), r#"{k8s_pod_name="beorn-1", process_pid="7", svc="beorn"}"#);
+        let entry = stream.entries().nth(1).unwrap();
+        assert_eq!(
+            entry.metadata.to_string(),
+            r#"{deployment_environment="prod", observed_timestamp="6", s_a="true", scope_name="lib", scope_version="2", service_name="beorn"}"#
+        );
+        for bad in ["", "=a", "a=1b", "a=", "a=b-c", "1a"] {
+            assert!(LogOptions::parse([bad]).is_err(), "{bad}");
+        }
+        let all = LogOptions::default();
+        assert_eq!(LogOptions::parse(all.texts().iter().map(String::as_str)).unwrap().texts(), all.texts());
+    }
+
+    #[test]
+    fn long_lines_are_cut_where_they_may_be() {
+        let limits = Limits { line_bytes_max: 4, line_truncate: true, ..Default::default() };
+        let json = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"123éé"}}]}]}]}"#;
+        let decoded = Decoder::new(limits).logs(Format::Json, json.as_bytes(), 0).unwrap();
+        assert_eq!(decoded.batch.stream(0).entries().next().unwrap().line, b"123");
+    }
+
+    #[test]
+    fn no_name_from_outside_has_the_mark_of_floating_labels() {
+        let json = "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"\\u0001r\",\"value\":{\"stringValue\":\"x\"}}]},\
+            \"scopeLogs\":[{\"logRecords\":[{\"attributes\":[{\"key\":\"\\u0001l\",\"value\":{\"intValue\":1}}]}]}]}]}";
+        let batch = decode(json).batch;
+        let metadata = batch.stream(0).entries().next().unwrap().metadata.to_string();
+        assert_eq!(metadata, r#"{_l="1", _r="x"}"#);
     }
 
     #[test]

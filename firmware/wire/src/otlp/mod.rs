@@ -21,6 +21,7 @@ mod transcode;
 pub use answer::{RpcStatus, encode_export_response, encode_status};
 pub use encode::encode_traces_protobuf;
 pub use encode_json::{JsonDialect, encode_resource_spans_json, encode_traces_json};
+pub use logs::LogOptions;
 pub use metrics::{DeltaStreams, MetricOptions, Promotion, Translation};
 
 use crate::label_set::LabelSet;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 #[derive(Clone, Default, Debug)]
 pub struct Decoder {
     limits: Limits,
+    log_options: Arc<LogOptions>,
     metric_options: Arc<MetricOptions>,
     delta_streams: DeltaStreams,
     /// A JSON request as protobuf, at most about five times the request's size.
@@ -96,18 +98,22 @@ impl Decoder {
         (self.metric_options, self.delta_streams) = (options, streams);
     }
 
+    /// Says which attributes of a resource become labels of its streams.
+    pub fn set_logs(&mut self, options: Arc<LogOptions>) {
+        self.log_options = options;
+    }
+
     /// Decodes an `ExportLogsServiceRequest`. An empty protobuf body is an empty request.
     ///
-    /// A stream's labels come from the resource (`service`, `service_name`, `env`, `host`, `namespace`, `pod`,
-    /// `container`, `job`, `unit`); all else becomes structured metadata under Loki's names. `now_ns`, in
-    /// nanoseconds since the Unix epoch, is the time of records that have none.
+    /// A stream's labels come from the resource ([`LogOptions`]); all else becomes structured metadata under Loki's
+    /// names. `now_ns`, in nanoseconds since the Unix epoch, is the time of records that have none.
     ///
     /// # Errors
     /// [`DecodeError`] when the request is damaged, nested too deeply, or would become too large.
     pub fn logs(&mut self, format: Format, body: &[u8], now_ns: i64) -> Result<Decoded<LogBatch>, DecodeError> {
-        let Decoder { limits, transcoded, scratch, .. } = self;
+        let Decoder { limits, log_options, transcoded, scratch, .. } = self;
         with_protobuf(format, &schema::LOGS_REQUEST, body, transcoded, |body| {
-            logs::decode(body, now_ns, limits, scratch)
+            logs::decode(body, now_ns, (limits, log_options), scratch)
         })
     }
 
@@ -129,7 +135,7 @@ impl Decoder {
     /// # Errors
     /// As [`logs`](Self::logs).
     pub fn metrics(&mut self, format: Format, body: &[u8]) -> Result<Decoded<MetricBatch>, DecodeError> {
-        let Decoder { limits, metric_options, delta_streams, transcoded, scratch } = self;
+        let Decoder { limits, metric_options, delta_streams, transcoded, scratch, .. } = self;
         with_protobuf(format, &schema::METRICS_REQUEST, body, transcoded, |body| {
             metrics::decode(body, limits, (metric_options, delta_streams), scratch)
         })
