@@ -11,6 +11,8 @@ mod gate;
 mod params;
 mod run;
 mod state;
+#[cfg(test)]
+mod testing;
 pub mod ui;
 
 pub use client::{Peer, as_client, remember_client};

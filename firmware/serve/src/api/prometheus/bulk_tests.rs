@@ -2,98 +2,25 @@
 
 use super::bulk::{self, BulkError, PIECE_BYTES, Pieces};
 use super::{federate, remote_read, victoria};
-use crate::api::loki::tail::Tails;
-use crate::gate::QueryGate;
 use crate::params::Params;
-use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, MemoryStatus, Operations, Status};
+use crate::state::ApiState;
+use crate::testing::{self, NOW_MS};
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::Response;
-use bramble_query_promql::{Engine, EngineOptions};
-use bramble_runtime::{Budget, BudgetName, ManualClock};
 use bramble_signal::{MetricBatch, NativeHistogram, stale_marker};
-use bramble_storage::memory::{MemoryLogs, MemoryMetrics, MemoryTraces};
-use bramble_storage::{LogTaps, QueryContext, ReadError};
+use bramble_storage::memory::MemoryMetrics;
+use bramble_storage::{QueryContext, ReadError};
 use bramble_wire::protobuf::Writer;
 use http::{HeaderMap, StatusCode, header};
 use std::sync::Arc;
 use std::time::Duration;
 
-const NOW_MS: i64 = 1_795_000_000_000;
-
-struct Quiet;
-
-impl Operations for Quiet {
-    fn status(&self) -> Status {
-        let disk = DiskStatus { kind: String::new(), why: String::new() };
-        Status {
-            hostname: String::new(),
-            version: String::new(),
-            uptime_seconds: 0,
-            ready: true,
-            partial: false,
-            role: "hub",
-            disk,
-            memory: MemoryStatus { cap_bytes: 0, rss_bytes: 0 },
-            doors: Vec::new(),
-        }
-    }
-    fn is_ready(&self) -> bool {
-        true
-    }
-    fn metrics_text(&self) -> String {
-        String::new()
-    }
-    fn config_text(&self) -> String {
-        String::new()
-    }
-    fn flags(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
-    fn config_state(&self) -> ConfigState {
-        ConfigState { read_ms: 0, ok: true }
-    }
-    fn lifecycle_enabled(&self) -> bool {
-        false
-    }
-    fn reload(&self) -> Result<(), String> {
-        Ok(())
-    }
-    fn quit(&self) {}
-    fn replay(&self) -> [u64; 3] {
-        [0; 3]
-    }
-    fn force_flush(&self) -> Result<(), String> {
-        Ok(())
-    }
-    fn force_merge(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// A state over `batch`, with a query budget of `budget_bytes`.
 fn state(batch: MetricBatch, budget_bytes: usize) -> Arc<ApiState> {
     let metrics = Arc::new(MemoryMetrics::new());
     metrics.load(batch);
-    Arc::new(ApiState {
-        metric_admin: None,
-        promql: Engine::new(metrics.clone(), EngineOptions::default()),
-        metrics,
-        logs: Arc::new(MemoryLogs::default()),
-        tails: Tails::new(
-            Arc::new(LogTaps::new(Budget::standalone(BudgetName::Query, 1 << 20))),
-            10,
-            Duration::from_secs(60),
-        ),
-        traces: Arc::new(MemoryTraces::default()),
-        clock: Arc::new(ManualClock::new(NOW_MS * 1_000_000)),
-        query_budget: Budget::standalone(BudgetName::Query, budget_bytes),
-        query_gate: QueryGate::new(2, &prometheus::Registry::new()).unwrap(),
-        query_timeout: Duration::from_secs(60),
-        operations: Arc::new(Quiet),
-        build: BuildInfo { version: "", revision: "" },
-        started_ms: 0,
-    })
+    Arc::new(testing::state(metrics, Arc::default(), budget_bytes))
 }
 
 /// Labels, time and value.

@@ -11,6 +11,8 @@
 mod frame;
 mod holding;
 mod live;
+#[cfg(test)]
+mod tests;
 
 use super::answer::ApiError;
 use super::times::{bounds, limit, number};
