@@ -4,26 +4,15 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { followed, loki, templates, traceId } from "./logs.mjs";
+import { noise, wave } from "./noise.mjs";
+import { upgrade } from "./socket.mjs";
 
 const port = Number(process.argv[2] ?? 3999);
 const mode = process.env.MOCK ?? "full";
 const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
-
-/** Repeatable noise in 0…1 for a time and a name. */
-function noise(at, seed) {
-  const x = Math.sin(at * 12.9898 + seed * 78.233) * 43758.5453;
-  return x - Math.floor(x);
-}
-
-/** Smooth noise: interpolated between points 20 s apart. */
-function wave(at, seed, period = 20) {
-  const slot = Math.floor(at / period);
-  const part = at / period - slot;
-  const eased = part * part * (3 - 2 * part);
-  return noise(slot, seed) * (1 - eased) + noise(slot + 1, seed) * eased;
-}
 
 const burst = (at, seed) => (wave(at, seed, 45) > 0.72 ? 1 : 0.12);
 
@@ -196,65 +185,6 @@ function prometheus(path, query) {
   return wrapped({ resultType: "matrix", result });
 }
 
-const LINES = [
-  ["gateway", "info", "GET /api/orders 200 in 12 ms request_id=7f3a"],
-  ["orders", "info", "order accepted id=48211 items=3 total=129.90"],
-  ["orders", "debug", "cache hit for customer 9931"],
-  ["payments", "warn", "provider answered slowly: 1.84 s, retry 1 of 3"],
-  ["payments", "error", "charge failed: card_declined trace_id=TRACE order=48207"],
-  ["k3s", "info", "I1121 05:59:41 pod/orders-7c9d Readiness probe succeeded"],
-  ["kernel", "warn", "mmc0: card busy for 310 ms"],
-  ["bramble", "info", "flushed head signal=logs entries=18211 bytes=1.1MiB took=84ms"],
-  ["sshd", "info", "Accepted publickey for pi from 192.168.1.20 port 51122"],
-  ["mqtt", "", "1732168781: New client connected from 192.168.1.41 as sensor-12"],
-];
-
-const traceId = (n) =>
-  `${(0x5bd1e995 * (n + 7)).toString(16).padStart(16, "0").slice(-16)}${n.toString(16).padStart(16, "0")}`;
-
-function linesBetween(startMs, endMs, limit) {
-  const out = [];
-  for (let slot = Math.floor(endMs / 850) - 1; slot * 850 >= startMs && out.length < limit; slot -= 1) {
-    const [service, level, line] = LINES[Math.floor(noise(slot, 5) * LINES.length)];
-    out.push({
-      service,
-      level,
-      at: slot * 850 + Math.floor(noise(slot, 6) * 800),
-      line: line.replace("TRACE", traceId(slot % 40)),
-    });
-  }
-  return out.filter((one) => one.at <= endMs);
-}
-
-function loki(path, query) {
-  if (path === "/labels") return wrapped(["service_name", "host", "level"]);
-  if (path.startsWith("/label/")) return wrapped([...new Set(LINES.map(([service]) => service))].sort());
-  const q = query.get("query") ?? "";
-  if (q.includes("count_over_time"))
-    return [400, "parse error at line 1, col 1: metric queries are not supported yet\n", "text/plain"];
-  if (!q.includes("}"))
-    return [
-      400,
-      `parse error at line 1, col ${q.length + 1}: syntax error: unexpected end of input, expecting }\n`,
-      "text/plain",
-    ];
-  const [start, end] = ["start", "end"].map((name) => Number(query.get(name)) / 1e6);
-  const service = /service_name="([^"]+)"/.exec(q)?.[1];
-  const found =
-    mode === "empty"
-      ? []
-      : linesBetween(start, Math.min(end, Date.now()), Number(query.get("limit"))).filter(
-          (one) => !service || one.service === service,
-        );
-  const streams = found.map((one) => ({
-    stream: { service_name: one.service, host: "bramble" },
-    values: [
-      [`${one.at}000000`, one.line, { structuredMetadata: one.level ? { detected_level: one.level } : {} }],
-    ],
-  }));
-  return wrapped({ resultType: "streams", result: streams, encodingFlags: ["categorize-labels"] });
-}
-
 const OPERATIONS = [
   ["gateway", "GET /api/orders"],
   ["gateway", "POST /api/orders"],
@@ -392,13 +322,14 @@ function answer(url) {
   if (mode === "errors" && /^\/(prometheus|loki|tempo|jaeger)\//.test(pathname) && Math.random() < 0.5)
     return [503, { status: "error", error: "The query was over its memory limit of 8 MiB." }];
   if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);
-  if (pathname.startsWith("/loki/loki/api/v1")) return loki(pathname.slice(17), searchParams);
+  if (pathname.startsWith("/loki/loki/api/v1")) return loki(pathname.slice(17), searchParams, mode);
+  if (pathname === "/api/v1/logs/templates") return templates(searchParams, mode);
   if (pathname === "/tempo/api/search") return search(searchParams);
   if (pathname.startsWith("/jaeger/api")) return jaeger(pathname.slice(11));
   return null;
 }
 
-createServer((request, response) => {
+const server = createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
   const found = answer(url);
   if (found !== null) {
@@ -418,4 +349,14 @@ createServer((request, response) => {
     "content-security-policy": "default-src 'self'",
   });
   createReadStream(file).pipe(response);
-}).listen(port, "127.0.0.1", () => console.log(`mock (${mode}) on http://127.0.0.1:${port}`));
+});
+
+server.on("upgrade", (request, socket) => {
+  const url = new URL(request.url, "http://mock");
+  if (url.pathname !== "/loki/loki/api/v1/tail") return socket.destroy();
+  const send = upgrade(request, socket);
+  const timer = setInterval(() => send(JSON.stringify(followed(url.searchParams.get("query") ?? ""))), 400);
+  socket.on("close", () => clearInterval(timer));
+});
+
+server.listen(port, "127.0.0.1", () => console.log(`mock (${mode}) on http://127.0.0.1:${port}`));

@@ -1,16 +1,18 @@
 // The frame around every page: mark, navigation, the connection's state, the theme.
 import { useEffect } from "preact/hooks";
 import { ago } from "./format";
-import { LogsPage } from "./pages/logs";
 import { MetricsPage } from "./pages/metrics/metrics";
 import { Overview } from "./pages/overview/overview";
 import { TracePage } from "./pages/trace";
 import { TracesPage } from "./pages/traces";
+import { lazily } from "./parts/lazily";
 import { Logo } from "./parts/logo";
 import { type Pulse, retryNow, useNow, usePulse } from "./state/live";
 import { useRoute } from "./state/route";
 import { setTheme, type Theme, useTheme } from "./state/theme";
 import type { Route } from "./state/url";
+
+const LogsPage = lazily(() => import("./pages/logs/logs").then((module) => module.LogsPage));
 
 const PAGES = [
   { page: "overview", href: "#/", name: "Overview" },
@@ -108,7 +110,7 @@ export function App() {
     document.title = [name, host, "Bramble"].filter((part) => part !== "").join(" · ");
   }, [name, host]);
   return (
-    <div class={`shell ${pulse.state === "lost" ? "is-lost" : ""}`}>
+    <div class={`shell shell-${route.page} ${pulse.state === "lost" ? "is-lost" : ""}`}>
       <button type="button" class="skip" onClick={() => document.getElementById("content")?.focus()}>
         Skip to content
       </button>

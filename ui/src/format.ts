@@ -141,6 +141,11 @@ export function clock(ms: number, withMs = false): string {
   return withMs ? `${hms}.${String(at.getMilliseconds()).padStart(3, "0")}` : hms;
 }
 
+/** Date and time in UTC `2026-11-21 14:03:09.123`. */
+export function utcTime(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 23).replace("T", " ");
+}
+
 /** Local date and time `2026-11-21 14:03:09`. */
 export function dateTime(ms: number, withMs = false): string {
   const at = new Date(ms);

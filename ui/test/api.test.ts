@@ -134,7 +134,7 @@ describe("Loki", () => {
       parsed: { k: "v" },
     };
     const line = decodeStreams(entry(categorized))[0];
-    expect(line).toMatchObject({ level: "warn", metadata: { k: "v" } });
+    expect(line).toMatchObject({ level: "warn", parsed: { k: "v" } });
     expect(line && traceIdOf(line)).toBe("0af7651916cd43dd8448eb211c80319c");
   });
 

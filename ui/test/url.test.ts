@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   formatRoute,
   formatSpan,
+  logsRoute,
   metricsRoute,
   parseRoute,
   parseSpan,
@@ -28,8 +29,15 @@ const ROUTES: readonly Route[] = [
     range: { last: 3600 },
   },
   { page: "metrics", queries: [{ text: "", off: true }], view: "table", range: { last: 3600 } },
-  { page: "logs", q: '{app="ä ö"} |= "100 %" != `+`', range: { last: 3600 }, live: false },
-  { page: "logs", q: "", range: { last: 90 }, live: true },
+  logsRoute('{app="ä ö"} |= "100 %" != `+`'),
+  { ...logsRoute("", { last: 90 }), live: true, wrap: true },
+  {
+    ...logsRoute("{a=`b`}", { from: 5, to: 9 }),
+    view: "patterns",
+    order: "oldest",
+    utc: true,
+    line: "17-a.1",
+  },
   { page: "traces", service: "a b", operation: "GET /x?y=1", min: "100ms", range: { last: 604_800 } },
   { page: "trace", id: "0af7651916cd43dd8448eb211c80319c", span: "b7ad6b7169203331" },
   { page: "trace", id: "with/slash and %", span: "" },
@@ -42,7 +50,7 @@ describe("routes", () => {
 
   it("leaves defaults out", () => {
     expect(formatRoute({ page: "overview", range: { last: 900 }, host: "" })).toBe("#/");
-    expect(formatRoute({ page: "logs", q: "", range: { last: 3600 }, live: true })).toBe("#/logs");
+    expect(formatRoute(logsRoute(""))).toBe("#/logs");
   });
 
   it.each([

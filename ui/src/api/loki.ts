@@ -1,9 +1,9 @@
 // The Loki HTTP API under /loki: log lines, counts over time, labels.
 import { array, type Labels, labels, nanosToMs, number, object, text } from "./decode";
 import { getJson, withQuery } from "./http";
-import { type Answer, decodeMatrix, type Series } from "./prometheus";
+import { type Answer, decodeMatrix, decodeVector, type Matrix, type Sample, type Series } from "./prometheus";
 
-/** One entry. `id` is unique among the lines of an answer; `metadata` holds structured metadata and parsed labels. */
+/** One entry. `id` is the same in every answer that has it. */
 export interface LogLine {
   readonly id: string;
   readonly atMs: number;
@@ -12,8 +12,14 @@ export interface LogLine {
   readonly line: string;
   readonly level: Level;
   readonly stream: Labels;
+  /** Structured metadata. */
   readonly metadata: Labels;
+  /** What the query's parsers found. */
+  readonly parsed: Labels;
 }
+
+/** Which end of the range comes first. */
+export type Direction = "backward" | "forward";
 
 /** The levels that have a colour, most severe first. */
 export const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "unknown"] as const;
@@ -61,33 +67,71 @@ export function lineService(of: LogLine): string {
   return of.stream.service_name ?? "";
 }
 
-/** Decodes streams, with or without `categorize-labels`; newest first. */
-export function decodeStreams(json: unknown): LogLine[] {
-  const data = object(object(json, "the answer").data, "data");
+/** FNV-1a over UTF-16 units: tells entries of one nanosecond apart. */
+function hash(text: string, seed = 0x811c9dc5): number {
+  let value = seed;
+  for (let at = 0; at < text.length; at += 1) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  return value >>> 0;
+}
+
+/** Orders decimal nanoseconds. */
+export function compareNs(a: string, b: string): number {
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** `ns + by`, decimal. */
+export function shiftedNs(ns: string, by: number): string {
+  return String(BigInt(ns) + BigInt(by));
+}
+
+/** Decodes the streams of an answer or of a tail's frame, with or without `categorize-labels`, as they come. */
+export function linesOf(streams: unknown): LogLine[] {
   const lines: LogLine[] = [];
-  array(data.result, "result").forEach((each, streamIndex) => {
+  const seen = new Map<string, number>();
+  for (const each of array(streams, "streams")) {
     const stream = object(each, "a stream");
     const identity = labels(stream.stream);
-    array(stream.values, "values").forEach((value, index) => {
+    const seed = hash(JSON.stringify(Object.entries(identity).sort()));
+    for (const value of array(stream.values, "values")) {
       const [at, line, third] = array(value, "an entry");
-      const extra = third === undefined ? {} : object(third, "an entry's metadata");
-      const metadata = { ...labels(extra.structuredMetadata), ...labels(extra.parsed) };
+      const extra = third === undefined || third === null ? {} : object(third, "an entry's metadata");
+      const [metadata, parsed] = [labels(extra.structuredMetadata), labels(extra.parsed)];
       const content = text(line);
+      const name = `${text(at)}-${hash(content, seed).toString(36)}`;
+      const twins = seen.get(name) ?? 0;
+      seen.set(name, twins + 1);
       lines.push({
-        id: `${text(at)}-${streamIndex}-${index}`,
+        id: twins === 0 ? name : `${name}.${twins}`,
         atMs: nanosToMs(at),
         atNs: text(at),
         line: content,
-        level: lineLevel({ ...identity, ...metadata }, content),
+        level: lineLevel({ ...identity, ...parsed, ...metadata }, content),
         stream: identity,
         metadata,
+        parsed,
       });
-    });
-  });
-  return lines.sort((a, b) => b.atMs - a.atMs);
+    }
+  }
+  return lines;
 }
 
-const BASE = "/loki/loki/api/v1";
+/** Decodes the streams of an answer, newest first. */
+export function decodeStreams(json: unknown): LogLine[] {
+  const data = object(object(json, "the answer").data, "data");
+  return linesOf(data.result).sort((a, b) => compareNs(b.atNs, a.atNs));
+}
+
+/** Lines and what the server said beside them. */
+export function decodeLines(json: unknown): Answer<LogLine[]> {
+  const warnings = array(object(json, "the answer").warnings, "warnings").map((one) => text(one));
+  return { data: decodeStreams(json), warnings, infos: [] };
+}
+
+/** Loki's paths under the main port. */
+export const BASE = "/loki/loki/api/v1";
+
+const CATEGORIZED = { "X-Loki-Response-Encoding-Flags": "categorize-labels" };
 
 /** The newest `limit` lines between `startMs` and `endMs`. */
 export function queryLines(
@@ -98,8 +142,33 @@ export function queryLines(
   signal?: AbortSignal,
 ): Promise<LogLine[]> {
   const parameters = { query, start: nanos(startMs), end: nanos(endMs), limit, direction: "backward" };
-  const headers = { "X-Loki-Response-Encoding-Flags": "categorize-labels" };
-  return getJson(withQuery(`${BASE}/query_range`, parameters), decodeStreams, signal, headers);
+  return getJson(withQuery(`${BASE}/query_range`, parameters), decodeStreams, signal, CATEGORIZED);
+}
+
+/** A page of lines: at most `limit` of those with `startNs ≤ time < endNs`, the first ones in `direction`. */
+export interface Ask {
+  readonly query: string;
+  readonly startNs: string;
+  readonly endNs: string;
+  readonly limit: number;
+  readonly direction: Direction;
+}
+
+/** A page of lines, newest first whatever the direction. */
+export function queryPage(ask: Ask, signal?: AbortSignal): Promise<Answer<LogLine[]>> {
+  const parameters = {
+    query: ask.query,
+    start: ask.startNs,
+    end: ask.endNs,
+    limit: ask.limit,
+    direction: ask.direction,
+  };
+  return getJson(withQuery(`${BASE}/query_range`, parameters), decodeLines, signal, CATEGORIZED);
+}
+
+/** A metric query of LogQL at one time, Unix seconds. */
+export function queryAt(query: string, at: number, signal?: AbortSignal): Promise<Answer<Sample[]>> {
+  return getJson(withQuery(`${BASE}/query`, { query, time: nanos(at * 1000) }), decodeVector, signal);
 }
 
 /** A metric query of LogQL, such as counts by level. */
@@ -109,22 +178,35 @@ export function queryCounts(
   end: number,
   step: number,
   signal?: AbortSignal,
-): Promise<Answer<Series[]>> {
+): Promise<Matrix> {
   const parameters = { query, start: nanos(start * 1000), end: nanos(end * 1000), step };
   return getJson(withQuery(`${BASE}/query_range`, parameters), decodeMatrix, signal);
 }
 
-/** Stream label names. */
-export function labelNames(signal?: AbortSignal): Promise<string[]> {
-  return getJson(`${BASE}/labels`, decodeNames, signal);
+/** Stream label names between two times, milliseconds. */
+export function labelNames(startMs: number, endMs: number, signal?: AbortSignal): Promise<string[]> {
+  const parameters = { start: nanos(startMs), end: nanos(endMs) };
+  return getJson(withQuery(`${BASE}/labels`, parameters), decodeNames, signal);
 }
 
-/** Values of one stream label. */
-export function labelValues(name: string, signal?: AbortSignal): Promise<string[]> {
-  return getJson(`${BASE}/label/${encodeURIComponent(name)}/values`, decodeNames, signal);
+/** Values of one stream label, of the streams that `selector` selects (empty: of all). */
+export function labelValues(
+  name: string,
+  selector: string,
+  startMs: number,
+  endMs: number,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const parameters = { query: selector, start: nanos(startMs), end: nanos(endMs) };
+  return getJson(
+    withQuery(`${BASE}/label/${encodeURIComponent(name)}/values`, parameters),
+    decodeNames,
+    signal,
+  );
 }
 
-function decodeNames(json: unknown): string[] {
+/** A list of names. */
+export function decodeNames(json: unknown): string[] {
   return array(object(json, "the answer").data, "data").map((name) => text(name));
 }
 
@@ -136,7 +218,7 @@ export function nanos(ms: number): string {
 /** Trace id that a line carries, in metadata, labels or its own text; null without. */
 export function traceIdOf(of: LogLine): string | null {
   for (const name of ["trace_id", "traceid", "traceID", "traceId"]) {
-    const value = of.metadata[name] ?? of.stream[name];
+    const value = of.metadata[name] ?? of.stream[name] ?? of.parsed[name];
     if (value !== undefined && /^[0-9a-f]{16,32}$/i.test(value)) return value.toLowerCase();
   }
   const inside = /\btrace_?id["']?\s*[=:]\s*["']?([0-9a-f]{16}(?:[0-9a-f]{16})?)\b/i.exec(of.line);

@@ -3,10 +3,11 @@ import { useMemo } from "preact/hooks";
 import { type Attribute, getTrace, type Span, type SpanRow, spanTree, type Trace } from "../api/traces";
 import { seriesColour } from "../chart/colours";
 import { dateTime, duration } from "../format";
+import { quoted } from "../logql/tokens";
 import { Body, Panel, Warnings } from "../parts/panel";
 import { useLive } from "../state/live";
 import { go } from "../state/route";
-import { formatRoute, type Route } from "../state/url";
+import { formatRoute, logsRoute, type Route } from "../state/url";
 
 type TraceRoute = Route & { page: "trace" };
 
@@ -52,15 +53,12 @@ function Attributes({ title, of }: { title: string; of: readonly Attribute[] }) 
 }
 
 function SpanDetails({ span, laid, traceId }: { span: Span; laid: Laid; traceId: string }) {
-  const logs = formatRoute({
-    page: "logs",
-    q: `{service_name=${JSON.stringify(span.service)}} |= ${JSON.stringify(traceId)}`,
-    range: {
-      from: Math.floor(span.startMs / 1000) - 60,
-      to: Math.ceil((span.startMs + span.durationMs) / 1000) + 60,
-    },
-    live: false,
-  });
+  const query = `{service_name=${quoted(span.service)}} | trace_id=${quoted(traceId)}`;
+  const range = {
+    from: Math.floor(span.startMs / 1000) - 60,
+    to: Math.ceil((span.startMs + span.durationMs) / 1000) + 60,
+  };
+  const logs = formatRoute(logsRoute(query, range));
   return (
     <div class="details">
       <p class="details-facts">

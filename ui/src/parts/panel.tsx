@@ -99,7 +99,7 @@ export function Body<T>({ of, isEmpty, empty, height, children }: BodyProps<T>) 
 }
 
 /** Copies by the clipboard API where the page may (https, localhost), else by a selection, as plain http needs. */
-async function copyText(content: string): Promise<boolean> {
+export async function copyText(content: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(content);
     return true;

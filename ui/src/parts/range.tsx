@@ -1,6 +1,6 @@
 // Choosing a time range: the usual last-so-long, or the fixed one that a graph selection made.
 import { dateTime } from "../format";
-import { formatSpan, type TimeRange } from "../state/url";
+import { formatSpan, shifted, type TimeRange, widened } from "../state/url";
 
 const CHOICES = [300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400] as const;
 
@@ -29,6 +29,33 @@ export function RangePicker({ value, onChange }: { value: TimeRange; onChange: (
           {dateTime(value.from * 1000).slice(5, 16)} – {dateTime(value.to * 1000).slice(11, 16)}
         </button>
       )}
+    </fieldset>
+  );
+}
+
+/** Earlier, later, wider. */
+export function RangeSteps({ value, onChange }: { value: TimeRange; onChange: (range: TimeRange) => void }) {
+  return (
+    <fieldset class="segments" aria-label="Move the time range">
+      <button
+        type="button"
+        title="Earlier"
+        aria-label="Earlier"
+        onClick={() => onChange(shifted(value, Date.now(), -1))}
+      >
+        ‹
+      </button>
+      <button type="button" title="Zoom out" aria-label="Zoom out" onClick={() => onChange(widened(value))}>
+        −
+      </button>
+      <button
+        type="button"
+        title="Later"
+        aria-label="Later"
+        onClick={() => onChange(shifted(value, Date.now(), 1))}
+      >
+        ›
+      </button>
     </fieldset>
   );
 }

@@ -16,6 +16,12 @@ export interface ShownQuery {
 /** How answers are shown: over time, stacked over time, or as the values at the range's end. */
 export type MetricView = "graph" | "stack" | "table";
 
+/** Lines one by one, or grouped by what they have in common. */
+export type LogView = "lines" | "patterns";
+
+/** Which lines are on top. */
+export type LogOrder = "newest" | "oldest";
+
 /** More are ignored: each is asked with every beat. */
 export const QUERIES_MAX = 8;
 
@@ -29,7 +35,20 @@ export type Route =
       readonly view: MetricView;
       readonly range: TimeRange;
     }
-  | { readonly page: "logs"; readonly q: string; readonly range: TimeRange; readonly live: boolean }
+  | {
+      readonly page: "logs";
+      /** Empty: all lines. */
+      readonly q: string;
+      readonly range: TimeRange;
+      readonly view: LogView;
+      readonly order: LogOrder;
+      readonly wrap: boolean;
+      readonly utc: boolean;
+      /** New lines are followed; only with a moving range. */
+      readonly live: boolean;
+      /** The line that is opened, by its id; empty for none. */
+      readonly line: string;
+    }
   | {
       readonly page: "traces";
       readonly service: string;
@@ -38,6 +57,9 @@ export type Route =
       readonly range: TimeRange;
     }
   | { readonly page: "trace"; readonly id: string; readonly span: string };
+
+/** The logs page. */
+export type LogsRoute = Extract<Route, { page: "logs" }>;
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const LAST_MAX = 366 * 86_400;
@@ -106,6 +128,21 @@ export function metricsRoute(text: string, range: TimeRange = { last: DEFAULT_LA
   return { page: "metrics", queries: [{ text, off: false }], view: "graph", range };
 }
 
+/** The logs page with a query, as one finds it. */
+export function logsRoute(q: string, range: TimeRange = { last: DEFAULT_LAST.logs }): LogsRoute {
+  return {
+    page: "logs",
+    q,
+    range,
+    view: "lines",
+    order: "newest",
+    wrap: false,
+    utc: false,
+    live: false,
+    line: "",
+  };
+}
+
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -131,7 +168,17 @@ export function parseRoute(hash: string): Route {
         range: parseRange(query, DEFAULT_LAST.metrics),
       };
     case "logs":
-      return { page, q: get("q"), range: parseRange(query, DEFAULT_LAST.logs), live: get("live") !== "0" };
+      return {
+        page,
+        q: get("q"),
+        range: parseRange(query, DEFAULT_LAST.logs),
+        view: get("view") === "patterns" ? "patterns" : "lines",
+        order: get("order") === "oldest" ? "oldest" : "newest",
+        wrap: get("wrap") === "1",
+        utc: get("utc") === "1",
+        live: get("live") === "1",
+        line: get("line"),
+      };
     case "traces":
       return {
         page,
@@ -165,7 +212,10 @@ export function formatRoute(route: Route): string {
     case "logs":
       put(query, "q", route.q);
       putRange(query, route.range, DEFAULT_LAST.logs);
-      if (!route.live) query.set("live", "0");
+      if (route.view !== "lines") query.set("view", route.view);
+      if (route.order !== "newest") query.set("order", route.order);
+      for (const flag of ["wrap", "utc", "live"] as const) if (route[flag]) query.set(flag, "1");
+      put(query, "line", route.line);
       break;
     case "traces":
       put(query, "service", route.service);

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Exemplar, Sample } from "../../api/prometheus";
 import { Body, Panel } from "../../parts/panel";
-import { RangePicker } from "../../parts/range";
+import { RangePicker, RangeSteps } from "../../parts/range";
 import { type Loaded, type Pace, useLive } from "../../state/live";
 import { go } from "../../state/route";
 import {
@@ -12,10 +12,8 @@ import {
   type Route,
   resolveRange,
   type ShownQuery,
-  shifted,
   stepOf,
   type TimeRange,
-  widened,
 } from "../../state/url";
 import { type Answered, askExemplars, askInstant, askRange, type Drawn, draw } from "./answers";
 import { Finder } from "./finder";
@@ -84,33 +82,6 @@ function givesBytes(queries: readonly ShownQuery[]): boolean {
     shown.every(
       ({ text }) => /_bytes\b/.test(text) && !/\b(i?rate|count|deriv)\w*\s*(\(|by|without)/.test(text),
     )
-  );
-}
-
-function Steps({ route }: { route: MetricsRoute }) {
-  const to = (range: TimeRange): void => go({ ...route, range });
-  return (
-    <fieldset class="segments" aria-label="Move the time range">
-      <button
-        type="button"
-        title="Earlier"
-        aria-label="Earlier"
-        onClick={() => to(shifted(route.range, Date.now(), -1))}
-      >
-        ‹
-      </button>
-      <button type="button" title="Zoom out" aria-label="Zoom out" onClick={() => to(widened(route.range))}>
-        −
-      </button>
-      <button
-        type="button"
-        title="Later"
-        aria-label="Later"
-        onClick={() => to(shifted(route.range, Date.now(), 1))}
-      >
-        ›
-      </button>
-    </fieldset>
   );
 }
 
@@ -222,7 +193,7 @@ export function MetricsPage({ route }: { route: MetricsRoute }) {
       <Queries drafts={drafts} asked={queries} said={said} onDraft={setDrafts} onRun={run} />
       <div class="tools">
         <RangePicker value={range} onChange={(next) => go({ ...route, range: next })} />
-        <Steps route={route} />
+        <RangeSteps value={range} onChange={(next) => go({ ...route, range: next })} />
         <fieldset class="segments" aria-label="Shown as">
           {VIEWS.map(({ view, name }) => (
             <button

@@ -2,7 +2,7 @@
 import type { ApiError } from "../../api/http";
 import { EditorBox } from "../../parts/editor/box";
 import { type Mark, marksOf, withoutPosition } from "../../parts/editor/marks";
-import { Mistake } from "../../parts/query";
+import { Mistake } from "../../parts/mistake";
 import { QUERIES_MAX, type ShownQuery } from "../../state/url";
 import { letter } from "./answers";
 

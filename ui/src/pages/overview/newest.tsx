@@ -5,25 +5,24 @@ import type { Door } from "../../api/status";
 import { doorPort } from "../../api/status";
 import { searchTraces, type TraceSummary } from "../../api/traces";
 import { ago, clock, duration } from "../../format";
+import { ALL_LINES } from "../../logql/edit";
+import { quoted } from "../../logql/tokens";
 import { Body, Panel, Snippet } from "../../parts/panel";
 import { useLive, useNow } from "../../state/live";
-import { formatRoute } from "../../state/url";
+import { formatRoute, logsRoute } from "../../state/url";
 
-/** Every stream has a service_name: senders' own, or one that was derived on the way in. */
-export const ALL_LINES = '{service_name=~".+"}';
 const LOOK_BACK_MS = 6 * 3_600_000;
 const ROWS = 13;
 
-function logsRoute(service: string): string {
-  const q = service === "" ? ALL_LINES : `{service_name=${JSON.stringify(service)}}`;
-  return formatRoute({ page: "logs", q, range: { last: 3600 }, live: true });
+function linesOf(service: string): string {
+  return formatRoute(logsRoute(service === "" ? "" : `{service_name=${quoted(service)}}`));
 }
 
 function LineRow({ line }: { line: LogLine }) {
   const service = lineService(line);
   return (
     <li>
-      <a class={`line level-${line.level}`} href={logsRoute(line.stream.service_name ?? "")}>
+      <a class={`line level-${line.level}`} href={linesOf(line.stream.service_name ?? "")}>
         <time>{clock(line.atMs)}</time>
         <span class="line-level">{line.level === "unknown" ? "–" : line.level}</span>
         <span class="line-service">{service}</span>
@@ -48,7 +47,7 @@ export function NewestLogs({ doors }: { doors: readonly Door[] }) {
     queryLines(ALL_LINES, Date.now() - LOOK_BACK_MS, Date.now() + 1000, ROWS, signal),
   );
   return (
-    <Panel title="Newest log lines" class="newest" aside={<a href={logsRoute("")}>All logs</a>}>
+    <Panel title="Newest log lines" class="newest" aside={<a href={linesOf("")}>All logs</a>}>
       <Body
         of={loaded}
         height={356}
