@@ -1,10 +1,13 @@
 //! What the lists of fields and volumes need: streams, sizes, fields of a sample of lines.
 
-use super::fields::{Fields, Origin, sanitize};
+use super::fields::{Fields, Origin, SUFFIX};
 use super::pipeline::{Pipeline, Row};
 use super::rows::walk;
-use super::{LabelSet, QueryError, json, logfmt};
+use super::{LabelSet, QueryError};
 use crate::syntax::{LogExpr, parse_bytes, parse_duration};
+use bramble_line::json::{self, Raw, Visit, unescape};
+use bramble_line::logfmt::pairs;
+use bramble_line::name::sanitize;
 use bramble_signal::Matcher;
 use bramble_storage::{Direction, LogSelect, LogSource, QueryContext};
 use std::borrow::Cow;
@@ -171,19 +174,19 @@ pub fn fields(
         ..LogSelect::default()
     };
     let mut found = Found { fields: HashMap::new(), limit, context };
-    let (mut row_fields, mut seen) = (Fields::default(), 0);
+    let (mut scratch, mut seen) = (pipeline.scratch(Fields::default()), 0);
     let mut cursor = source.select(&select, context)?;
     walk(&mut *cursor, context, |_, _, base, entry| {
-        row_fields.start(base, entry.metadata);
+        scratch.fields.start(base, entry.metadata);
         let mut row = Row { timestamp_ns: entry.timestamp_ns, line: Cow::Borrowed(entry.line) };
-        if pipeline.run(&mut row, &mut row_fields) {
+        if pipeline.run(&mut row, &mut scratch) {
             seen += 1;
-            for (name, value, origin) in row_fields.iter() {
+            for (name, value, origin) in scratch.fields.iter() {
                 if origin != Origin::Stream && !name.starts_with("__") {
                     found.add(name, value, None, &[])?;
                 }
             }
-            line_fields(&row.text(), &row_fields, &mut found)?;
+            line_fields(&row.text(), &scratch.fields, &mut found)?;
         }
         Ok(if seen >= line_limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
@@ -193,34 +196,71 @@ pub fn fields(
 }
 
 fn line_fields(line: &str, row: &Fields, found: &mut Found<'_>) -> Result<(), QueryError> {
-    let labelled = |keys: &[String]| {
-        let mut name = String::new();
-        for key in keys {
-            if !name.is_empty() {
-                name.push('_');
-            }
-            sanitize(key, &mut name);
-        }
-        match row.origin(&name) {
-            Some(Origin::Stream | Origin::Metadata) => name + "_extracted",
-            _ => name,
-        }
-    };
-    let mut outcome = Ok(());
+    let mut leaves = Leaves { row, found, keys: Vec::new(), outcome: Ok(()) };
     if line.trim_start().starts_with('{') {
-        json::leaves(line, &mut |keys, value| {
-            let label = labelled(keys);
-            if outcome.is_ok() && row.get(&label).is_none() {
-                outcome = found.add(&label, value, Some(Parser::Json), keys);
-            }
-        });
+        // A line that breaks off has the fields up to there.
+        let _ = json::walk(line, &mut leaves);
     } else {
-        logfmt::leaves(line, &mut |key, value| {
-            let label = labelled(&[key.to_owned()]);
-            if outcome.is_ok() && row.get(&label).is_none() {
-                outcome = found.add(&label, value, Some(Parser::Logfmt), &[]);
+        let _ = pairs(line, false, |key, value| {
+            if !value.is_empty() {
+                leaves.add(key, &value, Parser::Logfmt);
             }
+            leaves.outcome.is_ok()
         });
     }
-    outcome
+    leaves.outcome
+}
+
+/// Fields of one line.
+struct Leaves<'f, 'c> {
+    row: &'f Fields,
+    found: &'f mut Found<'c>,
+    /// Keys of the objects around.
+    keys: Vec<String>,
+    outcome: Result<(), QueryError>,
+}
+
+impl Leaves<'_, '_> {
+    fn add(&mut self, key: &str, value: &str, parser: Parser) {
+        if self.outcome.is_err() {
+            return;
+        }
+        let mut label = String::new();
+        for key in self.keys.iter().map(String::as_str).chain([key]) {
+            if !label.is_empty() {
+                label.push('_');
+            }
+            sanitize(key, &mut label);
+        }
+        if let Some(Origin::Stream | Origin::Metadata) = self.row.origin(&label) {
+            label.push_str(SUFFIX);
+        }
+        if self.row.get(&label).is_some() {
+            return;
+        }
+        let path: Vec<String> = match parser {
+            Parser::Json => self.keys.iter().cloned().chain([key.to_owned()]).collect(),
+            Parser::Logfmt => Vec::new(),
+        };
+        self.outcome = self.found.add(&label, value, Some(parser), &path);
+    }
+}
+
+impl<'a> Visit<'a> for Leaves<'_, '_> {
+    fn open(&mut self, key: &'a str) -> bool {
+        self.keys.push(unescape(key).into_owned());
+        true
+    }
+
+    fn close(&mut self) {
+        self.keys.pop();
+    }
+
+    fn value(&mut self, key: &'a str, value: Raw<'a>) {
+        match value {
+            Raw::Str(s) => self.add(&unescape(key), &unescape(s), Parser::Json),
+            Raw::Plain(s) => self.add(&unescape(key), s, Parser::Json),
+            Raw::Object(_) | Raw::Array(_) | Raw::Null => {}
+        }
+    }
 }

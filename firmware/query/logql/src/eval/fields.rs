@@ -2,12 +2,17 @@
 
 use super::labels::LabelSet;
 use crate::syntax::Grouping;
-use bramble_signal::LabelsRef;
+use bramble_signal::{LabelsRef, floating_label};
+use std::sync::Arc;
 
 /// The label that holds the kind of a pipeline's error.
 pub(crate) const ERROR: &str = "__error__";
 /// The label that holds its text.
 pub(crate) const ERROR_DETAILS: &str = "__error_details__";
+/// The label that keeps `drop` and `keep` from hiding an error.
+pub(crate) const PRESERVE_ERROR: &str = "__preserve_error__";
+/// What a name gets whose place is taken by a label of the stream or of the metadata.
+pub(crate) const SUFFIX: &str = "_extracted";
 
 /// Where a label comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +20,36 @@ pub(crate) enum Origin {
     Stream,
     Metadata,
     Parsed,
+}
+
+/// Names of labels that somebody will look at; all others need not be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Wanted(Vec<String>);
+
+impl Wanted {
+    /// A label `x_extracted` comes from a key `x`, so that both are wanted.
+    pub(crate) fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut all: Vec<String> = Vec::new();
+        for name in names {
+            all.extend(name.strip_suffix(SUFFIX).map(str::to_owned));
+            all.push(name.to_owned());
+        }
+        all.sort();
+        all.dedup();
+        Wanted(all)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|n| n == name)
+    }
+
+    fn has_under(&self, prefix: &str) -> bool {
+        self.0.iter().any(|n| n.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_')))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +69,7 @@ pub(crate) struct Base {
 impl Base {
     pub(crate) fn new(labels: LabelsRef<'_>) -> Self {
         let mut fields = Fields::default();
-        for (name, value) in labels.iter() {
-            fields.push(name, value, Origin::Stream);
-        }
+        fields.stream(labels);
         Base { text: fields.text, fields: fields.fields }
     }
 }
@@ -47,19 +80,73 @@ pub(crate) struct Fields {
     text: String,
     fields: Vec<Field>,
     changed: bool,
+    /// `None`: all.
+    wanted: Option<Arc<Wanted>>,
+    /// A name that is being made.
+    pub(super) name: String,
 }
 
 impl Fields {
+    /// Scratch that leaves out what is not wanted.
+    pub(crate) fn only(wanted: Option<Arc<Wanted>>) -> Self {
+        Fields { wanted, ..Fields::default() }
+    }
+
     /// Starts a row.
     pub(crate) fn start(&mut self, base: &Base, metadata: LabelsRef<'_>) {
         self.text.clear();
         self.text.push_str(&base.text);
         self.fields.clear();
         self.fields.extend_from_slice(&base.fields);
-        self.changed = !metadata.is_empty();
-        for (name, value) in metadata.iter() {
-            self.set(name, value, Origin::Metadata);
+        self.metadata(metadata);
+    }
+
+    /// Starts a row of a stream that was not seen before.
+    pub(crate) fn start_at(&mut self, labels: LabelsRef<'_>, metadata: LabelsRef<'_>) {
+        self.text.clear();
+        self.fields.clear();
+        self.stream(labels);
+        self.metadata(metadata);
+    }
+
+    fn stream(&mut self, labels: LabelsRef<'_>) {
+        for (name, value) in labels.iter() {
+            self.push(name, value, Origin::Stream);
         }
+    }
+
+    fn metadata(&mut self, metadata: LabelsRef<'_>) {
+        self.changed = false;
+        for (name, value) in metadata.iter() {
+            let (name, origin) = match floating_label(name) {
+                Some(label) => (label, Origin::Stream),
+                None => (name, Origin::Metadata),
+            };
+            if !self.wants(name) {
+                continue;
+            }
+            self.changed = true;
+            match (self.position(name), origin) {
+                (None, _) => self.push(name, value, origin),
+                (Some(_), Origin::Stream) => {}
+                (Some(_), _) => self.push_suffixed(name, value, origin),
+            }
+        }
+    }
+
+    /// What is wanted; `None`: all.
+    pub(crate) fn wanted_names(&self) -> Option<Arc<Wanted>> {
+        self.wanted.clone()
+    }
+
+    /// Whether a label that a parser finds under this name is of interest.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|w| w.has(name))
+    }
+
+    /// Whether a label that begins with `prefix` and an underscore may be of interest.
+    pub(crate) fn wants_under(&self, prefix: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|w| w.has_under(prefix))
     }
 
     /// Whether the row still has its stream's labels and no others.
@@ -82,8 +169,21 @@ impl Fields {
         self.fields.push(Field { name, value, origin });
     }
 
+    /// Adds the label under its name with the suffix, unless that is taken too.
+    fn push_suffixed(&mut self, name: &str, value: &str, origin: Origin) {
+        let start = self.text.len() as u32;
+        self.text.push_str(name);
+        self.text.push_str(SUFFIX);
+        let name = (start, self.text.len() as u32);
+        if self.fields.iter().all(|f| self.text_of(f.name) != self.text_of(name)) {
+            self.changed = true;
+            let value = self.span(value);
+            self.fields.push(Field { name, value, origin });
+        }
+    }
+
     fn position(&self, name: &str) -> Option<usize> {
-        self.fields.iter().position(|f| self.text_of(f.name) == name)
+        self.fields.iter().position(|f| (f.name.1 - f.name.0) as usize == name.len() && self.text_of(f.name) == name)
     }
 
     /// The value under `name`.
@@ -126,22 +226,19 @@ impl Fields {
         self.changed |= self.fields.len() != before;
     }
 
-    /// A label that a parser found: one that the stream or the metadata has already gets the suffix `_extracted`,
-    /// one that a parser gave already stays as it is.
+    /// A label that a parser found: one that the stream or the metadata has already gets the suffix, one that a parser
+    /// gave already stays as it is.
     pub(crate) fn extract(&mut self, name: &str, value: &str) {
+        if !self.wants(name) {
+            return;
+        }
         match self.origin(name) {
             None => {
                 self.changed = true;
                 self.push(name, value, Origin::Parsed);
             }
             Some(Origin::Parsed) => {}
-            Some(_) => {
-                let suffixed = format!("{name}_extracted");
-                if self.position(&suffixed).is_none() {
-                    self.changed = true;
-                    self.push(&suffixed, value, Origin::Parsed);
-                }
-            }
+            Some(_) => self.push_suffixed(name, value, Origin::Parsed),
         }
     }
 
@@ -176,6 +273,16 @@ impl Fields {
 
     /// Writes a key into `out` that is equal exactly for rows of the same group.
     pub(crate) fn group_key(&mut self, grouping: Option<&Grouping>, out: &mut Vec<u8>) {
+        if grouping.is_none_or(|g| g.without) {
+            let text = &self.text;
+            let of = |span: (u32, u32)| text.get(span.0 as usize..span.1 as usize).unwrap_or("");
+            self.fields.sort_unstable_by(|a, b| of(a.name).cmp(of(b.name)));
+        }
+        self.row_key(grouping, out);
+    }
+
+    /// As [`group_key`](Self::group_key), but rows of the same group may have several: of labels in another order.
+    pub(crate) fn row_key(&self, grouping: Option<&Grouping>, out: &mut Vec<u8>) {
         out.clear();
         match grouping {
             Some(Grouping { without: false, names }) => {
@@ -184,23 +291,28 @@ impl Fields {
                 }
             }
             _ => {
-                let text = &self.text;
-                let of = |span: (u32, u32)| text.get(span.0 as usize..span.1 as usize).unwrap_or("");
-                self.fields.sort_unstable_by(|a, b| of(a.name).cmp(of(b.name)));
-                for field in &self.fields {
-                    let name = of(field.name);
-                    if grouping.is_none_or(|g| !g.names.iter().any(|n| n == name)) {
+                for (name, value, _) in self.iter() {
+                    if grouping.is_none_or(|g| !g.names.iter().any(|n| n == name)) && !value.is_empty() {
                         put(out, name);
-                        put(out, of(field.value));
+                        put(out, value);
                     }
                 }
             }
         }
     }
 
-    /// As [`group_key`](Self::group_key) over all labels and their origins.
-    pub(crate) fn full_key(&mut self, out: &mut Vec<u8>) {
-        self.group_key(None, out);
+    /// A key that is equal exactly for rows of the same labels, empty ones included.
+    pub(crate) fn full_key(&mut self, only: Option<Origin>, out: &mut Vec<u8>) {
+        let text = &self.text;
+        let of = |span: (u32, u32)| text.get(span.0 as usize..span.1 as usize).unwrap_or("");
+        self.fields.sort_unstable_by(|a, b| of(a.name).cmp(of(b.name)));
+        out.clear();
+        for (name, value, origin) in self.iter() {
+            if only.is_none_or(|o| o == origin) {
+                put(out, name);
+                put(out, value);
+            }
+        }
     }
 }
 
@@ -209,11 +321,37 @@ fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Appends `key` to `out` as a label name: what a name may not have becomes an underscore.
-pub(crate) fn sanitize(key: &str, out: &mut String) {
-    let key = key.trim();
-    if out.is_empty() && key.starts_with(|c: char| c.is_ascii_digit()) {
-        out.push('_');
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bramble_signal::Labels;
+
+    #[test]
+    fn places_that_are_taken() {
+        let labels = Labels::from_pairs([("app", "a"), ("host", "h")]);
+        let metadata = Labels::from_pairs([("\u{1}trace_id", "t"), ("app", "m"), ("user", "u")]);
+        let mut fields = Fields::default();
+        fields.start(&Base::new(labels.as_ref()), metadata.as_ref());
+        fields.extract("user", "x");
+        fields.extract("app", "y");
+        fields.extract("n", "1");
+        fields.extract("n", "2");
+        assert_eq!(
+            fields.to_set(None).to_string(),
+            r#"{app="a", app_extracted="m", host="h", n="1", trace_id="t", user="u", user_extracted="x"}"#
+        );
+        assert_eq!(fields.to_set(Some(Origin::Stream)).to_string(), r#"{app="a", host="h", trace_id="t"}"#);
     }
-    out.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
+
+    #[test]
+    fn only_what_is_wanted() {
+        let labels = Labels::from_pairs([("app", "a")]);
+        let wanted = Wanted::new(["app_extracted", "u_id"]);
+        let mut fields = Fields::only(Some(Arc::new(wanted)));
+        fields.start(&Base::new(labels.as_ref()), LabelsRef::EMPTY);
+        fields.extract("app", "y");
+        fields.extract("n", "1");
+        assert!(fields.wants_under("u") && !fields.wants_under("v"));
+        assert_eq!(fields.to_set(None).to_string(), r#"{app="a", app_extracted="y"}"#);
+    }
 }

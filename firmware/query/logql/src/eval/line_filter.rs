@@ -1,9 +1,9 @@
 //! Line filters: those that the store applies, and those that run here.
 
 use super::ip::IpMatcher;
-use super::pattern::Pattern;
-use super::pipeline::regex;
 use crate::syntax::{LineFilter, LineOp, LineText};
+use bramble_line::pattern::Pattern;
+use bramble_line::regexp::compile;
 use bramble_storage::LinePredicate;
 
 /// Adds what the store can do of `filter`; `true` when that is all of it.
@@ -23,7 +23,7 @@ pub(crate) fn predicates(filter: &LineFilter, out: &mut Vec<LinePredicate>) -> R
             [one] => out.push(LinePredicate::Contains(one.as_bytes().to_vec())),
             many => {
                 let any: Vec<String> = many.iter().map(|t| regex::escape(t)).collect();
-                out.push(LinePredicate::Matches(regex(&any.join("|"))?));
+                out.push(LinePredicate::Matches(compile(&any.join("|"))?));
             }
         },
         LineOp::NotContains => {
@@ -31,15 +31,15 @@ pub(crate) fn predicates(filter: &LineFilter, out: &mut Vec<LinePredicate>) -> R
         }
         LineOp::Matches => {
             for text in &texts {
-                regex(text)?;
+                compile(text)?;
             }
             let any: Vec<String> = texts.iter().map(|t| format!("(?:{t})")).collect();
-            let one = if let [one] = texts.as_slice() { regex(one)? } else { regex(&any.join("|"))? };
+            let one = if let [one] = texts.as_slice() { compile(one)? } else { compile(&any.join("|"))? };
             out.push(LinePredicate::Matches(one));
         }
         LineOp::NotMatches => {
             for text in &texts {
-                out.push(LinePredicate::NotMatches(regex(text)?));
+                out.push(LinePredicate::NotMatches(compile(text)?));
             }
         }
         LineOp::Pattern => {
@@ -77,7 +77,7 @@ impl LineMatcher {
                 (LineText::Text(text), LineOp::Contains | LineOp::NotContains) => {
                     Test::Contains(text.as_bytes().to_vec())
                 }
-                (LineText::Text(text), LineOp::Matches | LineOp::NotMatches) => Test::Matches(regex(text)?),
+                (LineText::Text(text), LineOp::Matches | LineOp::NotMatches) => Test::Matches(compile(text)?),
                 (LineText::Text(text), _) => Test::Pattern(Pattern::new(text).and_then(Pattern::for_filter)?),
             })
         };

@@ -2,27 +2,29 @@
 
 mod aggregate;
 mod binary;
-mod decolorize;
 pub mod detect;
 mod fields;
 mod ip;
-mod json;
 mod label_test;
 mod labels;
 mod line_filter;
+mod line_tests;
 mod log;
-mod logfmt;
 mod over_time;
-mod pattern;
+mod parse;
 mod pipeline;
+mod plan;
 mod range;
 mod rows;
 mod sample;
 mod tail;
+mod tally;
 mod template;
+mod window;
 
 pub use binary::number;
 pub use labels::LabelSet;
+pub use line_tests::line_tests;
 pub use log::{LogParams, log};
 pub use tail::{EntryTest, Tail};
 

@@ -1,7 +1,7 @@
 //! A pipeline over entries that come without being asked for: live tails, and tests of single entries.
 
 use super::fields::{Base, Fields, Origin};
-use super::pipeline::{Pipeline, Row};
+use super::pipeline::{Pipeline, Row, Scratch};
 use super::{Entry, LabelSet, QueryError};
 use crate::syntax::LogExpr;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 /// A log query's stages, ready to run over batches whose streams were selected already.
 pub struct Tail {
     pipeline: Pipeline,
-    fields: Fields,
+    scratch: Scratch,
     categorize: bool,
 }
 
@@ -20,7 +20,9 @@ impl Tail {
     /// # Errors
     /// [`QueryError::Query`] in Loki's words.
     pub fn new(expr: &LogExpr, categorize: bool) -> Result<Self, QueryError> {
-        Ok(Tail { pipeline: Pipeline::new(expr)?, fields: Fields::default(), categorize })
+        let pipeline = Pipeline::new(expr)?;
+        let scratch = pipeline.scratch(Fields::default());
+        Ok(Tail { pipeline, scratch, categorize })
     }
 
     /// Calls `each` with every entry that passes, with its labels: all, or only the stream's own if labels are kept apart
@@ -29,10 +31,10 @@ impl Tail {
         for stream in batch.streams() {
             let base = Base::new(stream.labels());
             for entry in stream.entries() {
-                let Some(row) = pass(&self.pipeline, &mut self.fields, &base, &entry) else { continue };
+                let Some(row) = pass(&self.pipeline, &mut self.scratch, &base, &entry) else { continue };
                 let line = row.line.into_owned();
                 let only = self.categorize.then_some(Origin::Stream);
-                let fields = &self.fields;
+                let fields = &self.scratch.fields;
                 let of = |origin| if self.categorize { fields.to_set(Some(origin)) } else { LabelSet::default() };
                 let (metadata, parsed) = (of(Origin::Metadata), of(Origin::Parsed));
                 each(fields.to_set(only), Entry { timestamp_ns: entry.timestamp_ns, line, metadata, parsed });
@@ -66,20 +68,20 @@ impl EntryTest {
         if !self.looks_at_entries {
             return true;
         }
-        let mut fields = Fields::default();
-        pass(&self.pipeline, &mut fields, &Base::new(labels), entry).is_some()
+        let mut scratch = self.pipeline.scratch(Fields::default());
+        pass(&self.pipeline, &mut scratch, &Base::new(labels), entry).is_some()
     }
 }
 
-/// Runs one entry through all stages; its labels are in `fields` then.
-fn pass<'a>(pipeline: &Pipeline, fields: &mut Fields, base: &Base, entry: &LogEntry<'a>) -> Option<Row<'a>> {
+/// Runs one entry through all stages; its labels are in the scratch then.
+fn pass<'a>(pipeline: &Pipeline, scratch: &mut Scratch, base: &Base, entry: &LogEntry<'a>) -> Option<Row<'a>> {
     // What the store tests where there is one.
     if !pipeline.predicates.iter().all(|p| p.accepts(entry.line)) {
         return None;
     }
     let mut row = Row { timestamp_ns: entry.timestamp_ns, line: Cow::Borrowed(entry.line) };
-    fields.start(base, entry.metadata);
-    pipeline.run(&mut row, fields).then_some(row)
+    scratch.fields.start(base, entry.metadata);
+    pipeline.run(&mut row, scratch).then_some(row)
 }
 
 #[cfg(test)]

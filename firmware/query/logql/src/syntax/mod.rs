@@ -11,7 +11,6 @@ mod tree;
 
 pub use numbers::{duration_text, parse_bytes, parse_duration};
 pub use parser::{parse, parse_selector};
-pub(crate) use print::regex_complaint;
 pub use print::{quote, value_text};
 pub use tree::*;
 

@@ -53,19 +53,10 @@ pub fn value_text(value: f64) -> String {
 
 /// Go's complaint about an expression that does not compile, as near as the crate's own reason allows.
 pub(crate) fn regex_complaint(text: &str) -> String {
-    let reason = match regex::Regex::new(text) {
-        Ok(_) => return format!("error parsing regexp: expression too large: `{text}`"),
-        Err(e) => e.to_string(),
-    };
-    let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ");
-    let reason = match reason {
-        "unclosed group" => "missing closing )",
-        "unopened group" => "unexpected )",
-        "unclosed character class" => "missing closing ]",
-        "repetition operator missing expression" => "missing argument to repetition operator",
-        other => other,
-    };
-    format!("error parsing regexp: {reason}: `{text}`")
+    match regex::Regex::new(text) {
+        Ok(_) => format!("error parsing regexp: expression too large: `{text}`"),
+        Err(e) => bramble_line::regexp::complaint(text, &e),
+    }
 }
 
 fn list<T>(

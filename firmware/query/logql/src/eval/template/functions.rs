@@ -2,8 +2,8 @@
 
 use super::time;
 use super::value::Value;
-use crate::eval::json::Raw;
 use crate::syntax::{parse_bytes, parse_duration, quote};
+use bramble_line::json::Raw;
 use std::cmp::Ordering;
 
 const NAMES: [&str; 87] = [

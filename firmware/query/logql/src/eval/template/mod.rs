@@ -1,23 +1,34 @@
 //! Go's text templates, as far as `line_format` and `label_format` need them.
 
 mod functions;
+mod lexer;
 mod parser;
 mod run;
 mod time;
+mod uses;
 mod value;
 
 use super::fields::Fields;
 use super::pipeline::Row;
-use parser::Node;
+use parser::Tree;
+pub(crate) use uses::Uses;
 
 /// A template ready to run.
-pub(crate) struct Template(Vec<Node>);
+pub(crate) struct Template {
+    tree: Tree,
+    /// For complaints.
+    name: String,
+    /// What it looks at.
+    pub(crate) uses: Uses,
+}
 
 impl Template {
     /// # Errors
     /// Go's text, with `name` as the template's.
     pub(crate) fn new(name: &str, text: &str) -> Result<Self, String> {
-        parser::parse(text).map(Template).map_err(|e| format!("template: {name}:{}: {}", e.line, e.text))
+        let tree = parser::parse(text).map_err(|e| format!("template: {name}:{}: {}", e.line, e.text))?;
+        let uses = Uses::of(&tree);
+        Ok(Template { tree, name: name.to_owned(), uses })
     }
 
     /// The text for this row.
@@ -25,6 +36,6 @@ impl Template {
     /// # Errors
     /// What a function complained about.
     pub(crate) fn run(&self, row: &Row<'_>, fields: &Fields) -> Result<String, String> {
-        run::run(&self.0, row, fields)
+        run::run(&self.tree, &self.name, row, fields)
     }
 }

@@ -1,31 +1,61 @@
 //! Template text to nodes.
 
 use super::functions;
+pub(crate) use super::lexer::Complaint;
+use super::lexer::{Placed, Token, line_of, tokens};
 use super::value::Value;
+
+/// A template with those it defines.
+pub(crate) struct Tree {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) defined: Vec<(String, Vec<Node>)>,
+}
 
 /// What a template is made of.
 pub(crate) enum Node {
     Text(String),
-    /// Prints the value, unless it is given a name.
-    Pipe(Option<String>, Pipe),
-    If(Vec<(Option<Pipe>, Vec<Node>)>),
-    With(Pipe, Vec<Node>, Vec<Node>),
+    /// Prints the value.
+    Print(Pipe),
+    /// `$x := …`, or with `=` if not `declare`.
+    Set {
+        name: String,
+        declare: bool,
+        pipe: Pipe,
+    },
+    If(Pipe, Vec<Node>, Vec<Node>),
+    With {
+        name: Option<String>,
+        pipe: Pipe,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
     Range {
         names: Vec<String>,
         over: Pipe,
         body: Vec<Node>,
         otherwise: Vec<Node>,
     },
+    Break,
+    Continue,
+    /// `{{template "name" pipe}}`
+    Template(String, Option<Pipe>),
 }
 
 /// Calls joined by bars: each is given the value of the one before as its last argument.
 pub(crate) struct Pipe(pub(crate) Vec<Call>);
 
 /// A value, or a function with its arguments.
-pub(crate) enum Call {
-    Function(&'static str, Vec<Term>),
+pub(crate) struct Call {
+    pub(crate) what: Callee,
+    pub(crate) arguments: Vec<Term>,
+    /// Where it stands, for complaints: `line:column`, and its text.
+    pub(crate) place: (String, String),
+}
+
+pub(crate) enum Callee {
+    Function(&'static str),
     /// A term; the arguments are those of a method, `.Format "15:04"`.
-    Term(Term, Vec<Term>),
+    Term(Term),
 }
 
 /// An operand with the fields taken of it.
@@ -42,206 +72,27 @@ pub(crate) enum What {
     Pipe(Pipe),
 }
 
-/// Why and where.
-pub(crate) struct Complaint {
-    pub(crate) line: usize,
-    pub(crate) text: String,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-enum Token {
-    Text(String),
-    Open,
-    Close,
-    Word(String),
-    /// `.a.b`, without the leading point; empty for `.` alone.
-    Field(Vec<String>),
-    Variable(String),
-    Constant(Value),
-    Punct(char),
-    Assign,
-}
-
-struct Lexer<'a> {
-    text: &'a str,
-    at: usize,
-    tokens: Vec<(Token, usize)>,
-}
-
-fn word_len(text: &str) -> usize {
-    text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len())
-}
-
-impl Lexer<'_> {
-    fn line(&self) -> usize {
-        self.text[..self.at.min(self.text.len())].matches('\n').count() + 1
-    }
-
-    fn complain<T>(&self, text: impl Into<String>) -> Result<T, Complaint> {
-        Err(Complaint { line: self.line(), text: text.into() })
-    }
-
-    fn push(&mut self, token: Token, len: usize) {
-        let line = self.line();
-        self.tokens.push((token, line));
-        self.at += len;
-    }
-
-    fn all(&mut self) -> Result<(), Complaint> {
-        let mut trim = false;
-        while self.at < self.text.len() {
-            let rest = &self.text[self.at..];
-            let (plain, action) = rest.find("{{").map_or((rest, false), |at| (&rest[..at], true));
-            let skip = plain.len();
-            let trims_before = action && rest[skip + 2..].starts_with("- ");
-            let plain = if trim { plain.trim_start() } else { plain };
-            let plain = if trims_before { plain.trim_end() } else { plain };
-            if !plain.is_empty() {
-                let plain = plain.to_owned();
-                self.push(Token::Text(plain), 0);
-            }
-            self.at += skip;
-            if action {
-                self.at += if trims_before { 3 } else { 2 };
-                trim = self.action()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Tokens up to the closing braces; whether they trim the text after them.
-    fn action(&mut self) -> Result<bool, Complaint> {
-        if let Some(comment) = self.text[self.at..].trim_start().strip_prefix("/*") {
-            let Some(end) = comment.find("*/") else { return self.complain("unclosed comment") };
-            let after = &comment[end + 2..];
-            let Some(close) = after.find("}}") else { return self.complain("comment ends before closing delimiter") };
-            self.at = self.text.len() - after.len() + close + 2;
-            return Ok(after[..close].ends_with('-'));
-        }
-        self.push(Token::Open, 0);
-        loop {
-            let rest = &self.text[self.at..];
-            if rest.starts_with("}}") || rest.starts_with(" -}}") {
-                let trims = rest.starts_with(' ');
-                self.push(Token::Close, if trims { 4 } else { 2 });
-                return Ok(trims);
-            }
-            let Some(c) = rest.chars().next() else { return self.complain("unclosed action") };
-            if c.is_whitespace() {
-                self.at += c.len_utf8();
-                continue;
-            }
-            self.token(c)?;
-        }
-    }
-
-    fn token(&mut self, c: char) -> Result<(), Complaint> {
-        let rest = &self.text[self.at..];
-        match c {
-            '"' => {
-                let Some((text, len)) = quoted(rest) else { return self.complain("unterminated quoted string") };
-                self.push(Token::Constant(Value::Str(text)), len);
-            }
-            '`' => {
-                let Some(len) = rest[1..].find('`') else { return self.complain("unterminated raw quoted string") };
-                let text = rest[1..=len].to_owned();
-                self.push(Token::Constant(Value::Str(text)), len + 2);
-            }
-            '.' if !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                let (fields, len) = chain(rest);
-                self.push(Token::Field(fields), len);
-            }
-            '$' => {
-                let len = word_len(&rest[1..]);
-                let name = rest[1..=len].to_owned();
-                self.push(Token::Variable(name), len + 1);
-            }
-            ':' if rest.starts_with(":=") => self.push(Token::Assign, 2),
-            '=' => self.push(Token::Assign, 1),
-            '|' | '(' | ')' | ',' => self.push(Token::Punct(c), 1),
-            '0'..='9' | '-' | '+' | '.' => {
-                let len = 1 + rest[1..].find(|c: char| !(c.is_alphanumeric() || c == '.')).unwrap_or(rest.len() - 1);
-                let word = &rest[..len];
-                let value = word.parse().map(Value::Int).or_else(|_| word.parse().map(Value::Float));
-                let Ok(value) = value else { return self.complain(format!("bad number syntax: {word:?}")) };
-                self.push(Token::Constant(value), len);
-            }
-            c if c.is_alphabetic() || c == '_' => {
-                let len = word_len(rest);
-                let token = match &rest[..len] {
-                    "true" => Token::Constant(Value::Bool(true)),
-                    "false" => Token::Constant(Value::Bool(false)),
-                    "nil" => Token::Constant(Value::Nil),
-                    word => Token::Word(word.to_owned()),
-                };
-                self.push(token, len);
-            }
-            c => return self.complain(format!("unexpected {c:?} in action")),
-        }
-        Ok(())
-    }
-}
-
-/// `.a.b` at the start, and its length.
-fn chain(text: &str) -> (Vec<String>, usize) {
-    let (mut fields, mut at) = (Vec::new(), 0);
-    while let Some(rest) = text[at..].strip_prefix('.') {
-        let len = word_len(rest);
-        if len > 0 {
-            fields.push(rest[..len].to_owned());
-        }
-        at += len + 1;
-        if len == 0 {
-            break;
-        }
-    }
-    (fields, at)
-}
-
-fn quoted(text: &str) -> Option<(String, usize)> {
-    let mut out = String::new();
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((out, at + 1)),
-            '\n' => return None,
-            '\\' => match chars.next()?.1 {
-                'n' => out.push('\n'),
-                't' => out.push('\t'),
-                'r' => out.push('\r'),
-                'u' => {
-                    let digits: String = chars.by_ref().take(4).map(|c| c.1).collect();
-                    out.push(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32)?);
-                }
-                'x' => {
-                    let digits: String = chars.by_ref().take(2).map(|c| c.1).collect();
-                    out.push(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32)?);
-                }
-                other => out.push(other),
-            },
-            c => out.push(c),
-        }
-    }
-    None
-}
-
 /// Deepest nesting.
 const DEPTH_MAX: usize = 64;
 
-struct Parser {
-    tokens: Vec<(Token, usize)>,
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Placed>,
     at: usize,
     depth: usize,
+    loops: usize,
+    /// Variables in scope.
+    variables: Vec<String>,
+    defined: Vec<(String, Vec<Node>)>,
 }
 
-pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Complaint> {
-    let mut lexer = Lexer { text, at: 0, tokens: Vec::new() };
-    lexer.all()?;
-    let mut parser = Parser { tokens: lexer.tokens, at: 0, depth: 0 };
+pub(crate) fn parse(text: &str) -> Result<Tree, Complaint> {
+    let tokens = tokens(text)?;
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, loops: 0, variables: Vec::new(), defined: Vec::new() };
     let (nodes, end) = parser.list()?;
     match end {
-        End::Text => Ok(nodes),
-        End::Else | End::ElseIf => parser.complain("unexpected {{else}}"),
+        End::Text => Ok(Tree { nodes, defined: parser.defined }),
+        End::Else | End::ElseIf | End::ElseWith => parser.complain("unexpected {{else}}"),
         End::Closed => parser.complain("unexpected {{end}}"),
     }
 }
@@ -252,17 +103,19 @@ enum End {
     Else,
     /// `{{else if`, the condition is next.
     ElseIf,
+    /// `{{else with`
+    ElseWith,
     Closed,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn complain<T>(&self, text: impl Into<String>) -> Result<T, Complaint> {
-        let line = self.tokens.get(self.at).or(self.tokens.last()).map_or(1, |t| t.1);
-        Err(Complaint { line, text: text.into() })
+        let at = self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |t| t.at);
+        Err(Complaint { line: line_of(self.text, at), text: text.into() })
     }
 
     fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.at).map(|t| &t.0)
+        self.tokens.get(self.at).map(|t| &t.token)
     }
 
     fn take(&mut self, token: &Token) -> bool {
@@ -286,6 +139,7 @@ impl Parser {
         if self.depth > DEPTH_MAX {
             return self.complain("nested too deeply");
         }
+        let scope = self.variables.len();
         let mut nodes = Vec::new();
         let end = loop {
             match self.peek() {
@@ -296,61 +150,134 @@ impl Parser {
                 }
                 _ => {
                     self.at += 1;
-                    if self.take_word("end") {
-                        self.close()?;
-                        break End::Closed;
+                    if let Some(end) = self.end()? {
+                        break end;
                     }
-                    if self.take_word("else") {
-                        if self.take_word("if") {
-                            break End::ElseIf;
-                        }
-                        self.close()?;
-                        break End::Else;
+                    if self.take(&Token::Close) {
+                        return self.complain("missing value for command");
                     }
-                    nodes.push(self.action()?);
+                    nodes.extend(self.action()?);
                 }
             }
         };
+        self.variables.truncate(scope);
         self.depth -= 1;
         Ok((nodes, end))
     }
 
-    fn action(&mut self) -> Result<Node, Complaint> {
+    /// Whether the action that opens here ends a list.
+    fn end(&mut self) -> Result<Option<End>, Complaint> {
+        if self.take_word("end") {
+            self.close()?;
+            return Ok(Some(End::Closed));
+        }
+        if !self.take_word("else") {
+            return Ok(None);
+        }
         if self.take_word("if") {
-            return self.branches();
+            return Ok(Some(End::ElseIf));
         }
         if self.take_word("with") {
-            let pipe = self.pipe()?;
-            self.close()?;
-            let (body, otherwise) = self.bodies()?;
-            return Ok(Node::With(pipe, body, otherwise));
+            return Ok(Some(End::ElseWith));
         }
-        if self.take_word("range") {
-            let names = self.names();
-            let over = self.pipe()?;
-            self.close()?;
-            let (body, otherwise) = self.bodies()?;
-            return Ok(Node::Range { names, over, body, otherwise });
-        }
-        for word in ["define", "template", "block", "break", "continue"] {
-            if matches!(self.peek(), Some(Token::Word(w)) if w == word) {
-                return self.complain(format!("{{{{{word}}}}} is not supported"));
-            }
-        }
-        let mut names = self.names();
-        let pipe = self.pipe()?;
         self.close()?;
-        Ok(Node::Pipe(names.pop(), pipe))
+        Ok(Some(End::Else))
     }
 
-    /// `$a :=` or `$a, $b :=`; nothing is read when there is no assignment.
+    fn action(&mut self) -> Result<Option<Node>, Complaint> {
+        if self.take_word("if") {
+            return self.branch().map(Some);
+        }
+        if self.take_word("with") {
+            return self.with().map(Some);
+        }
+        if self.take_word("range") {
+            return self.range().map(Some);
+        }
+        for (word, node) in [("break", Node::Break), ("continue", Node::Continue)] {
+            if self.take_word(word) {
+                if self.loops == 0 {
+                    return self.complain(format!("{{{{{word}}}}} outside {{{{range}}}}"));
+                }
+                self.close()?;
+                return Ok(Some(node));
+            }
+        }
+        if self.take_word("define") {
+            let name = self.name("define clause")?;
+            self.close()?;
+            self.define(name)?;
+            return Ok(None);
+        }
+        let block = self.take_word("block");
+        if block || self.take_word("template") {
+            let name = self.name(if block { "block clause" } else { "template clause" })?;
+            let pipe = if self.peek() == Some(&Token::Close) { None } else { Some(self.pipe()?) };
+            self.close()?;
+            if block {
+                self.define(name.clone())?;
+            }
+            return Ok(Some(Node::Template(name, pipe)));
+        }
+        let set = self.assignment()?;
+        let pipe = self.pipe()?;
+        self.close()?;
+        Ok(Some(match set {
+            Some((name, declare)) => {
+                if declare {
+                    self.variables.push(name.clone());
+                }
+                Node::Set { name, declare, pipe }
+            }
+            None => Node::Print(pipe),
+        }))
+    }
+
+    fn name(&mut self, place: &str) -> Result<String, Complaint> {
+        match self.peek().cloned() {
+            Some(Token::Constant(Value::Str(name))) => {
+                self.at += 1;
+                Ok(name)
+            }
+            _ => self.complain(format!("unexpected token in {place}")),
+        }
+    }
+
+    /// The body of a template of its own, which sees no variables from outside.
+    fn define(&mut self, name: String) -> Result<(), Complaint> {
+        let (outer, loops) = (std::mem::take(&mut self.variables), std::mem::take(&mut self.loops));
+        let (nodes, end) = self.list()?;
+        (self.variables, self.loops) = (outer, loops);
+        if end != End::Closed {
+            return self.complain("unexpected EOF");
+        }
+        self.defined.push((name, nodes));
+        Ok(())
+    }
+
+    /// `$a :=` or `$a =`; nothing is read when there is no assignment.
+    fn assignment(&mut self) -> Result<Option<(String, bool)>, Complaint> {
+        let Some(Token::Variable(name)) = self.peek().cloned() else { return Ok(None) };
+        let declare = match self.tokens.get(self.at + 1).map(|t| &t.token) {
+            Some(Token::Declare) => true,
+            Some(Token::Assign) => false,
+            _ => return Ok(None),
+        };
+        if !declare && !self.variables.contains(&name) {
+            return self.complain(format!("undefined variable \"${name}\""));
+        }
+        self.at += 2;
+        Ok(Some((name, declare)))
+    }
+
+    /// `$a :=` or `$a, $b :=` of a range.
     fn names(&mut self) -> Vec<String> {
         let start = self.at;
         let mut names = Vec::new();
         while let Some(Token::Variable(name)) = self.peek() {
             names.push(name.clone());
             self.at += 1;
-            if self.take(&Token::Assign) {
+            if self.take(&Token::Declare) || self.take(&Token::Assign) {
                 return names;
             }
             if !self.take(&Token::Punct(',')) {
@@ -361,34 +288,76 @@ impl Parser {
         Vec::new()
     }
 
-    fn bodies(&mut self) -> Result<(Vec<Node>, Vec<Node>), Complaint> {
-        match self.list()? {
-            (body, End::Closed) => Ok((body, Vec::new())),
-            (body, End::Else) => match self.list()? {
-                (otherwise, End::Closed) => Ok((body, otherwise)),
-                _ => self.complain("unexpected EOF"),
-            },
-            _ => self.complain("unexpected EOF"),
-        }
+    fn branch(&mut self) -> Result<Node, Complaint> {
+        let scope = self.variables.len();
+        let set = self.assignment()?;
+        let condition = self.pipe()?;
+        self.close()?;
+        self.variables.extend(set.as_ref().filter(|s| s.1).map(|s| s.0.clone()));
+        let (body, otherwise) = self.bodies()?;
+        self.variables.truncate(scope);
+        Ok(match set {
+            // What the condition declares is seen inside only.
+            Some((name, true)) => {
+                let term = Term { what: What::Variable(name.clone()), fields: Vec::new() };
+                let call =
+                    Call { what: Callee::Term(term), arguments: Vec::new(), place: (String::new(), String::new()) };
+                let inner = Node::If(Pipe(vec![call]), body, otherwise);
+                let declare = Node::Set { name, declare: true, pipe: condition };
+                let always = Term { what: What::Constant(Value::Bool(true)), fields: Vec::new() };
+                let call =
+                    Call { what: Callee::Term(always), arguments: Vec::new(), place: (String::new(), String::new()) };
+                Node::If(Pipe(vec![call]), vec![declare, inner], Vec::new())
+            }
+            _ => Node::If(condition, body, otherwise),
+        })
     }
 
-    fn branches(&mut self) -> Result<Node, Complaint> {
-        let mut branches = Vec::new();
-        loop {
-            let condition = self.pipe()?;
-            self.close()?;
-            let (body, end) = self.list()?;
-            branches.push((Some(condition), body));
-            match end {
-                End::ElseIf => {}
-                End::Closed => return Ok(Node::If(branches)),
-                End::Else => {
-                    let (body, end) = self.list()?;
-                    branches.push((None, body));
-                    return if end == End::Closed { Ok(Node::If(branches)) } else { self.complain("unexpected EOF") };
+    fn with(&mut self) -> Result<Node, Complaint> {
+        let scope = self.variables.len();
+        let name = self.assignment()?.map(|s| s.0);
+        let pipe = self.pipe()?;
+        self.close()?;
+        self.variables.extend(name.clone());
+        let (body, otherwise) = self.bodies()?;
+        self.variables.truncate(scope);
+        Ok(Node::With { name, pipe, body, otherwise })
+    }
+
+    fn range(&mut self) -> Result<Node, Complaint> {
+        let scope = self.variables.len();
+        let names = self.names();
+        let over = self.pipe()?;
+        self.close()?;
+        self.variables.extend(names.iter().cloned());
+        self.loops += 1;
+        let bodies = self.bodies();
+        self.loops -= 1;
+        let (body, otherwise) = bodies?;
+        self.variables.truncate(scope);
+        Ok(Node::Range { names, over, body, otherwise })
+    }
+
+    fn bodies(&mut self) -> Result<(Vec<Node>, Vec<Node>), Complaint> {
+        let (body, end) = self.list()?;
+        match end {
+            End::Closed => Ok((body, Vec::new())),
+            End::Else => match self.list()? {
+                (otherwise, End::Closed) => Ok((body, otherwise)),
+                (_, End::Text) => self.complain("unexpected EOF"),
+                _ => self.complain("expected end; found {{else}}"),
+            },
+            // Its own `end` is the one of all.
+            End::ElseIf | End::ElseWith => {
+                self.depth += 1;
+                if self.depth > DEPTH_MAX {
+                    return self.complain("nested too deeply");
                 }
-                End::Text => return self.complain("unexpected EOF"),
+                let inner = if end == End::ElseIf { self.branch()? } else { self.with()? };
+                self.depth -= 1;
+                Ok((body, vec![inner]))
             }
+            End::Text => self.complain("unexpected EOF"),
         }
     }
 
@@ -406,16 +375,27 @@ impl Parser {
     }
 
     fn call(&mut self) -> Result<Call, Complaint> {
+        let start = self.at;
         let first = self.term()?;
         let Some(first) = first else { return self.complain("missing value for command") };
         let mut arguments = Vec::new();
         while let Some(term) = self.term()? {
             arguments.push(term);
         }
-        Ok(match first {
-            Term { what: What::Function(name), fields } if fields.is_empty() => Call::Function(name, arguments),
-            term => Call::Term(term, arguments),
-        })
+        let what = match first {
+            Term { what: What::Function(name), fields } if fields.is_empty() => Callee::Function(name),
+            term => Callee::Term(term),
+        };
+        Ok(Call { what, arguments, place: self.place(start) })
+    }
+
+    /// Line, column from 0 and text of what began at token `start` and ended before this one.
+    fn place(&self, start: usize) -> (String, String) {
+        let from = self.tokens.get(start).map_or(0, |t| t.at);
+        let to = self.at.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(from, |t| t.end);
+        let column = from - self.text.get(..from).and_then(|t| t.rfind('\n')).map_or(0, |at| at + 1);
+        let text = self.text.get(from..to).unwrap_or("").split_whitespace().collect::<Vec<_>>().join(" ");
+        (format!("{}:{column}", line_of(self.text, from)), text)
     }
 
     fn term(&mut self) -> Result<Option<Term>, Complaint> {
@@ -425,7 +405,8 @@ impl Parser {
                 return Ok(Some(Term { what: What::Dot, fields }));
             }
             Some(Token::Constant(value)) => What::Constant(value),
-            Some(Token::Variable(name)) => What::Variable(name),
+            Some(Token::Variable(name)) if name.is_empty() || self.variables.contains(&name) => What::Variable(name),
+            Some(Token::Variable(name)) => return self.complain(format!("undefined variable \"${name}\"")),
             Some(Token::Word(word)) => match functions::known(&word) {
                 Some(name) => What::Function(name),
                 None => return self.complain(format!("function \"{word}\" not defined")),
@@ -440,12 +421,11 @@ impl Parser {
             }
             _ => return Ok(None),
         };
+        let end = self.tokens.get(self.at).map(|t| t.end);
         self.at += 1;
-        // Fields follow without a blank, but a blank is not told apart here: `$x .y` reads as `$x.y` only for these.
-        let takes =
-            matches!(what, What::Pipe(_) | What::Variable(_)) || matches!(what, What::Function("__timestamp__"));
-        let fields = match self.peek() {
-            Some(Token::Field(fields)) if takes => {
+        // Fields of it follow without a blank.
+        let fields = match self.tokens.get(self.at) {
+            Some(Placed { token: Token::Field(fields), at, .. }) if Some(*at) == end => {
                 let fields = fields.clone();
                 self.at += 1;
                 fields

@@ -1,6 +1,6 @@
 //! Values inside a template.
 
-use crate::eval::json::Raw;
+use bramble_line::json::{Raw, element, members, unescape};
 
 /// A value.
 #[derive(Clone, PartialEq, Debug)]
@@ -15,6 +15,23 @@ pub(crate) enum Value {
     Map(Vec<(String, Value)>),
     List(Vec<Value>),
     Nil,
+}
+
+/// A number as Go's `%v` prints it: the shortest that reads back, with an exponent from 1e6 on and below 1e-4.
+pub(crate) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value == 0.0 || (-4..6).contains(&exponent) {
+        return format!("{value}");
+    }
+    format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
 impl Value {
@@ -32,12 +49,26 @@ impl Value {
         }
     }
 
+    /// What Go calls its type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Str(_) => "string",
+            Value::Int(_) => "int",
+            Value::Float(_) => "float64",
+            Value::Bool(_) => "bool",
+            Value::Time(_) => "time.Time",
+            Value::Map(_) => "map[string]interface {}",
+            Value::List(_) => "[]interface {}",
+            Value::Nil => "nil",
+        }
+    }
+
     /// As it is printed.
     pub(crate) fn text(&self) -> String {
         match self {
             Value::Str(s) => s.clone(),
             Value::Int(n) => n.to_string(),
-            Value::Float(n) => crate::syntax::value_text(*n),
+            Value::Float(n) => float_text(*n),
             Value::Bool(b) => b.to_string(),
             Value::Time(ns) => super::time::format(*ns, "2006-01-02 15:04:05.999999999 -0700 MST"),
             Value::Map(m) => {
@@ -73,25 +104,20 @@ impl Value {
     pub(crate) fn of_json(raw: Raw<'_>) -> Value {
         match raw {
             Raw::Null => Value::Nil,
-            Raw::Str(s) => Value::Str(crate::eval::json::unescape(s).into_owned()),
+            Raw::Str(s) => Value::Str(unescape(s).into_owned()),
             Raw::Plain("true") => Value::Bool(true),
             Raw::Plain("false") => Value::Bool(false),
             Raw::Plain(n) => Value::Float(n.parse().unwrap_or(0.0)),
             Raw::Object(text) => {
-                let mut members = Vec::new();
-                let whole = crate::eval::json::members(text, &mut |key, value| {
-                    members.push((crate::eval::json::unescape(key).into_owned(), Value::of_json(value)));
-                    Ok(true)
-                });
-                if whole.is_err() {
-                    return Value::Nil;
-                }
-                members.sort_by(|a, b| a.0.cmp(&b.0));
-                Value::Map(members)
+                let member = |m: (&str, Raw<'_>)| (unescape(m.0).into_owned(), Value::of_json(m.1));
+                let all: Result<Vec<_>, _> = members(text).map(|m| m.map(member)).collect();
+                let Ok(mut all) = all else { return Value::Nil };
+                all.sort_by(|a, b| a.0.cmp(&b.0));
+                Value::Map(all)
             }
             Raw::Array(text) => {
                 let mut list = Vec::new();
-                while let Ok(Some(item)) = crate::eval::json::element(text, list.len()) {
+                while let Ok(Some(item)) = element(text, list.len()) {
                     list.push(Value::of_json(item));
                 }
                 Value::List(list)
