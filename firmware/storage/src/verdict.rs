@@ -95,7 +95,7 @@ impl Rejections {
             Some((_, n)) => *n += count,
             None => {
                 // One slot per reason there is, so this always fits.
-                drop(self.counts.push((reason, count)));
+                let _ = self.counts.push((reason, count));
                 self.stories.push(describe());
             }
         }

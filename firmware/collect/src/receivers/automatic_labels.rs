@@ -6,26 +6,19 @@
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
 use bramble_signal::labels::encode_sorted;
-use bramble_signal::{LabelsRef, LogBatch};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use bramble_signal::{LabelsRef, LogBatch, LogEntry};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
 /// Which labels are added on arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LokiOptions {
-    /// Add the stream label `service_name`, taken from the first of a list of labels that say much the same, else
-    /// `unknown_service`.
-    pub service_name: bool,
-    /// Add the metadata `detected_level`: `trace`, `debug`, `info`, `warn`, `error`, `critical`, `fatal`, `unknown`,
-    /// or what the sender calls its level.
-    pub level_detection: bool,
-}
-
-impl Default for LokiOptions {
-    fn default() -> Self {
-        LokiOptions { service_name: true, level_detection: true }
-    }
+pub(crate) struct AutomaticLabels {
+    /// The stream label `service_name`.
+    pub(crate) service_name: bool,
+    /// The metadata `detected_level`.
+    pub(crate) levels: bool,
 }
 
 const SERVICE_NAME: &str = "service_name";
@@ -72,7 +65,7 @@ const LEVEL_NAMES: [&str; 15] = [
 /// So much of a line is searched for a word that names a level.
 const SEARCH_BYTES_MAX: usize = 4096;
 
-impl LokiOptions {
+impl AutomaticLabels {
     /// Copies the batch with the labels added; `held` covers the old batch and then the new one.
     ///
     /// # Errors
@@ -82,7 +75,7 @@ impl LokiOptions {
         batch: LogBatch,
         mut held: Reservation,
     ) -> Result<(LogBatch, Reservation), Refusal> {
-        if !self.service_name && !self.level_detection {
+        if !self.service_name && !self.levels {
             return Ok((batch, held));
         }
         let added = batch.stream_count() * 48 + batch.entry_count() * 24;
@@ -97,13 +90,9 @@ impl LokiOptions {
             }
             for entry in stream.entries() {
                 let metadata = entry.metadata;
-                let known = metadata.get(DETECTED_LEVEL).is_some() || labels.get(DETECTED_LEVEL).is_some();
-                let metadata = match self.level_detection && !known {
-                    true => {
-                        let level = level_of(labels, metadata, entry.line);
-                        with_pair(metadata, DETECTED_LEVEL, &level, &mut scratch)
-                    }
-                    false => metadata,
+                let metadata = match self.level_to_add(labels, &entry) {
+                    Some(level) => with_pair(metadata, DETECTED_LEVEL, &level, &mut scratch),
+                    None => metadata,
                 };
                 out.push_entry_encoded(entry.timestamp_ns, entry.line, metadata);
             }
@@ -112,13 +101,25 @@ impl LokiOptions {
         held.force_resize(out.memory_bytes());
         Ok((out, held))
     }
+
+    /// The level that the entry's metadata is to have and has not: a known level that the sender gives is kept, in its
+    /// usual spelling.
+    fn level_to_add<'a>(&self, labels: LabelsRef<'a>, entry: &LogEntry<'a>) -> Option<Cow<'a, str>> {
+        if !self.levels || labels.get(DETECTED_LEVEL).is_some() {
+            return None;
+        }
+        match entry.metadata.get(DETECTED_LEVEL) {
+            None => Some(level_of(labels, entry.metadata, entry.line)),
+            Some(given) => canonical(given.as_bytes()).filter(|&level| level != given).map(Cow::Borrowed),
+        }
+    }
 }
 
-/// `labels` and one more pair, whose name is not among them; encoded into `scratch`.
+/// `labels` with the pair, instead of another of its name; encoded into `scratch`.
 fn with_pair<'a>(labels: LabelsRef<'_>, name: &str, value: &str, scratch: &'a mut Vec<u8>) -> LabelsRef<'a> {
     scratch.clear();
     let before = labels.iter().take_while(|(other, _)| *other < name);
-    let after = labels.iter().skip_while(|(other, _)| *other < name);
+    let after = labels.iter().skip_while(|(other, _)| *other <= name);
     encode_sorted(before.chain([(name, value)]).chain(after), scratch);
     LabelsRef::from_encoded(scratch)
 }
@@ -127,17 +128,32 @@ fn service_of<'a>(labels: LabelsRef<'a>) -> &'a str {
     SERVICE_LABELS.iter().find_map(|name| labels.get(name)).unwrap_or(UNKNOWN_SERVICE)
 }
 
-/// The level of an entry: what labels or metadata say, else what the line says.
+/// The level of an entry: what labels say, else metadata, else OTLP's severity number, else the line. A word of the
+/// sender's own is kept, unless there is a number beside it, which says what the word means.
 fn level_of<'a>(labels: LabelsRef<'a>, metadata: LabelsRef<'a>, line: &[u8]) -> Cow<'a, str> {
-    if let Some(level) = metadata.get("severity_number").and_then(of_severity_number) {
-        return Cow::Borrowed(level);
-    }
-    for (name, value) in labels.iter().chain(metadata.iter()) {
-        if LEVEL_NAMES.contains(&name) {
-            return Cow::Borrowed(canonical(value.as_bytes()).unwrap_or(value));
+    let number = metadata.get("severity_number");
+    match named_level(labels).or_else(|| named_level(metadata)) {
+        Some(word) => {
+            let known = canonical(word.as_bytes()).or_else(|| number.and_then(of_severity_number));
+            Cow::Borrowed(known.unwrap_or(word))
         }
+        None => Cow::Borrowed(match number {
+            Some(number) => of_severity_number(number).unwrap_or(UNKNOWN_LEVEL),
+            None => of_line(line),
+        }),
     }
-    Cow::Borrowed(of_line(line))
+}
+
+/// The value under the first of the names that a level may have.
+fn named_level<'a>(pairs: LabelsRef<'a>) -> Option<&'a str> {
+    let ranked = pairs.iter().filter_map(|(name, value)| Some((level_rank(name)?, value)));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, value)| value)
+}
+
+fn level_rank(name: &str) -> Option<usize> {
+    // Nearly all names are told from a level's by their first letter.
+    let may_be = matches!(name.as_bytes().first(), Some(b'l' | b'L' | b's' | b'S'));
+    may_be.then(|| LEVEL_NAMES.iter().position(|known| *known == name))?
 }
 
 /// OTLP's severity numbers: four per level.
@@ -182,43 +198,92 @@ fn of_line(line: &[u8]) -> &'static str {
     field.or_else(|| first_word(line)).unwrap_or(UNKNOWN_LEVEL)
 }
 
-/// The level in a top-level field of a JSON object. Reads up to the field; a line that is cut off after it counts.
+/// The level in a field of a JSON object, or of an object in it. Reads up to the field; a line that is cut off after it
+/// counts.
 fn json_level(line: &[u8]) -> Option<&'static str> {
-    struct Search<'a>(&'a mut Option<&'static str>);
-
-    impl<'de> Visitor<'de> for Search<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                if !LEVEL_NAMES.contains(&key.as_ref()) {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                let value = map.next_value::<serde_json::Value>()?;
-                if let Some(level) = value.as_str().and_then(|text| canonical(text.as_bytes())) {
-                    *self.0 = Some(level);
-                    // Not an error: the way to stop reading.
-                    return Err(serde::de::Error::custom("found"));
-                }
-            }
-            Ok(())
-        }
-    }
-
     let mut found = None;
     let mut reader = serde_json::Deserializer::from_slice(line);
-    let _ = serde::Deserializer::deserialize_map(&mut reader, Search(&mut found));
+    // Being cut off, and being stopped at what was looked for, are both fine.
+    let _ = Search { found: &mut found, depth: JSON_DEPTH }.deserialize(&mut reader);
     found
 }
 
-/// The level in a `key=value` pair outside quotes.
+/// Objects in objects that are looked into (Loki's `log_level_from_json_max_depth`).
+const JSON_DEPTH: u8 = 2;
+
+/// Looks for a level in a value of a JSON document.
+struct Search<'a> {
+    found: &'a mut Option<&'static str>,
+    depth: u8,
+}
+
+impl<'de> DeserializeSeed<'de> for Search<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Search<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if self.depth == 0 {
+                map.next_value::<IgnoredAny>()?;
+            } else if level_rank(&key).is_some() {
+                let value = map.next_value::<serde_json::Value>()?;
+                if let Some(level) = value.as_str().and_then(|text| canonical(text.as_bytes())) {
+                    *self.found = Some(level);
+                    // Not an error: the way to stop reading.
+                    return Err(serde::de::Error::custom("found"));
+                }
+            } else {
+                map.next_value_seed(Search { found: &mut *self.found, depth: self.depth - 1 })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// The level in `key=value` pairs outside quotes: that of the key that comes first among the names of levels, whatever the
+/// case it is written in.
 fn logfmt_level(line: &[u8]) -> Option<&'static str> {
-    let mut rest = line;
+    let (mut rest, mut best) = (line, None);
     while !rest.is_empty() {
         rest = rest.trim_ascii_start();
         let key_end = rest.iter().position(|&b| b == b'=' || b.is_ascii_whitespace()).unwrap_or(rest.len());
@@ -228,14 +293,18 @@ fn logfmt_level(line: &[u8]) -> Option<&'static str> {
             continue;
         };
         let (value, after) = logfmt_value(after);
-        if LEVEL_NAMES.iter().any(|name| name.as_bytes() == key)
-            && let Some(level) = canonical(value)
+        let rank = LEVEL_NAMES.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(key));
+        if let Some(found) = rank.and_then(|rank| Some((rank, canonical(value)?)))
+            && best.is_none_or(|(rank, _)| found.0 < rank)
         {
-            return Some(level);
+            best = Some(found);
+            if found.0 == 0 {
+                break;
+            }
         }
         rest = after;
     }
-    None
+    best.map(|(_, level)| level)
 }
 
 fn logfmt_value(text: &[u8]) -> (&[u8], &[u8]) {
@@ -268,7 +337,13 @@ mod tests {
     use bramble_runtime::{Budget, BudgetName};
 
     /// What Loki 3.7.6 answered for such lines (conformance corpus `logql-defaults`), and neighbours of them.
-    const LINES: [(&str, &str); 24] = [
+    const LINES: [(&str, &str); 30] = [
+        ("LEVEL=warn a=b", "warn"),
+        ("severity=info lvl=debug level=error", "error"),
+        ("severity=info lvl=debug level=7", "info"),
+        (r#"{"a":{"n":null,"list":[{"level":"error"}],"level":"warn"}}"#, "warn"),
+        (r#"{"a":{"b":{"c":1,"level":"warn"}},"x":true,"lvl":"trace"}"#, "trace"),
+        (r#"{"a":1.5,"LEVEL":"Wrn"}"#, "warn"),
         ("ts=2026-11-18T00:59:27.487Z level=error caller=handler.go:44 msg=\"slow query\"", "error"),
         ("ts=1 level=info msg=\"an error inside\"", "info"),
         ("msg=\"quoted level=debug\" level=warn", "warn"),
@@ -303,13 +378,17 @@ mod tests {
         assert_eq!(of_line(b"\xff\xfe error \xff"), "error");
     }
 
-    fn added(options: LokiOptions) -> LogBatch {
+    fn added(options: AutomaticLabels) -> LogBatch {
         let mut batch = LogBatch::new();
         batch.start_stream(&mut [("job", "nginx"), ("app", "web"), ("zone", "z")]).unwrap();
         batch.push_entry(1, b"fine", &mut [("a", "1"), ("zz", "2")]).unwrap();
-        batch.push_entry(2, b"error", &mut [("severity_number", "9"), ("level", "zzz")]).unwrap();
+        batch.push_entry(2, b"error", &mut [("severity_number", "9"), ("severity_text", "zzz")]).unwrap();
         batch.push_entry(3, b"error", &mut [("level", "Notice")]).unwrap();
         batch.push_entry(4, b"error", &mut [("detected_level", "mine")]).unwrap();
+        batch.push_entry(4, b"error", &mut [("detected_level", "WARNING")]).unwrap();
+        batch.push_entry(4, b"error", &mut [("severity_number", "17"), ("severity_text", "Warn")]).unwrap();
+        batch.push_entry(4, b"error", &mut [("severity_number", "77")]).unwrap();
+        batch.push_entry(4, b"error", &mut [("SEVERITY", "info"), ("lvl", "debug")]).unwrap();
         batch.start_stream(&mut [("service_name", "given"), ("level", "WARN")]).unwrap();
         batch.push_entry(5, b"error", &mut []).unwrap();
         batch.start_stream(&mut [("x", "y")]).unwrap();
@@ -322,28 +401,28 @@ mod tests {
 
     #[test]
     fn labels_are_added_in_order_and_never_twice() {
-        let batch = added(LokiOptions::default());
+        let batch = added(AutomaticLabels { service_name: true, levels: true });
         let labels: Vec<String> = batch.streams().map(|s| s.labels().to_string()).collect();
         assert_eq!(labels[0], r#"{app="web", job="nginx", service_name="web", zone="z"}"#);
         assert_eq!(labels[1], r#"{level="WARN", service_name="given"}"#);
         assert_eq!(labels[2], r#"{service_name="unknown_service", x="y"}"#);
         let levels: Vec<Option<&str>> =
             batch.streams().flat_map(|s| s.entries()).map(|e| e.metadata.get(DETECTED_LEVEL)).collect();
-        assert_eq!(levels, ["unknown", "info", "Notice", "mine", "warn"].map(Some));
+        assert_eq!(levels, ["unknown", "info", "Notice", "mine", "warn", "warn", "unknown", "info", "warn"].map(Some));
         assert!(LabelsRef::parse(batch.stream(0).entries().next().unwrap().metadata.as_bytes()).is_some());
     }
 
     #[test]
     fn both_can_be_switched_off() {
-        let off = LokiOptions { service_name: false, level_detection: false };
+        let off = AutomaticLabels { service_name: false, levels: false };
         assert!(
             added(off).streams().flat_map(|s| s.entries()).filter(|e| e.metadata.get(DETECTED_LEVEL).is_some()).count()
-                == 1
+                == 2
         );
-        let names = added(LokiOptions { service_name: true, level_detection: false });
+        let names = added(AutomaticLabels { service_name: true, levels: false });
         assert!(names.stream(0).labels().get(SERVICE_NAME).is_some());
         assert!(names.stream(0).entries().next().unwrap().metadata.get(DETECTED_LEVEL).is_none());
-        let levels = added(LokiOptions { service_name: false, level_detection: true });
+        let levels = added(AutomaticLabels { service_name: false, levels: true });
         assert!(levels.stream(0).labels().get(SERVICE_NAME).is_none());
     }
 }

@@ -2,9 +2,10 @@
 
 use super::ReceiverState;
 use super::body::Held;
+use super::otlp::OtlpOptions;
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
-use bramble_wire::otlp::{DeltaStreams, MetricOptions};
+use bramble_wire::otlp::DeltaStreams;
 use bramble_wire::{DecodeError, DecodeErrorKind, Limits, loki, otlp, remote_write};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -33,11 +34,12 @@ pub(crate) struct Decoders {
 
 impl Decoders {
     /// `deltas` are shared by all of OTLP's decoders.
-    pub(crate) fn new(limits: Limits, metrics: MetricOptions, deltas: &DeltaStreams) -> Self {
-        let (metrics, deltas) = (Arc::new(metrics), deltas.clone());
+    pub(crate) fn new(limits: Limits, options: OtlpOptions, deltas: &DeltaStreams) -> Self {
+        let (metrics, logs, deltas) = (Arc::new(options.metrics), Arc::new(options.logs), deltas.clone());
         let otlp = move || {
             let mut decoder = otlp::Decoder::new(limits);
             decoder.set_metrics(metrics.clone(), deltas.clone());
+            decoder.set_logs(logs.clone());
             decoder
         };
         Decoders {

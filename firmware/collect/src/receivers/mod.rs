@@ -14,10 +14,13 @@ mod decode;
 #[cfg(test)]
 mod grpc_client_tests;
 mod import;
+mod log_batch;
 mod loki_push;
 mod otlp;
 mod otlp_grpc;
 mod otlp_http;
+mod promotion;
+mod rates;
 mod refusal;
 mod remote_write;
 mod submit;
@@ -27,19 +30,21 @@ mod testing;
 mod tests;
 mod unpack;
 
-pub use automatic_labels::LokiOptions;
-pub use bramble_wire::otlp::{MetricOptions, Promotion, Translation};
+pub use bramble_wire::otlp::{LogOptions, MetricOptions, Promotion, Translation};
 pub use counters::ReceiveCounters;
 pub use import::import;
+pub use log_batch::LokiOptions;
 pub use loki_push::loki_push;
 pub use otlp::OtlpOptions;
 pub use otlp_grpc::otlp_grpc;
 pub use otlp_http::otlp_http;
+pub use rates::RateLimits;
 pub use remote_write::remote_write;
 
 use bramble_runtime::{Budget, Clock};
 use bramble_storage::Writer;
 use decode::Decoders;
+use log_batch::LogPolicy;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,15 +82,15 @@ pub(crate) struct Shared {
     pub(crate) receive: Budget,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: ReceiveLimits,
-    pub(crate) loki: LokiOptions,
+    pub(crate) logs: LogPolicy,
     pub(crate) deltas: otlp::DeltaMemory,
     pub(crate) counters: ReceiveCounters,
     pub(crate) decoders: Decoders,
 }
 
 impl ReceiverState {
-    /// `receive` is the budget of that name; of the options, Loki's govern the labels added to logs of every protocol,
-    /// OTLP's the translation of metrics.
+    /// `receive` is the budget of that name; of the options, Loki's govern labels and rates of logs of every protocol,
+    /// OTLP's the translation of metrics and what becomes a label of a log stream.
     pub fn new(
         writer: Arc<dyn Writer>,
         receive: Budget,
@@ -95,8 +100,9 @@ impl ReceiverState {
         counters: ReceiveCounters,
     ) -> Self {
         let deltas = otlp::DeltaMemory::new(&otlp, &receive);
-        let decoders = Decoders::new(limits.items, otlp.metrics, &deltas.streams);
-        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, loki, deltas, counters, decoders }))
+        let decoders = Decoders::new(limits.items, otlp, &deltas.streams);
+        let logs = LogPolicy::new(&loki, limits.items.label_value_bytes_max, &receive);
+        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, logs, deltas, counters, decoders }))
     }
 }
 

@@ -4,13 +4,16 @@ use super::ReceiverState;
 use super::body::Held;
 use super::counters::{Protocol, ReceiveCounters};
 use super::decode::{decode_within, run};
+use super::log_batch::{Admitted, Complaint, admit, complaint};
+use super::rates::{Limited, PER_STREAM};
 use super::refusal::Refusal;
 use super::submit::{Batch, submit};
 use super::unpack::unpack;
 use bramble_runtime::{Budget, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
+use bramble_storage::Written;
 use bramble_wire::compression::Encoding;
-use bramble_wire::otlp::{DeltaStreams, MetricOptions};
+use bramble_wire::otlp::{DeltaStreams, LogOptions, MetricOptions};
 use bramble_wire::protobuf::Writer;
 use bramble_wire::{Decoded, Format, Rejected};
 use parking_lot::Mutex;
@@ -20,6 +23,8 @@ use parking_lot::Mutex;
 pub struct OtlpOptions {
     /// How metrics are translated.
     pub metrics: MetricOptions,
+    /// Which attributes of a resource label its log streams.
+    pub logs: LogOptions,
     /// Memory for the sums of streams of delta temporality, in bytes; an eighth of the budget `receive` at most.
     /// Default 1 MiB: about seven thousand streams of numbers.
     pub delta_bytes_max: usize,
@@ -27,7 +32,7 @@ pub struct OtlpOptions {
 
 impl Default for OtlpOptions {
     fn default() -> Self {
-        OtlpOptions { metrics: MetricOptions::default(), delta_bytes_max: 1 << 20 }
+        OtlpOptions { metrics: MetricOptions::default(), logs: LogOptions::default(), delta_bytes_max: 1 << 20 }
     }
 }
 
@@ -81,7 +86,7 @@ pub(crate) async fn export(
     encoding: Encoding,
     body: Held,
 ) -> Result<Partial, Refusal> {
-    let (batch, rejected, held) = run(body.bytes.len(), state, move |state| {
+    let (batch, rejected, (held, limited)) = run(body.bytes.len(), state, move |state| {
         let message = unpack(state, encoding, body)?;
         decode(state, signal, format, message)
     })
@@ -90,6 +95,9 @@ pub(crate) async fn export(
         state.0.counters.rejected(protocol, reason.as_str(), count);
     }
     let written = submit(state, batch, held).await?;
+    if signal == Signal::Logs {
+        return export_logs(state, protocol, &rejected, limited.as_ref(), &written);
+    }
     let message = match rejected.first_reason() {
         Some((_, text)) => text.to_owned(),
         None => written.rejections.first().to_owned(),
@@ -97,12 +105,33 @@ pub(crate) async fn export(
     Ok(Partial { rejected: rejected.count() + written.rejections.total(), message })
 }
 
+/// What came too fast, or found no room for its stream, is to be sent again, which only the whole request can be.
+fn export_logs(
+    state: &ReceiverState,
+    protocol: Protocol,
+    rejected: &Rejected,
+    limited: Option<&Limited>,
+    written: &Written,
+) -> Result<Partial, Refusal> {
+    if let Some(limited) = limited {
+        state.0.counters.rejected(protocol, PER_STREAM, limited.entries);
+    }
+    match complaint(rejected, limited, written) {
+        None => Ok(Partial::default()),
+        Some(Complaint { text, retry_after: Some(after), .. }) => Err(Refusal::TooFast(text, after)),
+        Some(Complaint { count, text, .. }) => Ok(Partial { rejected: count, message: text }),
+    }
+}
+
+/// Reservation for the batch, and what came too fast.
+type HeldAndLimited = (Reservation, Option<Limited>);
+
 fn decode(
     state: &ReceiverState,
     signal: Signal,
     format: Format,
     message: Held,
-) -> Result<(Batch, Rejected, Reservation), Refusal> {
+) -> Result<(Batch, Rejected, HeldAndLimited), Refusal> {
     let size = message.bytes.len();
     // JSON is rewritten as protobuf first, into memory of about its own size, seldom more.
     let scratch = if format == Format::Json { size } else { 0 };
@@ -120,7 +149,7 @@ fn decode(
             });
             state.0.deltas.account(&state.0.receive, &state.0.counters);
             let (decoded, held) = decoded?;
-            Ok((Batch::Metrics(decoded.batch), decoded.rejected, held))
+            Ok((Batch::Metrics(decoded.batch), decoded.rejected, (held, None)))
         }
         Signal::Logs => {
             let memory = |decoded: &Decoded<LogBatch>| decoded.batch.memory_bytes();
@@ -131,8 +160,8 @@ fn decode(
                     decoder.logs(format, body, now_ns)
                 })
             })?;
-            let (batch, held) = state.0.loki.add_labels(decoded.batch, held)?;
-            Ok((Batch::Logs(batch), decoded.rejected, held))
+            let Admitted { batch, held, limited } = admit(state, decoded.batch, held)?;
+            Ok((Batch::Logs(batch), decoded.rejected, (held, limited)))
         }
         Signal::Traces => {
             let memory = |decoded: &Decoded<SpanBatch>| decoded.batch.memory_bytes();
@@ -142,7 +171,7 @@ fn decode(
                     decoder.traces(format, body)
                 })
             })?;
-            Ok((Batch::Spans(decoded.batch), decoded.rejected, held))
+            Ok((Batch::Spans(decoded.batch), decoded.rejected, (held, None)))
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | malformed, corrupt, slow | 400, `google.rpc.Status` | drop |
 //! | too large | 413, `google.rpc.Status` | drop |
 //! | other type or encoding | 415, text naming what is known | drop |
+//! | logs over their rate or number of streams | 429 + `Retry-After`, `google.rpc.Status` | retry |
 //! | memory, journal or disk full, stopping | 503 + `Retry-After`, `google.rpc.Status` | retry |
 //!
 //! Source: opentelemetry-proto `docs/specification.md`; reference/apis.md §9.1 and §9.4.
@@ -89,6 +90,9 @@ fn refuse(format: Format, refusal: &Refusal) -> Response {
     let (status, code, retry_delay) = match refusal.class() {
         Class::Bad => (StatusCode::BAD_REQUEST, 3, None),
         Class::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 8, None),
+        Class::Later(after) if matches!(refusal, Refusal::TooFast(..)) => {
+            (StatusCode::TOO_MANY_REQUESTS, 8, Some(after))
+        }
         Class::Later(after) => (StatusCode::SERVICE_UNAVAILABLE, 14, Some(after)),
         Class::Unsupported => return unsupported(refusal),
     };

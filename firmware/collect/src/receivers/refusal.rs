@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     OverBudget(OverBudget),
     /// The write path cannot take it now.
     Write(WriteError),
+    /// It comes faster than it may, with the protocol's text and when it may come again.
+    TooFast(String, Duration),
     /// A content type that the protocol does not have.
     MediaType(String),
     /// A content encoding that the protocol does not have.
@@ -47,6 +49,7 @@ impl Refusal {
             Refusal::TooLarge(_) => "too_large",
             Refusal::OverBudget(_) => "over_budget",
             Refusal::Write(error) => error.reason(),
+            Refusal::TooFast(..) => "rate_limited",
             Refusal::MediaType(_) => "content_type",
             Refusal::Encoding(_) => "content_encoding",
             Refusal::Corrupt(_) => "corrupt_body",
@@ -61,6 +64,7 @@ impl Refusal {
             Refusal::TooLarge(_) => Class::TooLarge,
             Refusal::OverBudget(_) => Class::Later(Duration::from_secs(2)),
             Refusal::Write(error) => Class::Later(error.retry_after()),
+            Refusal::TooFast(_, after) => Class::Later(*after),
             Refusal::MediaType(_) | Refusal::Encoding(_) => Class::Unsupported,
             Refusal::Corrupt(_) | Refusal::Malformed(_) | Refusal::Timeout => Class::Bad,
         }
@@ -69,7 +73,7 @@ impl Refusal {
     /// For the sender's log.
     pub(crate) fn message(&self) -> String {
         match self {
-            Refusal::TooLarge(text) | Refusal::Corrupt(text) => text.clone(),
+            Refusal::TooLarge(text) | Refusal::Corrupt(text) | Refusal::TooFast(text, _) => text.clone(),
             Refusal::MediaType(text) => format!("unsupported content type {text:?}"),
             Refusal::Encoding(text) => format!("unsupported content encoding {text:?}"),
             Refusal::OverBudget(error) => error.to_string(),
