@@ -50,12 +50,20 @@ pub enum OpenError {
 pub(crate) type Positions = [Sequence; 3];
 
 /// How far the first waiting batch is in the journal, if it takes several commits.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Partly {
     /// Its next item.
     from: usize,
     /// The sequence of its first record.
     began: Option<Sequence>,
+}
+
+/// The records of a group commit.
+struct Group {
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// Of each batch that is wholly among them, the sequence of its first record.
+    began: Vec<Sequence>,
 }
 
 /// What a group commit made durable.
@@ -377,9 +385,34 @@ impl Shared {
         partly: &mut Partly,
     ) -> Result<Committed, JournalError> {
         // Asking for the most that any commit takes would leave half of each extent empty.
-        let wanted = waiting.iter().map(|pending| side.encoder.bytes_max(&pending.body, pending.memory_bytes));
+        let wanted = waiting.iter().map(|pending| side.encoder.bytes_wanted(&pending.body, pending.memory_bytes));
         let wanted = wanted.fold(0, usize::saturating_add).min(self.sizes.room_bytes);
-        side.encoder.enter(side.journal.prepare_commit(wanted)?);
+        let epoch = side.journal.prepare_commit(wanted)?;
+        let (mut group, mut after) = self.encode_group(side, epoch, waiting, *partly);
+        // Of logs only a guess was asked for. Who moves on to an empty extent encodes anew, and it fits.
+        let moved_to = side.journal.prepare_commit(side.records.len().min(self.sizes.room_bytes))?;
+        if moved_to != epoch {
+            (group, after) = self.encode_group(side, moved_to, waiting, *partly);
+        }
+        *partly = after;
+        let Group { ends, began } = group;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let records: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &side.records[start..end]).collect();
+        let sequence = side.journal.append(&records)?;
+        self.metrics.commits.inc();
+        self.metrics.commit_records.inc_by(ends.len() as u64);
+        Ok(Committed { began, through: partly.began.map_or(sequence, |first| first - 1) })
+    }
+
+    /// Encodes as many of the first batches as go into one commit; returns them and where the next one starts.
+    fn encode_group(
+        &self,
+        side: &mut JournalSide,
+        epoch: u64,
+        waiting: &std::collections::VecDeque<Pending>,
+        mut partly: Partly,
+    ) -> (Group, Partly) {
+        side.encoder.enter(epoch);
         side.records.clear();
         let next_sequence = side.journal.next_sequence();
         let (mut ends, mut began) = (Vec::new(), Vec::new());
@@ -391,16 +424,11 @@ impl Shared {
                 Some(from) => partly.from = from,
                 None => {
                     began.push(first);
-                    *partly = Partly::default();
+                    partly = Partly::default();
                 }
             }
         }
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let records: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &side.records[start..end]).collect();
-        let sequence = side.journal.append(&records)?;
-        self.metrics.commits.inc();
-        self.metrics.commit_records.inc_by(ends.len() as u64);
-        Ok(Committed { began, through: partly.began.map_or(sequence, |first| first - 1) })
+        (Group { ends, began }, partly)
     }
 
     /// Heads hear the first sequence of a batch: from there on the journal must keep it until it is in a block.

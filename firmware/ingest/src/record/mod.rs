@@ -34,7 +34,9 @@ const RECORD_HEAD_BYTES_MAX: usize = 1024;
 /// Metrics as version 0 wrote them: numbers only. Only read.
 const METRICS_0: u8 = 0x01;
 const METRICS: u8 = 0x11;
-const LOGS: u8 = 0x02;
+/// Logs as version 0 wrote them: lines as they are. Only read.
+const LOGS_0: u8 = 0x02;
+const LOGS: u8 = 0x12;
 const SPANS: u8 = 0x03;
 const METADATA: u8 = 0x04;
 
@@ -49,7 +51,7 @@ pub(crate) struct Encoder {
     epoch: u64,
     soft_max_bytes: usize,
     metrics: metrics::Dictionary,
-    logs: logs::StreamDictionary,
+    logs: logs::Dictionary,
     /// Series that the epoch before this one defined.
     defined_before: usize,
 }
@@ -78,12 +80,14 @@ impl Encoder {
     }
 
     /// Most bytes that the records of `body` take if the epoch stays the same; a new one begins with an empty extent, into
-    /// which any commit fits. `memory_bytes`: what the batch takes in memory.
-    pub(crate) fn bytes_max(&self, body: &Body, memory_bytes: usize) -> usize {
+    /// which any commit fits. Of logs, what they are likely to take: their most is many times that, and asking for it
+    /// would leave much of each extent empty. `memory_bytes`: what the batch takes in memory.
+    pub(crate) fn bytes_wanted(&self, body: &Body, memory_bytes: usize) -> usize {
         match body {
             Body::Metrics(prepared) => self.metrics.bytes_max(prepared, memory_bytes),
-            // Lines and attributes go in as they are, numbers in no more than ten bytes for eight, lengths beside them.
-            Body::Logs(_) | Body::Spans(_) => RECORD_HEAD_BYTES_MAX + memory_bytes.saturating_mul(2),
+            Body::Logs(_) => self.logs.bytes_likely(memory_bytes),
+            // Attributes go in as they are, numbers in no more than ten bytes for eight, lengths beside them.
+            Body::Spans(_) => RECORD_HEAD_BYTES_MAX + memory_bytes.saturating_mul(2),
         }
     }
 
@@ -109,7 +113,7 @@ impl Encoder {
 pub(crate) struct Decoder {
     epoch: u64,
     metrics: metrics::Replay,
-    logs: logs::StreamTexts,
+    logs: logs::Replay,
 }
 
 /// Where replayed records go: only signals whose blocks do not have them yet.
@@ -142,7 +146,7 @@ impl Decoder {
             METRICS => self.metrics.replay(body, targets.metrics, sequence),
             METRICS_0 => self.metrics.replay_0(body, targets.metrics, sequence),
             METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
-            LOGS => self.logs.replay(body, targets.logs, sequence),
+            LOGS | LOGS_0 => self.logs.replay(kind, body, targets.logs, sequence),
             SPANS => spans::replay(body, targets.spans, sequence),
             _ => Err(RecordError("unknown kind")),
         }

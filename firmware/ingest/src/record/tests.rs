@@ -19,12 +19,14 @@ fn round_trip(bodies: &[Body], targets: &Targets<'_>) {
     encoder.enter(7);
     for body in bodies {
         let mut from = 0;
-        let (mut taken, bytes_max) = (0, encoder.bytes_max(body, memory_bytes(body)));
+        // Of logs it is a guess.
+        let is_guess = matches!(body, Body::Logs(_));
+        let (mut taken, bytes_max) = (0, encoder.bytes_wanted(body, memory_bytes(body)));
         loop {
             let mut record = Vec::new();
             let left = encoder.encode(body, from, &mut record);
             taken += record.len();
-            assert!(taken <= bytes_max, "{taken} bytes of {bytes_max}");
+            assert!(is_guess || taken <= bytes_max, "{taken} bytes of {bytes_max}");
             decoder.replay(7, 1, &record, targets).unwrap();
             match left {
                 Some(next) => from = next,
