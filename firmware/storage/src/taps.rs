@@ -11,7 +11,7 @@
 
 use crate::selector::Selector;
 use bramble_runtime::{Budget, OverBudget, Reservation};
-use bramble_signal::{Labels, LogBatch};
+use bramble_signal::{Labels, LabelsRef, LogBatch, LogEntry};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ const DROPPED_MAX: usize = 1000;
 
 /// What a queued batch or a remembered drop costs beside its bytes.
 const OVERHEAD_BYTES: usize = 128;
+
+/// What an entry costs beside its bytes.
+const ENTRY_BYTES: usize = 32;
 
 /// Wakes a consumer; called from the commit thread, so it must not block.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
@@ -119,57 +122,72 @@ impl Offering<'_> {
 }
 
 impl Tap {
-    /// Copies what matches, if it fits; how many entries did not.
+    /// Copies what matches, as far as it fits; how many entries did not.
     fn offer(&self, batch: &LogBatch) -> u64 {
-        let wanted = self.matching(batch);
-        if wanted.is_empty() {
+        let mut queue = self.queue.lock();
+        let before = queue.dropped.count;
+        let mut copy =
+            Copy { room: self.bytes_max.saturating_sub(queue.bytes.0 + OVERHEAD_BYTES), out: LogBatch::new() };
+        for stream in batch.streams().filter(|stream| !stream.is_empty()) {
+            if let Some(rest) = self.selector.of_stream(stream.labels()) {
+                let wanted = stream.entries().filter(|entry| rest.accepts(entry.metadata));
+                copy.take(stream.labels(), wanted, &mut queue);
+            }
+        }
+        let wanted = copy.out;
+        if wanted.is_empty() && queue.dropped.count == before {
             return 0;
         }
         let bytes = wanted.memory_bytes() + OVERHEAD_BYTES;
-        let mut queue = self.queue.lock();
-        let fits = queue.bytes.0 + bytes <= self.bytes_max && queue.space.grow(bytes).is_ok();
-        let lost = if fits {
+        if wanted.is_empty() || queue.space.grow(bytes).is_err() {
+            wanted.streams().for_each(|stream| stream.entries().for_each(|e| queue.drop_one(stream.labels(), &e)));
+        } else {
             queue.bytes.0 += bytes;
             queue.batches.push_back(wanted);
-            0
-        } else {
-            queue.note_dropped(&wanted);
-            wanted.entry_count() as u64
-        };
+        }
+        let lost = queue.dropped.count - before;
         drop(queue);
         (self.wake)();
         lost
     }
+}
 
-    fn matching(&self, batch: &LogBatch) -> LogBatch {
-        let mut out = LogBatch::new();
-        for stream in batch.streams().filter(|stream| !stream.is_empty()) {
-            let Some(rest) = self.selector.of_stream(stream.labels()) else { continue };
-            let mut started = false;
-            for entry in stream.entries().filter(|entry| rest.accepts(entry.metadata)) {
-                if !started {
-                    out.start_stream_encoded(stream.labels());
-                    started = true;
-                }
-                out.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
+/// What is being copied for a tap.
+struct Copy {
+    /// Bytes that still fit into its queue.
+    room: usize,
+    out: LogBatch,
+}
+
+impl Copy {
+    fn take<'a>(&mut self, labels: LabelsRef<'a>, entries: impl Iterator<Item = LogEntry<'a>>, queue: &mut Queue) {
+        let mut started = false;
+        for entry in entries {
+            let head = if started { 0 } else { labels.as_bytes().len() };
+            let bytes = head + entry.line.len() + entry.metadata.as_bytes().len() + ENTRY_BYTES;
+            if bytes > self.room {
+                // Nothing after the first that is lost goes by: what arrives is without holes up to there.
+                self.room = 0;
+                queue.drop_one(labels, &entry);
+                continue;
             }
+            if !started {
+                self.out.start_stream_encoded(labels);
+                started = true;
+            }
+            self.room -= bytes;
+            self.out.push_entry_encoded(entry.timestamp_ns, entry.line, entry.metadata);
         }
-        out
     }
 }
 
 impl Queue {
-    fn note_dropped(&mut self, batch: &LogBatch) {
-        self.dropped.count += batch.entry_count() as u64;
-        for stream in batch.streams() {
-            for entry in stream.entries() {
-                let bytes = stream.labels().as_bytes().len() + OVERHEAD_BYTES;
-                if self.dropped.entries.len() >= DROPPED_MAX || self.space.grow(bytes).is_err() {
-                    return;
-                }
-                self.bytes.1 += bytes;
-                self.dropped.entries.push((stream.labels().to_labels(), entry.timestamp_ns));
-            }
+    fn drop_one(&mut self, labels: LabelsRef<'_>, entry: &LogEntry<'_>) {
+        self.dropped.count += 1;
+        let bytes = labels.as_bytes().len() + OVERHEAD_BYTES;
+        if self.dropped.entries.len() < DROPPED_MAX && self.space.grow(bytes).is_ok() {
+            self.bytes.1 += bytes;
+            self.dropped.entries.push((labels.to_labels(), entry.timestamp_ns));
         }
     }
 }
@@ -257,6 +275,11 @@ mod tests {
         assert_eq!((drained.dropped.count, drained.dropped.entries.len()), (lost, DROPPED_MAX));
         assert_eq!(drained.dropped.entries[0].0.get("service"), Some("a"));
         assert_eq!(taps.offering().offer(&batch("a", 10)), 0, "there is room again");
+        let lost = taps.offering().offer(&batch("a", 1000));
+        drop(drained);
+        let drained = tap.drain();
+        let got: usize = drained.batches.iter().map(LogBatch::entry_count).sum();
+        assert!(got > 50 && got as u64 + lost == 1010, "of a batch that is too large, as much as fits: {got}");
         drop((drained, tap));
         assert_eq!(budget.used_bytes(), 0);
     }

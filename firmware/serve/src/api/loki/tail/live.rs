@@ -17,8 +17,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-/// Most that waits in a tail's queue.
-const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Most that waits in a tail's queue; less where queries have little memory, so that ten slow readers leave them most.
+const QUEUE_BYTES_MAX: usize = 512 << 10;
+const QUEUE_SHARE: usize = 40;
 
 const PING_EVERY: Duration = Duration::from_secs(1);
 
@@ -64,7 +65,8 @@ async fn followed(socket: &mut WebSocket, state: &Arc<ApiState>, request: Reques
     let begin = move |state: &Arc<ApiState>, context: &QueryContext| {
         let selector = Selector::new(expr.matchers.clone(), &state.logs.floating_names());
         let wake = Box::new(move || wake.notify_one());
-        let tap = state.tails.taps.subscribe(selector, QUEUE_BYTES_MAX, wake).map_err(|over| over.to_string())?;
+        let queue_bytes = (state.query_budget.limit_bytes() / QUEUE_SHARE).min(QUEUE_BYTES_MAX);
+        let tap = state.tails.taps.subscribe(selector, queue_bytes, wake).map_err(|over| over.to_string())?;
         let (direction, categorize) = (Direction::Backward, form == super::Form::V1 { categorize: true });
         let end_ns = i64::MAX;
         let params = LogParams { start_ns, end_ns, limit, direction, interval_ns: 0, categorize };
