@@ -4,15 +4,16 @@
 //! integers   := 0 varint value                          all the same
 //!             | 1 varint least, bits, packed bytes      frame of reference
 //!             | 2 varint length, pco bytes
+//!             | 3 varint value, a bit for each value (bytes, least first): it is another, the others as integers
 //! bytes      := 0 varint length, bytes | 1 varint length, varint stored, zstd bytes
 //! strings    := lengths as integers, bytes
 //! ```
 //! How many values a column has is known to whoever reads it. Nothing here trusts a length: a column that
 //! cannot be is `None`.
 
-use crate::varint::{put, take, take_byte, take_bytes, take_count};
+use crate::varint::{put, take, take_byte, take_bytes, take_count, zigzag};
 use crate::words::WordScratch;
-use pco::ChunkConfig;
+use pco::{ChunkConfig, DeltaSpec};
 use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -20,12 +21,15 @@ use zstd::bulk::{Compressor, Decompressor};
 const COLUMN_BYTES_MAX: usize = 64 << 20;
 /// Below this many integers pco's head costs more than it saves.
 const PCO_FROM: usize = 96;
+/// Up to this many integers their commonest value is looked for.
+const MOSTLY_UP_TO: usize = 512;
 /// Below this many bytes zstd is not tried.
 const ZSTD_FROM: usize = 48;
 
 const CONSTANT: u8 = 0;
 const PACKED: u8 = 1;
 const PCO: u8 = 2;
+const MOSTLY: u8 = 3;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 
@@ -35,7 +39,9 @@ pub(crate) struct ColumnWriter {
     scratch: Vec<u8>,
     /// Whether columns are compressed one by one; off for tiny groups, whose page is compressed as a whole.
     pub(crate) squeeze: bool,
-    config: ChunkConfig,
+    /// Without and with differences.
+    configs: [ChunkConfig; 2],
+    sorted: Vec<u64>,
     pub(crate) words: WordScratch,
 }
 
@@ -46,7 +52,9 @@ impl ColumnWriter {
             compressor: Compressor::new(level).ok(),
             scratch: Vec::new(),
             squeeze: true,
-            config: ChunkConfig::default().with_compression_level(6),
+            configs: [DeltaSpec::NoOp, DeltaSpec::TryConsecutive(1)]
+                .map(|delta| ChunkConfig::default().with_compression_level(6).with_delta_spec(delta)),
+            sorted: Vec::new(),
             words: WordScratch::default(),
         }
     }
@@ -61,20 +69,35 @@ impl ColumnWriter {
         }
         let bits = 64 - (most - least).leading_zeros();
         let packed_bytes = (values.len() * bits as usize).div_ceil(8) + 4;
+        let common = self.commonest(values, bits);
+        let best_bytes = common.map_or(packed_bytes, |(_, bytes)| bytes.min(packed_bytes));
         if self.squeeze
             && values.len() >= PCO_FROM
-            && let Ok(stored) = pco::standalone::simple_compress(values, &self.config)
-            && stored.len() < packed_bytes
+            && let Ok(stored) = pco::standalone::simple_compress(values, &self.configs[usize::from(is_smooth(values))])
+            && stored.len() < best_bytes
         {
             out.push(PCO);
             put(out, stored.len() as u64);
             out.extend_from_slice(&stored);
             return;
         }
-        out.push(PACKED);
-        put(out, least);
-        out.push(bits as u8);
-        pack(values, least, bits, out);
+        match common {
+            Some((value, bytes)) if bytes < packed_bytes => put_mostly(values, value, out),
+            _ => put_packed(values, least, bits, out),
+        }
+    }
+
+    /// The commonest of few values, and what form 3 would take with it, about, in bytes.
+    fn commonest(&mut self, values: &[u64], bits: u32) -> Option<(u64, usize)> {
+        if values.len() > MOSTLY_UP_TO {
+            return None;
+        }
+        self.sorted.clear();
+        self.sorted.extend_from_slice(values);
+        self.sorted.sort_unstable();
+        let run = self.sorted.chunk_by(|a, b| a == b).max_by_key(|run| run.len())?;
+        let others = values.len() - run.len();
+        Some((run[0], values.len().div_ceil(8) + (others * bits as usize).div_ceil(8) + 7))
     }
 
     /// Appends bytes.
@@ -108,6 +131,40 @@ impl ColumnWriter {
         }
         self.integers(&lengths, out);
         self.bytes(&all, out);
+    }
+}
+
+/// Whether neighbours are so near each other that their differences are worth more than they are.
+fn is_smooth(values: &[u64]) -> bool {
+    let bits = |value: u64| u64::from(64 - value.leading_zeros());
+    let least = values.iter().min().copied().unwrap_or(0);
+    let plain: u64 = values.iter().map(|v| bits(v - least)).sum();
+    let steps: u64 = values.windows(2).map(|pair| bits(zigzag(pair[1].wrapping_sub(pair[0]) as i64))).sum();
+    steps + values.len() as u64 / 2 < plain
+}
+
+fn put_packed(values: &[u64], least: u64, bits: u32, out: &mut Vec<u8>) {
+    out.push(PACKED);
+    put(out, least);
+    out.push(bits as u8);
+    pack(values, least, bits, out);
+}
+
+fn put_mostly(values: &[u64], common: u64, out: &mut Vec<u8>) {
+    out.push(MOSTLY);
+    put(out, common);
+    out.extend(
+        values.chunks(8).map(|eight| {
+            eight.iter().enumerate().fold(0u8, |bits, (at, &value)| bits | u8::from(value != common) << at)
+        }),
+    );
+    let others: Vec<u64> = values.iter().copied().filter(|&value| value != common).collect();
+    let (Some(&least), Some(&most)) = (others.iter().min(), others.iter().max()) else { return };
+    if least == most {
+        out.push(CONSTANT);
+        put(out, least);
+    } else {
+        put_packed(&others, least, 64 - (most - least).leading_zeros(), out);
     }
 }
 
@@ -199,6 +256,23 @@ pub(crate) fn take_integers(input: &mut &[u8], count: usize) -> Option<Integers>
             *input = rest;
             Some(Integers::Each(unpack(packed, count, least, bits)))
         }
+        MOSTLY => {
+            let common = take(input)?;
+            let (bits, rest) = input.split_at_checked(count.div_ceil(8))?;
+            *input = rest;
+            let is_other = |at: usize| bits[at / 8] >> (at % 8) & 1 == 1;
+            let other_count = (0..count).filter(|&at| is_other(at)).count();
+            if !matches!(input.first(), Some(&(CONSTANT | PACKED))) {
+                return None;
+            }
+            let others = take_integers(input, other_count)?;
+            let mut next = 0;
+            let value = |at: usize| {
+                next += usize::from(is_other(at));
+                if is_other(at) { others.get(next - 1) } else { common }
+            };
+            Some(Integers::Each((0..count).map(value).collect()))
+        }
         PCO => {
             let stored = take_bytes(input)?;
             let mut values = vec![0u64; count];
@@ -253,6 +327,17 @@ impl Strings {
     /// No strings.
     pub(crate) const fn new() -> Strings {
         Strings { bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Strings that end at `ends` in `bytes`.
+    pub(crate) fn of(bytes: Vec<u8>, ends: Vec<u32>) -> Strings {
+        Strings { bytes, ends }
+    }
+
+    /// Adds a string.
+    pub(crate) fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as u32);
     }
 
     /// Number of strings.

@@ -138,6 +138,21 @@ impl DictionaryWriter {
         self.bytes + tokens + self.ids.capacity() * 5 + self.values.memory_bytes()
     }
 
+    /// What [`write`](Self::write) would write now, as read.
+    pub(crate) fn snapshot(&self) -> Dictionary {
+        let mut texts = Strings::new();
+        self.templates.iter().for_each(|template| texts.push(&template.text));
+        let statistics = std::iter::once(self.text).chain(self.templates.iter().map(|template| template.lines));
+        Dictionary {
+            texts,
+            tokens: Strings::of(self.tokens.clone(), self.token_ends.clone()),
+            first_tokens: self.templates.iter().map(|template| template.first_token).collect(),
+            values: self.values.snapshot(),
+            others: self.others.clone(),
+            statistics: statistics.collect(),
+        }
+    }
+
     /// Appends the dictionary.
     pub(crate) fn write(&self, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
         put(out, self.templates.len() as u64);

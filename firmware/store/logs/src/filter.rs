@@ -7,18 +7,15 @@
 //!         | varint longest run, 0, descriptor, fingerprints            binary fuse, 8 bits
 //! ```
 
-use crate::template::is_uuid;
+use crate::template::{ID_BYTES_MIN, Id, UUID_BYTES, is_uuid};
 use crate::varint::{put, take, take_count};
 use bramble_signal::{LabelsRef, floating_label};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
-/// Shortest run that is an id, in bytes.
-const ID_BYTES_MIN: usize = 16;
 /// Up to this many ids are kept as hashes.
 const LISTED_MAX: usize = 24;
-const UUID_BYTES: usize = 36;
 /// Hashes are on disk: seed and function are part of the format.
 const SEED: u64 = 0x6272_616d_626c_6531;
 
@@ -99,10 +96,21 @@ impl FilterBuilder {
         });
     }
 
+    /// Adds an id of `line`.
+    pub(crate) fn add_id(&mut self, line: &[u8], id: Id) {
+        let id_bytes = line.get(id.start as usize..id.end as usize).unwrap_or_default();
+        self.hashes.push(hash(id_bytes));
+        if !id.uuid {
+            self.longest = self.longest.max(id_bytes.len());
+        }
+    }
+
     /// Adds the metadata of an entry: ids in values, floating labels, and what is named as an id.
     pub(crate) fn add_metadata(&mut self, metadata: LabelsRef<'_>) {
         for (name, value) in metadata.iter() {
-            self.add(value.as_bytes());
+            if value.len() >= ID_BYTES_MIN {
+                self.add(value.as_bytes());
+            }
             match floating_label(name) {
                 Some(name) => self.add_field(name, value),
                 None if is_id_name(name) => self.add_field(name, value),
@@ -268,6 +276,22 @@ mod tests {
             if let Some(needle) = Needle::new(needle) {
                 prop_assert!(needle.may_be_in(&filter));
             }
+        }
+
+        #[test]
+        fn splitting_finds_the_same_ids(
+            line in r#"(\{"a":")?([0-9a-g]{0,20}[- :"]?|f81d4fae-7dec-11d0-a765-00a0c91e6bf6|aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee|2026-11-19T00:00:00Z|":"){0,6}"#
+        ) {
+            let line = line.as_bytes();
+            let (mut template, mut tokens, mut found) = (Vec::new(), Vec::new(), Vec::new());
+            prop_assert!(crate::template::split_with_ids(line, &mut template, &mut tokens, &mut found));
+            let (mut split, mut searched) = (FilterBuilder::default(), FilterBuilder::default());
+            found.iter().for_each(|&id| split.add_id(line, id));
+            searched.add(line);
+            split.hashes.sort_unstable();
+            searched.hashes.sort_unstable();
+            prop_assert_eq!(split.hashes, searched.hashes);
+            prop_assert_eq!(split.longest, searched.longest);
         }
 
         #[test]

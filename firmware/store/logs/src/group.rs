@@ -11,10 +11,12 @@ pub(crate) use read::Group;
 
 use crate::columns::ColumnWriter;
 use crate::dictionary::DictionaryWriter;
+use crate::filter::FilterBuilder;
 use crate::lines::{LineBytes, LineEncoder};
 use crate::metadata;
 use crate::rows::Rows;
 use crate::varint::{put, zigzag};
+use std::sync::Arc;
 
 /// A group is closed at this many raw bytes (lines and metadata). Larger ones compress a little better and cost
 /// every reader of their stream that much memory.
@@ -28,7 +30,16 @@ pub(crate) struct GroupEncoder {
     pub(crate) columns: ColumnWriter,
     lines: LineEncoder,
     took: ColumnBytes,
+    written: u64,
+    /// Groups that did not read as they were written.
+    pub(crate) failures: u64,
+    /// Damages what is written, so that the check can be seen to work.
+    #[cfg(test)]
+    pub(crate) spoil: bool,
 }
+
+/// One in so many groups of a block, beginning with its first, is read back after it was encoded.
+const VERIFY_EVERY: u64 = 16;
 
 /// What columns take, in bytes.
 #[derive(Clone, Copy, Default, Debug)]
@@ -44,26 +55,83 @@ pub(crate) struct ColumnBytes {
 impl GroupEncoder {
     /// An encoder whose columns are compressed by zstd-3 where no typed form fits.
     pub(crate) fn new() -> Self {
-        GroupEncoder { columns: ColumnWriter::new(3), lines: LineEncoder::default(), took: ColumnBytes::default() }
+        GroupEncoder {
+            columns: ColumnWriter::new(3),
+            lines: LineEncoder::default(),
+            took: ColumnBytes::default(),
+            written: 0,
+            failures: 0,
+            #[cfg(test)]
+            spoil: false,
+        }
     }
 
     /// Appends the group of `rows`, which are sorted by time and not empty.
     pub(crate) fn write(&mut self, rows: &Rows, dictionary: &mut DictionaryWriter, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.encode(rows, Some(dictionary), out);
+        self.written += 1;
+        if self.written % VERIFY_EVERY == 1 && !self.comes_back(rows, dictionary, &out[start..]) {
+            tracing::error!(
+                entries = rows.len(),
+                "a log page group does not read as it was written; it is kept as text"
+            );
+            self.failures += 1;
+            out.truncate(start);
+            self.encode(rows, None, out);
+        }
+        self.lines.count(rows, dictionary);
+    }
+
+    /// Appends the group; without a dictionary as text.
+    fn encode(&mut self, rows: &Rows, dictionary: Option<&mut DictionaryWriter>, out: &mut Vec<u8>) {
         let (mut timestamps, mut lines) = (Vec::new(), Vec::new());
         let all = rows.timestamps_ns();
         put(&mut timestamps, zigzag(all.first().copied().unwrap_or(0)));
         let steps: Vec<u64> = all.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as u64).collect();
         self.columns.integers(&steps, &mut timestamps);
-        self.lines.write(rows, dictionary, &mut self.columns, &mut lines);
+        let as_text = dictionary.is_none();
+        match dictionary {
+            Some(dictionary) => self.lines.write(rows, dictionary, &mut self.columns, &mut lines),
+            None => self.lines.write_text(rows, &mut self.columns, &mut lines),
+        }
         put(out, rows.len() as u64);
         put(out, timestamps.len() as u64);
         put(out, lines.len() as u64);
         out.extend_from_slice(&timestamps);
         out.extend_from_slice(&lines);
         let before = out.len();
-        metadata::write(rows, &self.lines, &mut self.columns, out);
+        if as_text {
+            metadata::write_whole(rows, &mut self.columns, out);
+        } else {
+            metadata::write(rows, &self.lines, &mut self.columns, out);
+        }
+        #[cfg(test)]
+        if self.spoil && !as_text {
+            let at = before - lines.len() / 2;
+            out[at] ^= 1;
+        }
         self.took.timestamps += timestamps.len();
         self.took.metadata += out.len() - before;
+    }
+
+    /// Adds the ids of the group written last to a filter.
+    pub(crate) fn add_ids(&self, rows: &Rows, filter: &mut FilterBuilder) {
+        self.lines.add_ids(rows, filter);
+    }
+
+    /// Reads what was written and compares all of it.
+    fn comes_back(&self, rows: &Rows, dictionary: &DictionaryWriter, written: &[u8]) -> bool {
+        let Some(group) = Group::read(written, &Arc::new(dictionary.snapshot())) else { return false };
+        let (mut line, mut metadata) = (Vec::new(), Vec::new());
+        group.timestamps_ns() == rows.timestamps_ns()
+            && (0..rows.len()).all(|at| {
+                line.clear();
+                metadata.clear();
+                group.put_line(at, &mut line);
+                group.put_metadata(at, &mut metadata);
+                line == rows.line(at) && metadata == rows.metadata(at)
+            })
     }
 
     /// What everything written so far took.
@@ -77,7 +145,6 @@ mod tests {
     use super::*;
     use crate::dictionary::Dictionary;
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     fn round_trip(rows: &Rows, squeeze: bool) {
         let mut encoder = GroupEncoder::new();
@@ -159,6 +226,30 @@ mod tests {
             stored[at] = with;
             let _ = Dictionary::read(&stored);
         }
+    }
+
+    #[test]
+    fn what_does_not_come_back_is_kept_as_text() {
+        let mut rows = Rows::default();
+        for n in 0..100 {
+            rows.push(
+                n,
+                format!("job {n} took {}ms on {}", n * 7, ["a1b", "c2d"][n as usize % 2]).as_bytes(),
+                b"\x01a\x011",
+            );
+        }
+        let mut encoder = GroupEncoder::new();
+        encoder.spoil = true;
+        let (mut dictionary, mut out, mut stored) = (DictionaryWriter::default(), Vec::new(), Vec::new());
+        encoder.write(&rows, &mut dictionary, &mut out);
+        assert_eq!(encoder.failures, 1);
+        dictionary.write(&mut encoder.columns, &mut stored);
+        let dictionary = Arc::new(Dictionary::read(&stored).unwrap());
+        assert_eq!(dictionary.text_statistics().lines, 100);
+        let group = Group::read(&*out, &dictionary).unwrap();
+        let mut line = Vec::new();
+        group.put_line(99, &mut line);
+        assert_eq!(line, b"job 99 took 693ms on c2d");
     }
 
     #[test]

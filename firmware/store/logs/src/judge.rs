@@ -5,7 +5,7 @@
 
 use crate::head::{ENTRY_OVERHEAD_BYTES, Generation};
 use crate::limits::LogLimits;
-use crate::template::civil_from_days;
+use crate::times::civil_from_days;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry, LogStream};
 use bramble_storage::{RejectReason, Rejections};
 

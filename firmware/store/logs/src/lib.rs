@@ -14,6 +14,7 @@
 //! flush or merge.
 
 mod block;
+mod chunk;
 mod columns;
 mod dictionary;
 mod filter;
@@ -25,13 +26,14 @@ mod judge;
 mod limits;
 mod lines;
 mod metadata;
-mod predicate;
 mod rows;
+mod search;
 mod select;
 mod statistics;
 mod store;
 mod stored;
 mod template;
+mod times;
 mod varint;
 mod words;
 

@@ -47,9 +47,7 @@ pub(crate) fn write(rows: &Rows, lines: &LineEncoder, columns: &mut ColumnWriter
         return;
     }
     let Some(keys) = by_key(rows) else {
-        out.push(WHOLE);
-        let all: Vec<&[u8]> = (0..rows.len()).map(|at| rows.metadata(at)).collect();
-        columns.words(&all, None, out);
+        write_whole(rows, columns, out);
         return;
     };
     out.push(BY_KEY);
@@ -61,6 +59,13 @@ pub(crate) fn write(rows: &Rows, lines: &LineEncoder, columns: &mut ColumnWriter
         put_column(rows, lines, values, columns, &mut column);
         put_bytes(out, &column);
     }
+}
+
+/// Appends the metadata of `rows` as it is.
+pub(crate) fn write_whole(rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
+    out.push(WHOLE);
+    let all: Vec<&[u8]> = (0..rows.len()).map(|at| rows.metadata(at)).collect();
+    columns.words(&all, None, out);
 }
 
 type Values<'a> = Vec<(u32, &'a [u8])>;

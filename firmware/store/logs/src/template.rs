@@ -14,7 +14,8 @@
 //! | 7 | time of day | `12:34:56` |
 //! | 8 | string value of a JSON line, without digits and escapes | |
 
-use crate::varint::{unzigzag, zigzag};
+pub(crate) use crate::times::{put_time, time_distance};
+use crate::times::{read_clock, read_time};
 
 /// Kind of a varying token; the number is its mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,15 +137,39 @@ fn class(byte: u8) -> u8 {
     CLASS[usize::from(byte)]
 }
 
+/// Whether a byte is a letter or a digit.
+pub(crate) fn is_word(byte: Option<&u8>) -> bool {
+    is(byte, WORD)
+}
+
 fn is(byte: Option<&u8>, wanted: u8) -> bool {
     byte.is_some_and(|&b| class(b) & wanted != 0)
+}
+
+/// Shortest run of letters and digits, with a digit, that is an id, in bytes.
+pub(crate) const ID_BYTES_MIN: usize = 16;
+/// Bytes of a UUID.
+pub(crate) const UUID_BYTES: usize = 36;
+
+/// An id of a line, as filters know it: a maximal run of letters and digits, or what reads as a UUID.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Id {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) uuid: bool,
 }
 
 /// Splits `line` into `template` and `tokens` (both cleared first). `false`: the line cannot be split, because it
 /// contains a mark or is longer than 64 KiB.
 pub(crate) fn split(line: &[u8], template: &mut Vec<u8>, tokens: &mut Vec<Token>) -> bool {
+    split_with_ids(line, template, tokens, &mut Vec::new())
+}
+
+/// [`split`], and all ids of the line (cleared first; not all when the line cannot be split).
+pub(crate) fn split_with_ids(line: &[u8], template: &mut Vec<u8>, tokens: &mut Vec<Token>, ids: &mut Vec<Id>) -> bool {
     template.clear();
     tokens.clear();
+    ids.clear();
     if line.len() > 64 << 10 {
         return false;
     }
@@ -154,6 +179,9 @@ pub(crate) fn split(line: &[u8], template: &mut Vec<u8>, tokens: &mut Vec<Token>
         let of = class(byte);
         let found = if of & WORD != 0 {
             let end = word_end(line, at);
+            if end - at >= ID_BYTES_MIN && line[at..end].iter().any(u8::is_ascii_digit) {
+                ids.push(Id { start: at as u32, end: end as u32, uuid: false });
+            }
             match varying(line, at, end) {
                 Some(token) => token,
                 None => {
@@ -166,13 +194,24 @@ pub(crate) fn split(line: &[u8], template: &mut Vec<u8>, tokens: &mut Vec<Token>
         } else if json && byte == b'"' && at > 0 && line[at - 1] == b':' {
             at += 1;
             match json_value(line, at) {
-                Some(token) => token,
+                Some(token) => {
+                    // It has no digits, so it is no run that counts; a UUID may do without.
+                    let hyphens = memchr::memchr_iter(b'-', &line[at..token.end as usize]).map(|hyphen| at + hyphen);
+                    hyphens.for_each(|hyphen| note_uuid(line, hyphen, ids));
+                    token
+                }
                 None => continue,
             }
         } else {
+            if byte == b'-' {
+                note_uuid(line, at, ids);
+            }
             at += 1;
             continue;
         };
+        if found.kind == Kind::Uuid {
+            ids.push(Id { start: found.start, end: found.end, uuid: true });
+        }
         template.extend_from_slice(&line[literal..found.start as usize]);
         found.kind.put(template);
         tokens.push(found);
@@ -181,6 +220,13 @@ pub(crate) fn split(line: &[u8], template: &mut Vec<u8>, tokens: &mut Vec<Token>
     }
     template.extend_from_slice(&line[literal..]);
     true
+}
+
+/// Notes the UUID whose first hyphen is at `hyphen`, if there is one, whatever surrounds it.
+fn note_uuid(line: &[u8], hyphen: usize, ids: &mut Vec<Id>) {
+    if hyphen >= 8 && is_uuid(line, hyphen - 8) {
+        ids.push(Id { start: hyphen as u32 - 8, end: (hyphen - 8 + UUID_BYTES) as u32, uuid: true });
+    }
 }
 
 fn word_end(line: &[u8], start: usize) -> usize {
@@ -250,141 +296,6 @@ pub(crate) fn is_uuid(line: &[u8], start: usize) -> bool {
     })
 }
 
-fn two(bytes: &[u8], at: usize) -> Option<i64> {
-    match bytes.get(at..at + 2)? {
-        [a @ b'0'..=b'9', b @ b'0'..=b'9'] => Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')),
-        _ => None,
-    }
-}
-
-/// Seconds of the day of `HH:MM:SS` at the front of `bytes`.
-fn read_clock(bytes: &[u8]) -> Option<i64> {
-    if bytes.get(2) != Some(&b':') || bytes.get(5) != Some(&b':') {
-        return None;
-    }
-    let (hour, minute, second) = (two(bytes, 0)?, two(bytes, 3)?, two(bytes, 6)?);
-    (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
-}
-
-struct TimeRead {
-    /// Whole units of 10^-digits seconds since the epoch.
-    units: i64,
-    digits: u8,
-    bytes: usize,
-}
-
-const POW10: [i64; 10] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
-
-/// `YYYY-MM-DDTHH:MM:SS[.f]Z` at the front of `bytes`, years 1970 to 2199 so that nanoseconds fit.
-fn read_time(bytes: &[u8]) -> Option<TimeRead> {
-    let separators = [bytes.get(4)?, bytes.get(7)?, bytes.get(10)?];
-    if separators != [&b'-', &b'-', &b'T'] {
-        return None;
-    }
-    let year = two(bytes, 0)? * 100 + two(bytes, 2)?;
-    let (month, day) = (two(bytes, 5)?, two(bytes, 8)?);
-    let seconds = read_clock(bytes.get(11..)?)?;
-    if !(1970..2200).contains(&year) || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
-        return None;
-    }
-    let mut digits = 0;
-    let mut fraction = 0i64;
-    if bytes.get(19) == Some(&b'.') {
-        digits = bytes.get(20..)?.iter().take(10).take_while(|b| b.is_ascii_digit()).count();
-        if !(1..=9).contains(&digits) {
-            return None;
-        }
-        fraction = bytes.get(20..20 + digits)?.iter().fold(0, |n, b| n * 10 + i64::from(b - b'0'));
-    }
-    let end = if digits == 0 { 19 } else { 20 + digits };
-    if bytes.get(end) != Some(&b'Z') || is(bytes.get(end + 1), WORD) {
-        return None;
-    }
-    let units = (days_from_civil(year, month, day) * 86_400 + seconds) * POW10[digits] + fraction;
-    Some(TimeRead { units, digits: digits as u8, bytes: end + 1 })
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since the epoch of a date of the Gregorian calendar; years start in March so that leap days come last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The inverse of [`days_from_civil`].
-pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let month = (shifted_month + 2) % 12 + 1;
-    (year_of_era + era * 400 + i64::from(month <= 2), month, of_year - (153 * shifted_month + 2) / 5 + 1)
-}
-
-/// A time token as its distance from the entry's own timestamp: nearly always small and regular.
-pub(crate) fn time_distance(kind: Kind, text: &[u8], timestamp_ns: i64) -> u64 {
-    match kind {
-        Kind::Time(digits) => {
-            let units = read_time(text).map_or(0, |t| t.units);
-            zigzag(units.wrapping_sub(own_units(digits, timestamp_ns)))
-        }
-        _ => zigzag(read_clock(text).unwrap_or(0) - own_clock(timestamp_ns)),
-    }
-}
-
-fn own_units(digits: u8, timestamp_ns: i64) -> i64 {
-    timestamp_ns.div_euclid(POW10[9 - usize::from(digits.min(9))])
-}
-
-fn own_clock(timestamp_ns: i64) -> i64 {
-    timestamp_ns.div_euclid(1_000_000_000).rem_euclid(86_400)
-}
-
-/// Prints what [`time_distance`] measured.
-pub(crate) fn put_time(kind: Kind, distance: u64, timestamp_ns: i64, out: &mut Vec<u8>) {
-    let distance = unzigzag(distance);
-    match kind {
-        Kind::Time(digits) => {
-            let units = distance.wrapping_add(own_units(digits, timestamp_ns));
-            let pow = POW10[usize::from(digits.min(9))];
-            let (seconds, fraction) = (units.div_euclid(pow), units.rem_euclid(pow));
-            let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-            put_digits(year.unsigned_abs(), 4, out);
-            out.push(b'-');
-            put_digits(month as u64, 2, out);
-            out.push(b'-');
-            put_digits(day as u64, 2, out);
-            out.push(b'T');
-            put_clock(seconds.rem_euclid(86_400), out);
-            if digits > 0 {
-                out.push(b'.');
-                put_digits(fraction as u64, usize::from(digits), out);
-            }
-            out.push(b'Z');
-        }
-        _ => put_clock(distance.wrapping_add(own_clock(timestamp_ns)).rem_euclid(86_400), out),
-    }
-}
-
-fn put_clock(seconds: i64, out: &mut Vec<u8>) {
-    put_digits(seconds as u64 / 3600, 2, out);
-    out.push(b':');
-    put_digits(seconds as u64 / 60 % 60, 2, out);
-    out.push(b':');
-    put_digits(seconds as u64 % 60, 2, out);
-}
-
 /// Prints `value` with at least `width` digits.
 pub(crate) fn put_digits(mut value: u64, width: usize, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 32];
@@ -408,24 +319,40 @@ pub(crate) fn digits_of(value: u64) -> usize {
     value.checked_ilog10().map_or(1, |n| n as usize + 1)
 }
 
-fn nibble(byte: u8) -> u8 {
-    match byte {
-        b'0'..=b'9' => byte - b'0',
-        b'a'..=b'f' => byte - b'a' + 10,
-        _ => byte.wrapping_sub(b'A').wrapping_add(10) & 15,
+/// What each hexadecimal digit stands for; others: anything.
+const NIBBLE: [u8; 256] = {
+    let mut nibble = [0u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        nibble[byte] = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            b'A'..=b'F' => b - b'A' + 10,
+            _ => 0,
+        };
+        byte += 1;
     }
+    nibble
+};
+
+fn nibble(byte: u8) -> u8 {
+    NIBBLE[usize::from(byte)]
 }
 
-/// Packs hexadecimal digits two to a byte, skipping the hyphens of a UUID; an odd last digit gets a byte of its own.
+/// Packs hexadecimal digits two to a byte; an odd last digit gets a byte of its own.
 pub(crate) fn pack_hex(text: &[u8], out: &mut Vec<u8>) {
-    let mut high = None;
-    for &byte in text.iter().filter(|&&b| b != b'-') {
-        match high.take() {
-            None => high = Some(nibble(byte) << 4),
-            Some(h) => out.push(h | nibble(byte)),
-        }
+    let pairs = text.chunks_exact(2);
+    let odd = pairs.remainder().first().map(|&digit| nibble(digit) << 4);
+    out.extend(pairs.map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])));
+    out.extend(odd);
+}
+
+/// Packs a UUID of 36 bytes into 16.
+pub(crate) fn pack_uuid(text: &[u8], out: &mut Vec<u8>) {
+    for (from, to) in [(0, 8), (9, 13), (14, 18), (19, 23), (24, UUID_BYTES)] {
+        pack_hex(text.get(from..to).unwrap_or_default(), out);
     }
-    out.extend(high);
 }
 
 /// Prints `digits` hexadecimal digits of `packed`.
@@ -477,13 +404,5 @@ mod tests {
         );
         assert_eq!(shape(r#"{"level":"info","n":"a\"b"}"#), r#"{"level":"<Value>","n":"a\"b"}"#);
         assert_eq!(shape("id f81d4fae-7dec-11d0-a765-00a0c91e6bf6."), "id <Uuid>.");
-    }
-
-    #[test]
-    fn dates_round_trip() {
-        for days in (0..84_000).step_by(13) {
-            let (year, month, day) = civil_from_days(days);
-            assert_eq!(days_from_civil(year, month, day), days);
-        }
     }
 }

@@ -53,6 +53,11 @@ impl ValueWriter {
         id
     }
 
+    /// The values so far.
+    pub(crate) fn snapshot(&self) -> Strings {
+        Strings::of(self.bytes.clone(), self.ends.clone())
+    }
+
     /// Appends the values.
     pub(crate) fn write(&self, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
         put(out, self.ends.len() as u64);

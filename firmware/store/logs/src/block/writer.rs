@@ -148,10 +148,8 @@ impl BlockWriter {
             self.encoder.write(&rows, &mut stream.dictionary, &mut buffer);
             let columns = self.place(&buffer, squeeze)?;
             buffer.clear();
-            for at in 0..rows.len() {
-                self.filter.add(rows.line(at));
-                self.filter.add_metadata(rows.entry(at).metadata);
-            }
+            self.encoder.add_ids(&rows, &mut self.filter);
+            (0..rows.len()).for_each(|at| self.filter.add_metadata(rows.entry(at).metadata));
             self.filter.finish(&mut buffer);
             self.filter_bytes += buffer.len();
             let filter = share(&mut self.filters, &mut self.pages, &mut self.segment, &buffer)?;

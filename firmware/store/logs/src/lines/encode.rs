@@ -2,8 +2,9 @@
 
 use crate::columns::ColumnWriter;
 use crate::dictionary::DictionaryWriter;
+use crate::filter::FilterBuilder;
 use crate::rows::Rows;
-use crate::template::{Kind, Token, digits_of, number, pack_hex, split, time_distance};
+use crate::template::{Id, Kind, Token, digits_of, number, pack_hex, pack_uuid, split_with_ids, time_distance};
 use crate::varint::{put, put_bytes};
 
 use crate::words::ValueWriter;
@@ -24,6 +25,10 @@ pub(crate) struct LineEncoder {
     which: Vec<u64>,
     /// Number of templates used.
     used: usize,
+    /// Ids of each line that has a template, and where those of each line end.
+    line_ids: Vec<Id>,
+    found_ids: Vec<Id>,
+    found_ends: Vec<u32>,
     /// What everything written so far took.
     pub(crate) took: LineBytes,
 }
@@ -95,7 +100,7 @@ impl<'a> Shared<'a> {
         match kind {
             Kind::Number => self.numbers.push(text),
             Kind::HexLower(_) | Kind::HexUpper(_) => pack_hex(text, &mut self.hex),
-            Kind::Uuid => pack_hex(text, &mut self.uuids),
+            Kind::Uuid => pack_uuid(text, &mut self.uuids),
             _ => {
                 self.words.push(text);
                 if self.word_slots.last() != Some(&(id, slot)) {
@@ -148,13 +153,55 @@ impl LineEncoder {
         out: &mut Vec<u8>,
     ) {
         self.split(rows, dictionary);
+        self.write_split(rows, dictionary, columns, out);
+    }
+
+    /// Appends the lines of `rows` as they are.
+    pub(crate) fn write_text(&mut self, rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
+        self.tokens.clear();
+        self.token_ends.clear();
+        self.token_ends.resize(rows.len(), 0);
+        self.ids.clear();
+        self.ids.resize(rows.len(), None);
+        self.put_text(rows, columns, out);
+    }
+
+    fn put_text(&mut self, rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec<u8>) {
+        self.which.clear();
+        self.which.resize(rows.len(), 0);
+        self.used = 0;
+        out.push(TEXT);
+        columns.strings((0..rows.len()).map(|at| rows.line(at)), out);
+        self.took.text += out.len();
+    }
+
+    /// Counts the lines written last.
+    pub(crate) fn count(&self, rows: &Rows, dictionary: &mut DictionaryWriter) {
+        self.ids.iter().zip(rows.timestamps_ns()).for_each(|(id, &timestamp_ns)| dictionary.count(*id, timestamp_ns));
+    }
+
+    /// Adds the ids of the lines written last to a filter: splitting has seen them already.
+    pub(crate) fn add_ids(&self, rows: &Rows, filter: &mut FilterBuilder) {
+        let mut from = 0;
+        for (at, (template, &end)) in self.ids.iter().zip(&self.found_ends).enumerate() {
+            let line = rows.line(at);
+            match template {
+                Some(_) => self.found_ids[from..end as usize].iter().for_each(|&id| filter.add_id(line, id)),
+                None => filter.add(line),
+            }
+            from = end as usize;
+        }
+    }
+
+    fn write_split(
+        &mut self,
+        rows: &Rows,
+        dictionary: &mut DictionaryWriter,
+        columns: &mut ColumnWriter,
+        out: &mut Vec<u8>,
+    ) {
         if self.ids.iter().all(Option::is_none) {
-            self.which.clear();
-            self.which.resize(rows.len(), 0);
-            self.used = 0;
-            out.push(TEXT);
-            columns.strings((0..rows.len()).map(|at| rows.line(at)), out);
-            self.took.text += out.len();
+            self.put_text(rows, columns, out);
             return;
         }
         out.push(TEMPLATES);
@@ -189,16 +236,19 @@ impl LineEncoder {
         self.tokens.clear();
         self.token_ends.clear();
         self.ids.clear();
+        self.found_ids.clear();
+        self.found_ends.clear();
         for at in 0..rows.len() {
             let line = rows.line(at);
-            let id = match split(line, &mut self.template, &mut self.line_tokens) {
+            let id = match split_with_ids(line, &mut self.template, &mut self.line_tokens, &mut self.line_ids) {
                 true => dictionary.intern(&self.template, line, &self.line_tokens),
                 false => None,
             };
             if id.is_some() {
                 self.tokens.extend_from_slice(&self.line_tokens);
+                self.found_ids.extend_from_slice(&self.line_ids);
             }
-            dictionary.count(id, rows.timestamps_ns()[at]);
+            self.found_ends.push(self.found_ids.len() as u32);
             self.token_ends.push(self.tokens.len() as u32);
             self.ids.push(id);
         }
@@ -270,9 +320,14 @@ fn put_own<'a>(
             let texts: Vec<&[u8]> = texts.map(|(text, _)| text).collect();
             put_numbers(columns, &texts, out);
         }
-        Kind::HexLower(_) | Kind::HexUpper(_) | Kind::Uuid => {
+        Kind::HexLower(_) | Kind::HexUpper(_) => {
             let mut packed = Vec::new();
             texts.for_each(|(text, _)| pack_hex(text, &mut packed));
+            columns.bytes(&packed, out);
+        }
+        Kind::Uuid => {
+            let mut packed = Vec::new();
+            texts.for_each(|(text, _)| pack_uuid(text, &mut packed));
             columns.bytes(&packed, out);
         }
         Kind::Text | Kind::Value => {
