@@ -44,6 +44,10 @@ fn vector_op(word: &str) -> Option<VectorOp> {
     })
 }
 
+/// The label that tells variants apart, and how many there may be.
+const VARIANT: &str = "__variant__";
+const VARIANTS_MAX: usize = 64;
+
 impl Parser<'_> {
     /// A whole query.
     pub(crate) fn sample_or_log(&mut self) -> Result<Expr, ParseError> {
@@ -208,6 +212,7 @@ impl Parser<'_> {
                 Ok(Sample::Vector(sign * n))
             }
             "label_replace" => self.label_replace(),
+            "variants" => self.variants(),
             _ => self.unexpected(""),
         }
     }
@@ -229,6 +234,45 @@ impl Parser<'_> {
             return Err(ParseError::plain(format!("invalid regex in label_replace: {complaint}")));
         }
         Ok(Sample::LabelReplace { inner, target, replacement, source, regex })
+    }
+
+    /// `variants(a, b) of ({…}[5m])`: several answers from the same lines, told apart by a label. As the answers differ
+    /// in it, they are the union of their labelled forms.
+    fn variants(&mut self) -> Result<Sample, ParseError> {
+        self.next();
+        self.next();
+        let mut all: Option<Sample> = None;
+        let mut number = 0;
+        loop {
+            let inner = Box::new(self.nested(|p| p.sample(0))?);
+            let labelled = Sample::LabelReplace {
+                inner,
+                target: VARIANT.to_owned(),
+                replacement: number.to_string(),
+                source: String::new(),
+                regex: String::new(),
+            };
+            all = Some(match all {
+                None => labelled,
+                Some(left) => join(BinaryOp::Or, left, labelled, false, None)?,
+            });
+            number += 1;
+            if number > VARIANTS_MAX {
+                return Err(ParseError::plain(format!("more than {VARIANTS_MAX} variants")));
+            }
+            if !self.take(",") {
+                break;
+            }
+        }
+        self.expect(")", ") or ,")?;
+        if !self.take_word("of") {
+            return self.unexpected("of");
+        }
+        self.expect("(", "(")?;
+        // What the lines are stands in every variant too.
+        self.log_range(RangeOp::Count)?;
+        self.expect(")", ")")?;
+        all.map_or_else(|| self.unexpected(""), Ok)
     }
 
     fn aggregate(&mut self, op: VectorOp) -> Result<Sample, ParseError> {
@@ -317,7 +361,7 @@ impl Parser<'_> {
         while let Some(stage) = self.stage()? {
             stages.push(stage);
         }
-        let unwrap = self.unwrap()?;
+        let mut unwrap = self.unwrap()?;
         if paren {
             self.expect(")", ")")?;
         }
@@ -327,6 +371,9 @@ impl Parser<'_> {
                 let ns = *ns;
                 self.next();
                 offset_ns = self.offset()?;
+                if paren && unwrap.is_none() {
+                    unwrap = self.unwrap()?;
+                }
                 ns
             }
             _ => return self.unexpected(if unwrap.is_some() { "RANGE or |" } else { "" }),

@@ -344,3 +344,23 @@ pub enum Sample {
         regex: String,
     },
 }
+
+impl Sample {
+    /// Makes every `approx_topk` a `topk`, which is what it approximates.
+    pub fn make_exact(&mut self) {
+        match self {
+            Sample::Literal(_) | Sample::Vector(_) | Sample::Range(_) => {}
+            Sample::Aggregate { op, inner, .. } => {
+                if *op == VectorOp::ApproxTopk {
+                    *op = VectorOp::Topk;
+                }
+                inner.make_exact();
+            }
+            Sample::LabelReplace { inner, .. } => inner.make_exact(),
+            Sample::Binary { left, right, .. } => {
+                left.make_exact();
+                right.make_exact();
+            }
+        }
+    }
+}

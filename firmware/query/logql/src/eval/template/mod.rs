@@ -1,8 +1,12 @@
 //! Go's text templates, as far as `line_format` and `label_format` need them.
 
+mod codec;
 mod functions;
 mod lexer;
+mod logic;
+mod math;
 mod parser;
+mod printf;
 mod run;
 mod time;
 mod uses;

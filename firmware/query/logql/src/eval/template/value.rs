@@ -18,19 +18,24 @@ pub(crate) enum Value {
 }
 
 /// A number as Go's `%v` prints it: the shortest that reads back, with an exponent from 1e6 on and below 1e-4.
-pub(crate) fn float_text(value: f64) -> String {
+pub(super) fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
     }
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value == 0.0 || (-4..6).contains(&exponent) {
+    let size = value.abs();
+    if size == 0.0 || (1e-4..1e6).contains(&size) {
         return format!("{value}");
     }
+    exponent_text(&format!("{value:e}"))
+}
+
+/// A number with an exponent as Go writes it: with a sign and two digits at least.
+pub(super) fn exponent_text(text: &str) -> String {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
     format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
