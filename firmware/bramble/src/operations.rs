@@ -1,6 +1,7 @@
 //! What API handlers may ask of the process.
 
 use crate::commands::config_text;
+use crate::config::Config;
 use crate::machine;
 use crate::reload::Reload;
 use crate::serving::flags;
@@ -52,6 +53,18 @@ impl Operations for Process {
 
     fn config_text(&self) -> String {
         config_text(&self.reload.config())
+    }
+
+    fn default_config_text(&self) -> String {
+        config_text(&Config::default())
+    }
+
+    fn log_level(&self) -> String {
+        self.reload.log_level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<(), String> {
+        self.reload.set_log_level(level)
     }
 
     fn flags(&self) -> Vec<(&'static str, String)> {

@@ -4,7 +4,7 @@
 //! it differs from what runs.
 
 use crate::ConfigArguments;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, LogLevel, Raw, SettingValue};
 use bramble_serve::ConfigState;
 use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
@@ -64,9 +64,7 @@ impl Reload {
                 return Err(error.to_string());
             }
         };
-        for set in &self.levels.0 {
-            set(filter_of(&loaded.config)).map_err(|e| e.to_string())?;
-        }
+        self.apply_level(&loaded.config)?;
         now.0.log = loaded.config.log.clone();
         for key in differences(&now.0, &loaded.config) {
             tracing::warn!(setting = key, "changed; takes effect with the next start");
@@ -74,6 +72,26 @@ impl Reload {
         now.1 = ConfigState { read_ms: now_ms, ok: true };
         tracing::info!("configuration read again");
         Ok(())
+    }
+
+    /// The least severe level that is logged.
+    pub(crate) fn log_level(&self) -> String {
+        self.now.lock().0.log.level.0.as_str().to_lowercase()
+    }
+
+    /// Logs from `level` on, until the configuration is read again.
+    pub(crate) fn set_log_level(&self, level: &str) -> Result<(), String> {
+        let level = LogLevel::read(&Raw::Text(level.to_owned()))?;
+        let mut now = self.now.lock();
+        let mut config = now.0.clone();
+        config.log.level = level;
+        self.apply_level(&config)?;
+        now.0.log = config.log;
+        Ok(())
+    }
+
+    fn apply_level(&self, config: &Config) -> Result<(), String> {
+        self.levels.0.iter().try_for_each(|set| set(filter_of(config)).map_err(|e| e.to_string()))
     }
 }
 

@@ -98,7 +98,16 @@ pub(crate) fn rfc3339_ns(text: &str) -> Option<i128> {
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339_of_ms(ms: i64) -> String {
-    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+    rfc3339(i128::from(ms) * 1_000_000)
+}
+
+/// RFC 3339 with nanoseconds, UTC.
+pub(crate) fn rfc3339_of_ns(ns: i64) -> String {
+    rfc3339(i128::from(ns))
+}
+
+fn rfc3339(ns: i128) -> String {
+    time::OffsetDateTime::from_unix_timestamp_nanos(ns)
         .ok()
         .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
         .unwrap_or_default()

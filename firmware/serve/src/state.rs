@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::gate::QueryGate;
 use bramble_query_promql::Engine;
@@ -89,6 +90,15 @@ pub trait Operations: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     /// Effective configuration, as TOML.
     fn config_text(&self) -> String;
+    /// All settings with their defaults, likewise.
+    fn default_config_text(&self) -> String;
+    /// The least severe level that is logged.
+    fn log_level(&self) -> String;
+    /// Logs from another level on, until the configuration is read again.
+    ///
+    /// # Errors
+    /// When there is no such level.
+    fn set_log_level(&self, level: &str) -> Result<(), String>;
     /// Settings that Prometheus has as command line flags, by their names there, and their values.
     fn flags(&self) -> Vec<(&'static str, String)>;
     /// What became of the configuration: when it was read last and whether that succeeded.
@@ -124,6 +134,8 @@ pub struct ApiState {
     pub metrics: Arc<dyn MetricSource>,
     /// Logs to read.
     pub logs: Arc<dyn LogSource>,
+    /// Limits of Loki's API.
+    pub loki_limits: LokiLimits,
     /// Live tails of logs.
     pub tails: Tails,
     /// Traces to read.

@@ -1,5 +1,6 @@
 //! What tests of handlers share: a state over stores in memory.
 
+use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::gate::QueryGate;
 use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, MemoryStatus, Operations, Status};
@@ -39,6 +40,15 @@ impl Operations for Quiet {
     fn config_text(&self) -> String {
         String::new()
     }
+    fn default_config_text(&self) -> String {
+        String::new()
+    }
+    fn log_level(&self) -> String {
+        "info".to_owned()
+    }
+    fn set_log_level(&self, level: &str) -> Result<(), String> {
+        if level == "debug" { Ok(()) } else { Err(format!("no level {level}")) }
+    }
     fn flags(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -71,6 +81,7 @@ pub(crate) fn state(metrics: Arc<MemoryMetrics>, logs: Arc<MemoryLogs>, budget_b
         promql: Engine::new(metrics.clone(), EngineOptions::default()),
         metrics,
         logs,
+        loki_limits: LokiLimits::default(),
         tails: Tails::new(Arc::new(LogTaps::new(query_budget.clone())), 10, Duration::from_secs(3600)),
         traces: Arc::new(MemoryTraces::default()),
         clock: Arc::new(ManualClock::new(NOW_MS * 1_000_000)),

@@ -7,24 +7,24 @@ use crate::config::{Config, Loaded};
 use crate::doors::{self, Door};
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
+use crate::receiving::{log_limits, loki_options, otlp_options, receive_limits};
 use crate::reload::{LogLevels, Reload};
 use crate::serving::{data_dir, disk_choice, door_addresses, ingest_options};
 use crate::{machine, watchdog};
 use anyhow::Context;
 use axum::Router;
 use bramble_catalog::Place;
-use bramble_collect::receivers::{
-    self, LokiOptions, MetricOptions, OtlpOptions, Promotion, ReceiveCounters, ReceiveLimits, ReceiverState,
-};
+use bramble_collect::receivers::{self, ReceiveCounters, ReceiverState};
 use bramble_collect::sources::{Outlet, host, own};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{Admin, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
+use bramble_serve::api::loki::LokiLimits;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
 use bramble_storage::{LogSource, MetricAdmin, MetricSource, TraceSource, Writer};
-use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
+use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
 use prometheus::Registry;
@@ -123,13 +123,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
     let metrics =
         MetricStore::new(disk.clone(), cache.clone(), clock.clone(), metric_budgets, metric_limits, &registry);
     let log_budgets = LogBudgets { head: budgets.get(BudgetName::LogHead), merge: merge.clone(), index: index.clone() };
-    let log_limits = LogLimits {
-        streams_max: ingest.streams_max as usize,
-        line_bytes_max: ingest.line_max.0 as usize,
-        max_age_ms,
-        future_ms,
-        ..LogLimits::default()
-    };
+    let log_limits = log_limits(config);
     let logs = LogStore::new(disk.clone(), cache.clone(), clock.clone(), log_budgets, log_limits, &registry)?;
     let trace_budgets = TraceBudgets { head: budgets.get(BudgetName::TraceHead), merge, index };
     let trace_limits =
@@ -258,6 +252,7 @@ fn api_state(
         metric_admin,
         metrics,
         logs: core.logs.clone() as Arc<dyn LogSource>,
+        loki_limits: loki_limits(config),
         tails: Tails::new(
             core.path.log_taps().clone(),
             config.loki.max_concurrent_tail_requests as usize,
@@ -274,43 +269,27 @@ fn api_state(
     }))
 }
 
-fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
-    let limits = ReceiveLimits {
-        body_bytes_max: config.ingest.body_max.0 as usize,
-        decompressed_bytes_max: config.ingest.decompressed_max.0 as usize,
-        ..ReceiveLimits::default()
-    };
-    let loki =
-        LokiOptions { service_name: config.ingest.loki_service_name, level_detection: config.ingest.loki_detect_level };
-    let otlp = otlp_options(config)?;
-    let counters = ReceiveCounters::register(&core.registry)?;
-    let receive = core.budgets.get(BudgetName::Receive);
-    Ok(ReceiverState::new(Arc::new(core.path.clone()), receive, core.clock.clone(), limits, (loki, otlp), counters))
+/// Limits of Loki's API.
+fn loki_limits(config: &Config) -> LokiLimits {
+    let loki = &config.loki;
+    LokiLimits {
+        max_entries_limit_per_query: loki.max_entries_limit_per_query as usize,
+        max_query_length: loki.max_query_length.0,
+        max_query_lookback: loki.max_query_lookback.0,
+        max_query_series: loki.max_query_series as usize,
+        volume_max_series: loki.volume_max_series as usize,
+        retention_period: Duration::from_secs(config.storage.warm_days.saturating_mul(86_400)),
+        max_line_bytes: config.ingest.line_max.0 as usize,
+        discover_log_levels: config.ingest.loki_detect_level,
+        discover_service_name: config.ingest.loki_service_name,
+    }
 }
 
-fn otlp_options(config: &Config) -> anyhow::Result<OtlpOptions> {
-    let otlp = &config.otlp;
-    let (promoted, ignored) = (&otlp.promote_resource_attributes.0, &otlp.ignore_resource_attributes.0);
-    let promotion = match otlp.promote_all_resource_attributes {
-        true if !promoted.is_empty() => {
-            anyhow::bail!(
-                "otlp.promote_all_resource_attributes and otlp.promote_resource_attributes exclude each other"
-            )
-        }
-        false if !ignored.is_empty() => {
-            anyhow::bail!("otlp.ignore_resource_attributes needs otlp.promote_all_resource_attributes")
-        }
-        true => Promotion::AllBut(ignored.clone()),
-        false => Promotion::Only(promoted.clone()),
-    };
-    let metrics = MetricOptions {
-        translation: otlp.translation_strategy.0,
-        promotion,
-        keep_identifying_resource_attributes: otlp.keep_identifying_resource_attributes,
-        promote_scope_metadata: otlp.promote_scope_metadata,
-        convert_histograms_to_nhcb: otlp.convert_histograms_to_nhcb,
-    };
-    Ok(OtlpOptions { metrics, delta_bytes_max: otlp.delta_memory.0 as usize })
+fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
+    let (limits, options) = (receive_limits(config), (loki_options(config), otlp_options(config)?));
+    let counters = ReceiveCounters::register(&core.registry)?;
+    let receive = core.budgets.get(BudgetName::Receive);
+    Ok(ReceiverState::new(Arc::new(core.path.clone()), receive, core.clock.clone(), limits, options, counters))
 }
 
 /// What each door serves.

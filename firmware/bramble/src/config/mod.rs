@@ -11,6 +11,9 @@ pub(crate) use value::{
     Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
 };
 
+use bramble_collect::receivers::LogOptions;
+use bramble_store_logs::FloatingRules;
+
 /// One setting, for printing.
 pub(crate) struct Entry {
     /// `section.key`.
@@ -159,6 +162,10 @@ settings! {
         streams_max: u64 = 50_000;
         /// Longest log line.
         line_max: Size = Size::kib(256);
+        /// Longest name of a label of a series or a log stream.
+        label_name_max: Size = Size::kib(1);
+        /// Longest value of a label of a series or a log stream.
+        label_value_max: Size = Size::kib(4);
         /// Oldest age at which items are taken; "off" takes any age.
         max_age: Optional<Interval> = Optional(Some(Interval::days(90)));
         /// How much older than its series' newest sample in memory a metric sample may be; "off" takes any. A series without samples in memory may begin at any age that is taken, and imports are not held to this.
@@ -169,6 +176,35 @@ settings! {
         loki_service_name: bool = true;
         /// Whether log entries get a `detected_level`, as Loki does.
         loki_detect_level: bool = true;
+    }
+    /// Logs, by whatever protocol they come.
+    logs: LogSettings {
+        /// Labels that are kept out of streams, because they have a value per request: they are stored with each entry, and shown and matched as the stream labels they came as.
+        floating_labels: Names = Names(FloatingRules::default().names);
+        /// Any other label with more distinct values than about this among the streams of today and yesterday is kept out of streams from then on; 0 leaves it to `floating_labels`.
+        floating_values: u64 = 1000;
+        /// Labels that stay with streams however many values they have, unless `floating_labels` has them.
+        never_floating: Names = Names(FloatingRules::default().kept);
+        /// Fields that become stream labels: attributes of resources and records that come by OTLP, structured metadata of pushes; say `tenant_id, endpoint`.
+        promote: Names = Names::default();
+        /// Resource attributes that become stream labels of logs that come by OTLP: `attribute=label`, or the attribute alone, with underscores for its dots. Where several give one label the first that is there does.
+        otlp_labels: Names = Names(LogOptions::default().texts());
+        /// Oldest age at which log lines are taken, where that is less than `ingest.max_age`; "off" leaves it to that.
+        max_age: Optional<Interval> = Optional(None);
+        /// How much older than its stream's newest line in memory a line may be; "off" takes any order.
+        out_of_order: Optional<Interval> = Optional(None);
+        /// Whether lines longer than `ingest.line_max` are cut to it; otherwise they are refused.
+        line_truncate: bool = false;
+        /// Labels that a stream may have.
+        labels_max: u64 = 32;
+        /// Bytes of structured metadata that a line may have.
+        metadata_max: Size = Size::kib(64);
+        /// Names of structured metadata that a line may have.
+        metadata_count_max: u64 = 256;
+        /// Bytes of lines and metadata per second that are taken, with bursts of half as much again; "off" takes any.
+        rate: Optional<Size> = Optional(None);
+        /// Bytes per second that are taken of each stream, with bursts of five times as much; "off" takes any.
+        stream_rate: Optional<Size> = Optional(None);
     }
     /// Metrics that come by OTLP: what Prometheus' section of this name says, under its names.
     otlp: OtlpSettings {
@@ -213,6 +249,16 @@ settings! {
     }
     /// What Loki's API allows, under Loki's names.
     loki: LokiSettings {
+        /// Lines that one query may ask for.
+        max_entries_limit_per_query: u64 = 5000;
+        /// Longest range of one query; "0s" for any.
+        max_query_length: Interval = Interval::seconds(721 * 3600);
+        /// How far back queries see; "0s" for any distance.
+        max_query_lookback: Interval = Interval::seconds(0);
+        /// Series that a metric query over logs may give; 0 for any number.
+        max_query_series: u64 = 500;
+        /// Series that an answer about volumes may have.
+        volume_max_series: u64 = 1000;
         /// Live tails at once; further ones are told so and closed.
         max_concurrent_tail_requests: u64 = 10;
         /// How long one live tail may last; then it is closed, and clients connect anew.

@@ -1,5 +1,7 @@
 //! Bramble's own API, on the main port.
 
+mod templates;
+
 use crate::api::{json, text};
 use crate::state::ApiState;
 use axum::Router;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 pub fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/api/v1/status", get(status))
+        .route("/api/v1/logs/templates", get(templates::templates).post(templates::templates))
         .route("/api/health", get(health))
         .route("/-/healthy", get(|| async { text(StatusCode::OK, "healthy\n") }))
         .route("/-/ready", get(ready))

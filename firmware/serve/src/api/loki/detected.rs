@@ -1,8 +1,8 @@
-//! `/detected_labels`, `/detected_fields`, `/detected_field/<name>/values`, `/patterns`.
+//! `/detected_labels`, `/detected_fields`, `/detected_field/<name>/values`.
 
-use super::answer::{ApiError, success};
+use super::answer::ApiError;
 use super::find::selector;
-use super::index::cardinalities;
+use super::now_ns;
 use super::times::{bounds, limit};
 use crate::api::json;
 use crate::params::Params;
@@ -15,6 +15,7 @@ use bramble_query_logql::{Expr, parse};
 use bramble_storage::QueryContext;
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Lines looked at, and fields listed, when nothing is said.
@@ -22,8 +23,31 @@ const LINES: usize = 100;
 const FIELDS: usize = 1000;
 const MOST: usize = 5000;
 
-fn now_ns(state: &ApiState) -> i64 {
-    state.clock.wall_ms().saturating_mul(1_000_000)
+/// Labels that are listed whatever their values.
+const ALWAYS: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
+/// Most values of other labels that are listed.
+const CARDINALITY_MAX: usize = 50;
+
+/// Whether a value is a number or a UUID, which nobody chooses from a list.
+fn is_id(value: &str) -> bool {
+    let uuid = || {
+        let groups: Vec<&str> = value.split('-').collect();
+        let hex = |g: &&str| g.bytes().all(|b| b.is_ascii_hexdigit());
+        groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(hex)
+    };
+    value.parse::<f64>().is_ok() || uuid()
+}
+
+/// Values per label that is worth choosing from.
+fn cardinalities<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, usize)> {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in pairs {
+        values.entry(name).or_default().insert(value);
+    }
+    let worth = |(name, set): &(&str, BTreeSet<&str>)| {
+        ALWAYS.contains(name) || (set.len() <= CARDINALITY_MAX && !set.iter().all(|value| is_id(value)))
+    };
+    values.into_iter().filter(worth).map(|(name, set)| (name.to_owned(), set.len())).collect()
 }
 
 pub(super) async fn labels(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
@@ -85,10 +109,17 @@ pub(super) async fn field_values(
     Ok(json(StatusCode::OK, &json!({"values": values, "limit": limit})))
 }
 
-/// Templates of lines are not read out of the store yet: a valid request finds none.
-pub(super) async fn patterns(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    bounds(&params, now_ns(&state))?;
-    parse(params.raw("query").unwrap_or(""))?;
-    let none: [(); 0] = [];
-    Ok(success(none))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_not_listed() {
+        let many: Vec<String> = (0..51).map(|n| format!("v{n}")).collect();
+        let few =
+            [("app", "a"), ("app", "7"), ("pid", "12"), ("id", "00000000-0000-0000-0000-0000000000aF"), ("pod", "1")];
+        let pairs = few.into_iter().chain(many.iter().map(|value| ("many", value.as_str())));
+        assert_eq!(cardinalities(pairs), [("app".to_owned(), 2), ("pod".to_owned(), 1)]);
+        assert!(!is_id("a-b") && !is_id("0000-0000"));
+    }
 }

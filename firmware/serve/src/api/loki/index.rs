@@ -1,22 +1,23 @@
-//! `/index/stats`, `/index/volume`, `/index/volume_range`.
+//! `/index/stats`, `/index/volume`, `/index/volume_range`: from what the store knows without reading lines.
 
-use super::answer::{ApiError, Cost, answered};
+use super::answer::ApiError;
+use super::now_ns;
+use super::stats::Timer;
 use super::times::{bounds, number, step};
+use super::value::answered;
 use crate::api::json;
 use crate::params::Params;
-use crate::run::run;
+use crate::run::{run, run_holding};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
-use bramble_query_logql::detect::{StreamVolume, volumes};
-use bramble_query_logql::{Answer, LabelSet, ParseError, QueryError, Series, parse_selector};
-use bramble_signal::Matcher;
-use bramble_storage::QueryContext;
+use bramble_query_logql::{Answer, LabelSet, ParseError, Series, parse_selector};
+use bramble_signal::{Labels, Matcher};
+use bramble_storage::{QueryContext, ReadError, StreamTotals};
 use http::StatusCode;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Series of a volume when no limit is given.
 const SERIES: i64 = 100;
@@ -30,23 +31,16 @@ fn matchers_of(params: &Params) -> Result<Vec<Matcher>, ApiError> {
     }
 }
 
-fn now_ns(state: &ApiState) -> i64 {
-    state.clock.wall_ms().saturating_mul(1_000_000)
-}
-
 pub(super) async fn stats(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
     let matchers = matchers_of(&params)?;
     let (start_ns, end_ns) = bounds(&params, now_ns(&state))?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        volumes(&*state.logs, &matchers, start_ns, end_ns.saturating_add(1), context)
+        state.logs.totals(&matchers, start_ns, end_ns.saturating_add(1), context)
     };
     let found = run(&state, None, work).await??;
-    let sum = |of: fn(&StreamVolume) -> u64| found.iter().map(of).sum::<u64>();
-    let (entries, bytes) = (sum(|v| v.entries), sum(|v| v.bytes));
-    Ok(json(
-        StatusCode::OK,
-        &json!({"streams": found.len(), "chunks": found.len(), "entries": entries, "bytes": bytes}),
-    ))
+    let sum = |of: fn(&StreamTotals) -> u64| found.iter().map(of).sum::<u64>();
+    let (chunks, entries, bytes) = (sum(|t| t.chunks), sum(|t| t.entries), sum(|t| t.bytes));
+    Ok(json(StatusCode::OK, &json!({"streams": found.len(), "chunks": chunks, "entries": entries, "bytes": bytes})))
 }
 
 /// How volumes are summed up.
@@ -57,7 +51,8 @@ struct Summing {
 }
 
 impl Summing {
-    fn of(params: &Params, matchers: &[Matcher]) -> Result<Self, ApiError> {
+    /// `most` is what a request's limit is cut to.
+    fn of(params: &Params, matchers: &[Matcher], most: usize) -> Result<Self, ApiError> {
         let limit = number(params, "limit")?.unwrap_or(SERIES);
         if limit <= 0 {
             return Err(ApiError::bad("limit must be a positive value"));
@@ -72,7 +67,7 @@ impl Summing {
         // Without targets, the labels that the selector names.
         let named = || matchers.iter().map(|m| m.name.clone()).collect();
         let targets = if targets.is_empty() && !by_labels { named() } else { targets };
-        Ok(Summing { targets, by_labels, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+        Ok(Summing { targets, by_labels, limit: usize::try_from(limit).unwrap_or(usize::MAX).min(most) })
     }
 
     /// The groups that a stream counts for.
@@ -89,11 +84,11 @@ impl Summing {
     }
 
     /// Bytes by group, the largest first, at most `limit` of them.
-    fn sum(&self, found: Vec<StreamVolume>) -> Vec<(LabelSet, u64)> {
+    fn sum<'a>(&self, found: impl Iterator<Item = (&'a Labels, u64)>) -> Vec<(LabelSet, u64)> {
         let mut sums: BTreeMap<LabelSet, u64> = BTreeMap::new();
-        for volume in found {
-            for group in self.groups(&volume.labels) {
-                *sums.entry(group).or_default() += volume.bytes;
+        for (labels, bytes) in found {
+            for group in self.groups(&LabelSet::from_pairs(labels.iter())) {
+                *sums.entry(group).or_default() += bytes;
             }
         }
         let mut sorted: Vec<_> = sums.into_iter().collect();
@@ -103,19 +98,32 @@ impl Summing {
     }
 }
 
+/// Evaluates when it is the request's turn and answers.
+async fn answer<F>(state: &Arc<ApiState>, evaluate: F) -> Result<Response, ApiError>
+where
+    F: FnOnce(&Arc<ApiState>, &QueryContext) -> Result<Answer, ReadError> + Send + 'static,
+{
+    let timer = Timer::start();
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        let timings = timer.turn();
+        evaluate(state, context).map(|answer| (answer, timings.evaluated()))
+    };
+    let (outcome, held) = run_holding(state, None, work).await?;
+    let (answer, timings) = outcome?;
+    let stats = timings.json(&answer, &held);
+    Ok(answered(answer, false, &stats, held))
+}
+
 pub(super) async fn volume(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
     let matchers = matchers_of(&params)?;
     let (start_ns, end_ns) = bounds(&params, now_ns(&state))?;
-    let summing = Summing::of(&params, &matchers)?;
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let since = Instant::now();
-        let found = volumes(&*state.logs, &matchers, start_ns, end_ns.saturating_add(1), context)?;
+    let summing = Summing::of(&params, &matchers, state.loki_limits.volume_max_series)?;
+    answer(&state, move |state, context| {
+        let found = state.logs.totals(&matchers, start_ns, end_ns.saturating_add(1), context)?;
         let series = |(labels, bytes): (LabelSet, u64)| Series { labels, points: vec![(end_ns, bytes as f64)] };
-        let series = summing.sum(found).into_iter().map(series).collect();
-        Ok::<_, QueryError>((Answer::Vector(series), Cost::of(context, since)))
-    };
-    let (answer, cost) = run(&state, None, work).await??;
-    Ok(answered(&answer, false, &cost))
+        Ok(Answer::Vector(summing.sum(found.iter().map(|t| (&t.labels, t.bytes))).into_iter().map(series).collect()))
+    })
+    .await
 }
 
 pub(super) async fn volume_range(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
@@ -127,35 +135,27 @@ pub(super) async fn volume_range(State(state): State<Arc<ApiState>>, params: Par
             "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
         ));
     }
-    let summing = Summing::of(&params, &matchers)?;
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let since = Instant::now();
-        let mut series: BTreeMap<LabelSet, Vec<(i64, f64)>> = BTreeMap::new();
-        let mut from = start_ns;
-        while from < end_ns {
-            let to = from.saturating_add(step_ns).min(end_ns);
-            let found = volumes(&*state.logs, &matchers, from, to, context)?;
-            // A point stands for the step before it, and for nothing of the next one.
-            let at = if to == end_ns { to } else { to - 1 };
-            for (labels, bytes) in summing.sum(found) {
-                series.entry(labels).or_default().push((at, bytes as f64));
+    let summing = Summing::of(&params, &matchers, state.loki_limits.volume_max_series)?;
+    answer(&state, move |state, context| {
+        let found = state.logs.totals_by_step(&matchers, start_ns, end_ns, step_ns, context)?;
+        let mut steps: BTreeMap<i64, Vec<(&Labels, u64)>> = BTreeMap::new();
+        for stream in &found {
+            for &(from_ns, _, bytes) in &stream.steps {
+                steps.entry(from_ns).or_default().push((&stream.labels, bytes));
             }
-            from = to;
+        }
+        let mut series: BTreeMap<LabelSet, Vec<(i64, f64)>> = BTreeMap::new();
+        for (from_ns, streams) in steps {
+            let to_ns = from_ns.saturating_add(step_ns).min(end_ns);
+            // A point stands for the step before it, and for nothing of the next one.
+            let at_ns = if to_ns == end_ns { to_ns } else { to_ns - 1 };
+            for (labels, bytes) in summing.sum(streams.into_iter()) {
+                series.entry(labels).or_default().push((at_ns, bytes as f64));
+            }
         }
         let one_step = end_ns.saturating_sub(start_ns) <= step_ns;
         let series = series.into_iter().map(|(labels, points)| Series { labels, points }).collect();
-        let answer = if one_step { Answer::Vector(series) } else { Answer::Matrix(series) };
-        Ok::<_, QueryError>((answer, Cost::of(context, since)))
-    };
-    let (answer, cost) = run(&state, None, work).await??;
-    Ok(answered(&answer, false, &cost))
-}
-
-/// Values per label of the streams that match, for `/detected_labels`.
-pub(super) fn cardinalities<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, usize)> {
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in pairs {
-        values.entry(name).or_default().insert(value);
-    }
-    values.into_iter().map(|(name, set)| (name.to_owned(), set.len())).collect()
+        Ok(if one_step { Answer::Vector(series) } else { Answer::Matrix(series) })
+    })
+    .await
 }

@@ -6,17 +6,28 @@ mod answer;
 mod detected;
 mod find;
 mod index;
+mod limits;
+mod old;
+mod patterns;
 mod query;
+mod rules;
+mod stats;
 mod status;
 pub mod tail;
 mod times;
+mod value;
+
+pub(crate) use answer::ApiError;
+pub use limits::LokiLimits;
+pub(crate) use patterns::Asked;
+pub(crate) use times::{number, time};
 
 use crate::state::ApiState;
 use axum::Router;
 use axum::routing::{any, get};
 use std::sync::Arc;
 
-/// Everything under a Loki base URL but pushing and tailing.
+/// Everything under a Loki base URL but pushing.
 pub fn router(state: Arc<ApiState>) -> Router {
     let v1 = Router::new()
         .route("/query", get(query::instant).post(query::instant))
@@ -32,20 +43,42 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/detected_labels", get(detected::labels).post(detected::labels))
         .route("/detected_fields", get(detected::fields).post(detected::fields))
         .route("/detected_field/{name}/values", get(detected::field_values).post(detected::field_values))
-        .route("/patterns", get(detected::patterns).post(detected::patterns))
+        .route("/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/tail", get(tail::tail))
-        .route("/rules", get(status::rules))
-        .route("/status/buildinfo", get(status::build));
+        .route("/drilldown-limits", get(limits::drilldown))
+        .route("/rules", rules::all())
+        .route("/rules/{namespace}", rules::namespace())
+        .route("/rules/{namespace}/{group}", rules::group())
+        .route("/status/buildinfo", get(status::build))
+        .route("/status/config", get(status::config));
+    let old = Router::new()
+        .route("/query", get(old::query).post(old::query))
+        .route("/label", get(old::label_names).post(old::label_names))
+        .route("/label/{name}/values", get(old::label_values).post(old::label_values))
+        .route("/series", get(find::series).post(find::series))
+        .route("/tail", get(tail::old))
+        .route("/rules", rules::all())
+        .route("/rules/{namespace}", rules::namespace())
+        .route("/rules/{namespace}/{group}", rules::group());
     Router::new()
         .nest("/loki/api/v1", v1)
-        .route("/prometheus/api/v1/rules", get(status::prometheus_rules))
-        .route("/prometheus/api/v1/alerts", get(status::prometheus_alerts))
-        .route("/api/prom/tail", get(tail::old))
+        .nest("/api/prom", old)
+        .route("/prometheus/api/v1/rules", get(rules::prometheus_rules))
+        .route("/prometheus/api/v1/alerts", get(rules::prometheus_alerts))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
         .route("/config", get(status::config))
         .route("/services", get(status::services))
+        .route("/log_level", get(status::log_level).post(status::set_log_level))
+        .route("/flush", get(status::flush).post(status::flush))
+        .route("/ingester/flush", get(status::flush).post(status::flush))
+        .route("/ingester/shutdown", get(status::shutdown).post(status::shutdown))
+        .route("/ingester/flush_shutdown", get(status::shutdown).post(status::shutdown))
         .route("/", get(status::home))
         .route("/loki/{*rest}", any(status::not_found))
         .with_state(state)
+}
+
+fn now_ns(state: &ApiState) -> i64 {
+    state.clock.wall_ms().saturating_mul(1_000_000)
 }

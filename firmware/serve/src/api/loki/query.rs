@@ -1,29 +1,30 @@
 //! `/query`, `/query_range`, `/format_query`.
 
-use super::answer::{ApiError, Cost, answered, success};
+use super::answer::{ApiError, success};
+use super::now_ns;
+use super::stats::{Timer, Timings};
 use super::times::{duration_of, limit, range as range_of, step, time};
+use super::value::answered;
 use crate::api::json;
 use crate::params::Params;
-use crate::run::run;
+use crate::run::run_holding;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
 use bramble_query_logql::syntax::Sample;
-use bramble_query_logql::{Expr, LogParams, QueryError, RangeParams, eval, parse};
+use bramble_query_logql::{Answer, Expr, LogParams, QueryError, RangeParams, eval, parse};
 use bramble_storage::{Direction, QueryContext};
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// Lines when no limit is given, and at most.
+/// Lines when no limit is given.
 const LINES: usize = 100;
-const LINES_MAX: usize = 5000;
 
 /// Points per series that a range query may give, as Loki.
 const POINTS_MAX: i64 = 11_000;
 
-fn direction(params: &Params) -> Result<Direction, ApiError> {
+pub(super) fn direction(params: &Params) -> Result<Direction, ApiError> {
     match params.get("direction") {
         None => Ok(Direction::Backward),
         Some(text) if text.eq_ignore_ascii_case("backward") => Ok(Direction::Backward),
@@ -41,26 +42,46 @@ fn query_of(params: &Params) -> Result<Expr, ApiError> {
     Ok(parse(params.raw("query").unwrap_or(""))?)
 }
 
-fn now_ns(state: &ApiState) -> i64 {
-    state.clock.wall_ms().saturating_mul(1_000_000)
+/// Loki's own front end asks for shards of a query; nobody else does. All of it is one shard.
+pub(super) fn check_shards(params: &Params) -> Result<(), ApiError> {
+    for text in params.all(&["shards"]).filter(|text| !text.is_empty()) {
+        let parts = text.split_once("_of_").map(|(n, of)| (n.parse::<u32>(), of.parse::<u32>()));
+        match parts {
+            Some((Ok(0), Ok(1))) => {}
+            Some((Ok(_), Ok(_))) => return Err(ApiError::bad(format!("queries are not sharded here: {text}"))),
+            _ => return Err(ApiError::bad(format!("invalid shard value: {text}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Evaluates when it is the query's turn, checks the outcome and answers.
+async fn answer<F>(state: &Arc<ApiState>, categorize: bool, evaluate: F) -> Result<Response, ApiError>
+where
+    F: FnOnce(&Arc<ApiState>, &QueryContext) -> Result<Answer, QueryError> + Send + 'static,
+{
+    let timer = Timer::start();
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        let timings = timer.turn();
+        evaluate(state, context).map(|answer| (answer, timings.evaluated()))
+    };
+    let (outcome, held) = run_holding(state, None, work).await?;
+    let (answer, timings): (Answer, Timings) = outcome?;
+    state.loki_limits.check_series(&answer)?;
+    let stats = timings.json(&answer, &held);
+    Ok(answered(answer, categorize, &stats, held))
 }
 
 pub(super) async fn instant(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
     let time_ns = time(&params, "time", now_ns(&state))?;
-    limit(&params, "limit", LINES, LINES_MAX)?;
+    limit(&params, "limit", LINES, usize::MAX)?;
     direction(&params)?;
     let Expr::Sample(sample) = query_of(&params)? else {
         return Err(ApiError::bad(
             "log queries are not supported as an instant query type, please change your query to a range query type",
         ));
     };
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let since = Instant::now();
-        let answer = eval::instant(&*state.logs, &sample, time_ns, context)?;
-        Ok::<_, QueryError>((answer, Cost::of(context, since)))
-    };
-    let (answer, cost) = run(&state, None, work).await??;
-    Ok(answered(&answer, false, &cost))
+    answer(&state, false, move |state, context| eval::instant(&*state.logs, &sample, time_ns, context)).await
 }
 
 /// Whether the query reads lines; what is only numbers stays on the times asked for.
@@ -89,36 +110,41 @@ pub(super) async fn range(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let (start_ns, end_ns) = range_of(&params, now_ns(&state))?;
-    let limit = limit(&params, "limit", LINES, LINES_MAX)?;
+    let now_ns = now_ns(&state);
+    let (start_ns, end_ns) = range_of(&params, now_ns)?;
+    let limits = state.loki_limits;
+    let expr = query_of(&params);
+    // A metric query has no lines to limit, whatever is asked for.
+    let of_numbers = matches!(expr, Ok(Expr::Sample(_)));
+    let limit =
+        limit(&params, "limit", LINES, if of_numbers { usize::MAX } else { limits.max_entries_limit_per_query })?;
     let direction = direction(&params)?;
     let step_ns = step(&params, start_ns, end_ns)?;
     let interval_ns = duration_of(&params, "interval")?.unwrap_or(0);
     if interval_ns < 0 {
         return Err(ApiError::bad("interval must be >= 0"));
     }
+    check_shards(&params)?;
     if end_ns.saturating_sub(start_ns) / step_ns > POINTS_MAX {
         return Err(ApiError::bad(
             "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
         ));
     }
     let categorize = categorize(&headers);
-    let expr = query_of(&params)?;
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let since = Instant::now();
-        let answer = match &expr {
-            Expr::Log(log) => {
-                let params = LogParams { start_ns, end_ns, limit, direction, interval_ns, categorize };
-                eval::log(&*state.logs, log, &params, context)?
-            }
-            Expr::Sample(sample) => {
-                eval::range(&*state.logs, sample, &grid(sample, start_ns, end_ns, step_ns), context)?
-            }
-        };
-        Ok::<_, QueryError>((answer, Cost::of(context, since)))
-    };
-    let (answer, cost) = run(&state, None, work).await??;
-    Ok(answered(&answer, categorize, &cost))
+    let expr = expr?;
+    let range = limits.allowed((start_ns, end_ns), now_ns)?;
+    answer(&state, categorize, move |state, context| match (&expr, range) {
+        (Expr::Log(_), None) => Ok(Answer::Streams(Vec::new())),
+        (Expr::Sample(_), None) => Ok(Answer::Matrix(Vec::new())),
+        (Expr::Log(log), Some((start_ns, end_ns))) => {
+            let params = LogParams { start_ns, end_ns, limit, direction, interval_ns, categorize };
+            eval::log(&*state.logs, log, &params, context)
+        }
+        (Expr::Sample(sample), Some((start_ns, end_ns))) => {
+            eval::range(&*state.logs, sample, &grid(sample, start_ns, end_ns, step_ns), context)
+        }
+    })
+    .await
 }
 
 pub(super) async fn format(params: Params) -> Response {

@@ -32,7 +32,7 @@ fn time_ns(text: &str) -> Result<i64, String> {
 }
 
 /// A time under `name`.
-pub(super) fn time(params: &Params, name: &str, default: i64) -> Result<i64, ApiError> {
+pub(crate) fn time(params: &Params, name: &str, default: i64) -> Result<i64, ApiError> {
     params.get(name).map_or(Ok(default), time_ns).map_err(ApiError::bad)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn step(params: &Params, start_ns: i64, end_ns: i64) -> Result<i64, A
 }
 
 /// A whole number under `name`.
-pub(super) fn number(params: &Params, name: &str) -> Result<Option<i64>, ApiError> {
+pub(crate) fn number(params: &Params, name: &str) -> Result<Option<i64>, ApiError> {
     let parse = |text: &str| {
         text.parse().map_err(|_| ApiError::bad(format!("strconv.Atoi: parsing {}: invalid syntax", quote(text))))
     };

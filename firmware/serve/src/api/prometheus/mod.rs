@@ -20,6 +20,8 @@ mod tsdb;
 mod value;
 mod victoria;
 
+pub(crate) use status::yaml;
+
 use crate::state::ApiState;
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};

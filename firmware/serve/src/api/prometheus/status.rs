@@ -122,7 +122,7 @@ pub(super) async fn config(State(state): Shared) -> Response {
 }
 
 /// The printed settings (sections of keys with plain values) as YAML, which reads the same values in the same way.
-fn yaml(toml: &str) -> String {
+pub(crate) fn yaml(toml: &str) -> String {
     let mut out = String::new();
     for line in toml.lines() {
         let line = line.trim();
