@@ -7,6 +7,7 @@ mod doors;
 mod machine;
 mod operations;
 mod process_metrics;
+mod receiving;
 mod reload;
 mod serving;
 mod watchdog;
