@@ -5,7 +5,7 @@ import { type LogLine, lineService } from "../../api/loki";
 import { count } from "../../format";
 import { looser } from "../../logql/edit";
 import { soughtBy } from "../../logql/highlight";
-import { Body, Panel, Trouble, Warnings } from "../../parts/panel";
+import { Body, Trouble, Warnings } from "../../parts/panel";
 import { go } from "../../state/route";
 import type { LogsRoute } from "../../state/url";
 import type { Actions } from "./actions";
@@ -58,7 +58,8 @@ function Tools({ route }: { route: LogsRoute }) {
             aria-pressed={route.order === order}
             onClick={() => set({ order })}
           >
-            {order === "newest" ? "Newest first" : "Oldest first"}
+            {order === "newest" ? "Newest" : "Oldest"}
+            <span class="wide-only"> first</span>
           </button>
         ))}
       </fieldset>
@@ -207,9 +208,11 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
   }, [shown]);
 
   return (
-    <Panel title="Log lines" class="line-list" aside={aside(lines)}>
+    <section class="panel line-list" aria-label="Log lines">
       <div class="list-head">
+        <h3>Log lines</h3>
         <Tools route={route} />
+        <span class="panel-aside">{aside(lines)}</span>
         {lines.tail && (
           <TailBar
             state={lines.tail}
@@ -277,6 +280,6 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
           ↑ Top
         </button>
       )}
-    </Panel>
+    </section>
   );
 }

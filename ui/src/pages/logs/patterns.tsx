@@ -4,7 +4,7 @@ import { queryTemplates, type Template, type TemplateSort, type Templates } from
 import { type LogLine, lineLevel, queryLines } from "../../api/loki";
 import { ago, count, dateTime, percent } from "../../format";
 import { withLineFilter } from "../../logql/edit";
-import { Body, Panel } from "../../parts/panel";
+import { Body } from "../../parts/panel";
 import { useLive } from "../../state/live";
 import { type LogsRoute, resolveRange, stepOf } from "../../state/url";
 import type { Actions } from "./actions";
@@ -167,6 +167,11 @@ function Row({ of, found, total, open, onToggle, route, actions }: RowProps) {
   );
 }
 
+function saidOf({ templates, truncated }: Templates): string {
+  const news = templates.filter((one) => one.isNew).length;
+  return `${templates.length}${truncated ? " and more" : ""}${news > 0 ? `, ${news} new` : ""}`;
+}
+
 /** The panel. */
 export function Patterns({ route, actions, off }: { route: LogsRoute; actions: Actions; off: boolean }) {
   const [sort, setSort] = useState<TemplateSort>("count");
@@ -186,39 +191,35 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
     },
     "last" in route.range && route.live ? 2 : "once",
   );
-  const news = loaded.data?.templates.filter((one) => one.isNew).length ?? 0;
   return (
-    <Panel
-      title="Patterns"
-      class="patterns"
-      aside={
-        loaded.data &&
-        `${loaded.data.templates.length}${loaded.data.truncated ? " and more" : ""}${news > 0 ? `, ${news} new` : ""}`
-      }
-    >
-      <div class="list-tools">
-        <fieldset class="segments segments-small" aria-label="Order">
-          {SORTS.map((one) => (
-            <button
-              type="button"
-              key={one.sort}
-              aria-pressed={sort === one.sort}
-              onClick={() => setSort(one.sort)}
-            >
-              {one.name}
-            </button>
-          ))}
-        </fieldset>
-        <label class="since">
-          New means not seen{" "}
-          <select value={since} onChange={(event) => setSince(Number(event.currentTarget.value))}>
-            {SINCE.map((one, index) => (
-              <option key={one.name} value={index}>
+    <section class="panel patterns" aria-label="Patterns">
+      <div class="list-head">
+        <h3>Patterns</h3>
+        <div class="list-tools">
+          <fieldset class="segments segments-small" aria-label="Order">
+            {SORTS.map((one) => (
+              <button
+                type="button"
+                key={one.sort}
+                aria-pressed={sort === one.sort}
+                onClick={() => setSort(one.sort)}
+              >
                 {one.name}
-              </option>
+              </button>
             ))}
-          </select>
-        </label>
+          </fieldset>
+          <label class="since">
+            New means not seen{" "}
+            <select value={since} onChange={(event) => setSince(Number(event.currentTarget.value))}>
+              {SINCE.map((one, index) => (
+                <option key={one.name} value={index}>
+                  {one.name}
+                </option>
+              ))}
+            </select>
+          </label>
+        </div>
+        <span class="panel-aside">{loaded.data && saidOf(loaded.data)}</span>
       </div>
       <Body
         of={loaded}
@@ -255,6 +256,6 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
           );
         }}
       </Body>
-    </Panel>
+    </section>
   );
 }

@@ -61,16 +61,16 @@ function Rows({
           >
             {one.value === "" ? "(empty)" : one.value}
           </button>
-          {one.count > 0 && (
-            <b title={`${one.count} lines`}>
-              {total > 0 ? percent((one.count / total) * 100) : count(one.count)}
-            </b>
-          )}
           <FilterButtons
             name={field.name}
             value={one.value}
             onFilter={(sense) => actions.filter(field, sense, one.value)}
           />
+          {one.count > 0 && (
+            <b title={`${one.count} lines`}>
+              {total > 0 ? percent((one.count / total) * 100) : count(one.count)}
+            </b>
+          )}
         </li>
       ))}
     </ol>

@@ -1,26 +1,16 @@
 // How many lines of which level when: bars over the lines, a range by dragging, a level by a click.
 import { useMemo } from "preact/hooks";
 import { ApiError } from "../../api/http";
-import { countByLevel, LEVELS, type Level, type LogLine, levelOf, queryCounts } from "../../api/loki";
-import type { Series } from "../../api/prometheus";
+import { countByLevel, type Level, type LogLine, queryCounts } from "../../api/loki";
 import { type Line, Plot } from "../../chart/plot";
 import { count } from "../../format";
 import { counting } from "../../logql/edit";
 import { Body, Panel, Warnings } from "../../parts/panel";
-import { toGrid } from "../../series";
 import { type Loaded, useLive } from "../../state/live";
 import { formatSpan, type LogsRoute, resolveRange, stepOf } from "../../state/url";
+import { stacksOf, type Volume } from "./levels";
 
 const BARS = 90;
-
-/** Counts on a grid; a bar at `t` holds the lines from `t` to `t + step`. */
-export interface Volume {
-  readonly series: readonly Series[];
-  readonly start: number;
-  readonly end: number;
-  readonly step: number;
-  readonly warnings: readonly string[];
-}
 
 /** Counts by the server; null where it cannot count this query. */
 async function ask(query: string, route: LogsRoute, signal: AbortSignal): Promise<Volume | null> {
@@ -59,31 +49,6 @@ export function countedHere(lines: readonly LogLine[], route: LogsRoute): Volume
   return { series: countByLevel(lines, start, end, step), start, end, step, warnings: [] };
 }
 
-interface Stack {
-  readonly level: Level;
-  /** The names under which it was counted. */
-  readonly names: readonly string[];
-  readonly total: number;
-  readonly values: readonly number[];
-}
-
-/** One stack per level, the most severe first. */
-export function stacksOf(volume: Volume): { times: readonly number[]; stacks: readonly Stack[] } {
-  const grid = toGrid(volume.series, volume.start, volume.end, volume.step);
-  const stacks = LEVELS.flatMap((level): Stack[] => {
-    const name = (one: { labels: Readonly<Record<string, string>> }): string =>
-      one.labels.detected_level ?? one.labels.level ?? "unknown";
-    const columns = grid.columns.filter((one) => levelOf(name(one)) === level);
-    if (columns.length === 0) return [];
-    const values = grid.times.map((_, slot) =>
-      columns.reduce((sum, one) => sum + (one.values[slot] ?? 0), 0),
-    );
-    const total = values.reduce((sum, value) => sum + value, 0);
-    return [{ level, names: columns.map(name), total, values }];
-  });
-  return { times: grid.times, stacks };
-}
-
 interface VolumePanelProps {
   readonly of: Loaded<Volume | null>;
   readonly fallback: readonly LogLine[];
@@ -92,15 +57,19 @@ interface VolumePanelProps {
   readonly onLevel: (names: readonly string[]) => void;
 }
 
+/** What needs no eye stays in the background: warnings and errors are seen at once. */
+function barColour(level: Level): string {
+  const own = `var(--level-${level})`;
+  return ["fatal", "error", "warn"].includes(level) ? own : `color-mix(in srgb, ${own} 52%, var(--surface))`;
+}
+
 function Bars({ volume, onSelect }: { volume: Volume; onSelect: VolumePanelProps["onSelect"] }) {
   const { times, stacks } = useMemo(() => stacksOf(volume), [volume]);
   const lines = useMemo(
     () =>
       [...stacks]
         .reverse()
-        .map(
-          (one): Line => ({ name: one.level, colour: `var(--level-${one.level})`, values: [...one.values] }),
-        ),
+        .map((one): Line => ({ name: one.level, colour: barColour(one.level), values: [...one.values] })),
     [stacks],
   );
   return (
@@ -135,7 +104,7 @@ export function VolumePanel({ of, fallback, route, onSelect, onLevel }: VolumePa
             <li key={one.level}>
               <button
                 type="button"
-                style={{ "--dot": `var(--level-${one.level})` }}
+                style={{ "--dot": barColour(one.level) }}
                 title={`Only lines of level ${one.level}`}
                 onClick={() => onLevel(one.names)}
               >

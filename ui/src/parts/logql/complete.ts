@@ -78,6 +78,9 @@ const STAGES: readonly Completion[] = [
   option("keep", "Keep these labels only", "keyword", "keep "),
 ];
 
+/** Parsers before fields, fields before the rest, and each in the order of the list. */
+const RANKED = STAGES.map((stage, at) => ({ ...stage, boost: at < 5 ? 50 - at : 10 - at }));
+
 const FILTERS: readonly Completion[] = [
   option("|=", "Line contains", "operator", '|= "'),
   option("!=", "Line does not contain", "operator", '!= "'),
@@ -107,7 +110,7 @@ function fieldOptions(fields: readonly KnownField[], suffix: string, withParser:
   return fields.map((field) => {
     const parser = withParser ? field.parsers[0] : undefined;
     const apply = `${parser === undefined ? "" : `${parser} | `}${field.name}${suffix}`;
-    return { label: field.name, detail: field.detail, type: "property", apply, boost: 1 };
+    return { label: field.name, detail: field.detail, type: "property", apply, boost: 20 };
   });
 }
 
@@ -138,7 +141,7 @@ export function completer(
         case "stage": {
           const fields = await catalogue.fields(place.query).catch(() => []);
           if (!place.afterPipe) return context.explicit ? give(FILTERS, /^[|!]?[=~>]?$/) : null;
-          return give([...STAGES, ...fieldOptions(fields, "=", true)]);
+          return give([...RANKED, ...fieldOptions(fields, "=", true)]);
         }
         case "field":
           return give(fieldOptions(await catalogue.fields(place.query), "", false));
