@@ -12,6 +12,7 @@ use bramble_signal::{Labels, LabelsRef, LogBatch};
 use bramble_storage::{Sequence, day_of_ns};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -38,18 +39,19 @@ pub(crate) struct HeadChunk {
 
 impl HeadChunk {
     /// Compresses `rows`, which are not empty.
-    fn new(rows: &Rows, compressor: Option<&mut Compressor<'static>>) -> HeadChunk {
-        let sorted = rows.sorted();
+    pub(crate) fn new(rows: &Rows, compressor: Option<&mut Compressor<'static>>) -> HeadChunk {
+        let sorted = if rows.is_sorted() { Cow::Borrowed(rows) } else { Cow::Owned(rows.sorted()) };
         let mut raw = Vec::with_capacity(rows.raw_bytes() + rows.len() * 8 + 8);
         sorted.put(&mut raw);
+        let raw_bytes = raw.len() as u32;
         let squeezed = compressor.and_then(|c| c.compress(&raw).ok()).filter(|s| s.len() < raw.len());
         // The raw form is told by its length, so no flag is needed.
-        let stored = squeezed.unwrap_or_else(|| raw.clone()).into_boxed_slice();
+        let stored = squeezed.unwrap_or(raw).into_boxed_slice();
         let times = sorted.timestamps_ns();
         HeadChunk {
             min_time_ns: times.first().copied().unwrap_or(0),
             max_time_ns: times.last().copied().unwrap_or(0),
-            raw_bytes: raw.len() as u32,
+            raw_bytes,
             entries: sorted.len() as u32,
             content_bytes: sorted.raw_bytes() as u32,
             stored,
@@ -84,6 +86,8 @@ pub(crate) struct Generation {
     table: HashTable<u32>,
     /// UTC days that entries are of.
     pub(crate) days: BTreeSet<i32>,
+    /// The last one entered.
+    last_day: Option<i32>,
     pub(crate) items: u64,
     pub(crate) first_sequence: Sequence,
     pub(crate) through: Sequence,
@@ -101,6 +105,7 @@ impl Generation {
             streams: Vec::new(),
             table: HashTable::new(),
             days: BTreeSet::new(),
+            last_day: None,
             items: 0,
             first_sequence: 0,
             through: 0,
@@ -165,10 +170,15 @@ impl Generation {
             let at = self.stream(stream.labels());
             let mut before = self.streams[at].open.memory_bytes();
             for entry in stream.entries() {
-                self.streams[at].open.push(entry.timestamp_ns, entry.line, entry.metadata.as_bytes());
+                let open = &mut self.streams[at].open;
+                open.make_room(entry.line.len() + entry.metadata.as_bytes().len(), self.chunk_bytes);
+                open.push(entry.timestamp_ns, entry.line, entry.metadata.as_bytes());
                 self.items += 1;
-                self.days.insert(day_of_ns(entry.timestamp_ns));
-                let open = &self.streams[at].open;
+                let day = day_of_ns(entry.timestamp_ns);
+                if self.last_day != Some(day) {
+                    self.last_day = Some(day);
+                    self.days.insert(day);
+                }
                 if open.raw_bytes() + open.len() * ENTRY_OVERHEAD_BYTES >= self.chunk_bytes {
                     self.bytes = self.bytes.saturating_sub(before);
                     self.seal(at);

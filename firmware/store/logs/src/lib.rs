@@ -5,6 +5,7 @@
 //! * **Block**: streams in order of labels, each stream's entries in page groups in order of time. A group holds
 //!   columns: timestamps, lines as template and typed tokens ([`template`], [`lines`]), metadata by key
 //!   ([`metadata`]); beside it stands a filter over long ids ([`filter`]).
+//! * **Flush**: a stream's chunks in order ([`flush`]).
 //! * **Reading**: a heap of sources, each under the earliest time it can contribute ([`gather`]).
 //!
 //! Promises: whatever bytes a line has, exactly these come back; the memory of the head, of queries and of merges
@@ -19,6 +20,7 @@ mod columns;
 mod dictionary;
 mod filter;
 mod floating;
+mod flush;
 mod gather;
 mod group;
 mod head;

@@ -65,9 +65,32 @@ impl Rows {
         }
     }
 
+    /// Adds all entries of `other`.
+    pub(crate) fn append(&mut self, other: &Rows) {
+        let start = self.arena.len() as u32;
+        self.timestamps_ns.extend_from_slice(&other.timestamps_ns);
+        self.ends.extend(other.ends.iter().map(|&(line, metadata)| (start + line, start + metadata)));
+        self.arena.extend_from_slice(&other.arena);
+    }
+
+    /// Makes room for an entry, twice as much as there is, but not for more than `raw_bytes` in all unless it needs them:
+    /// who stops at so many bytes holds no room that stays empty.
+    pub(crate) fn make_room(&mut self, bytes: usize, raw_bytes: usize) {
+        let (used, room) = (self.arena.len(), self.arena.capacity());
+        if used + bytes > room {
+            let wanted = (room * 2).min(raw_bytes).max(used + bytes);
+            self.arena.reserve_exact(wanted - used);
+        }
+    }
+
+    /// Whether they are sorted by time.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.timestamps_ns.is_sorted()
+    }
+
     /// The entries sorted by time; equal timestamps stay in their order.
     pub(crate) fn sorted(&self) -> Rows {
-        if self.timestamps_ns.is_sorted() {
+        if self.is_sorted() {
             return self.clone();
         }
         let mut order: Vec<usize> = (0..self.len()).collect();

@@ -4,16 +4,18 @@ use crate::block::index::StreamEntry;
 use crate::block::writer::{BlockIdentity, BlockWriter};
 use crate::block::{Block, store_error, write_error};
 use crate::floating::Floating;
+use crate::flush::in_order;
 use crate::gather::{Gather, Stop};
 use crate::head::Generation;
 use crate::judge::Judge;
 use crate::limits::{LogBudgets, LogLimits, Metrics};
-use crate::predicate::Selection;
+use crate::rows::Rows;
+use crate::search::selection::Selection;
 use crate::select::add_head_stream;
 use bramble_disk::segment::PageRef;
 use bramble_disk::{Disk, PageCache};
 use bramble_runtime::{Clock, OverBudget};
-use bramble_signal::{Labels, LabelsRef, LogBatch, Signal};
+use bramble_signal::{Labels, LabelsRef, LogBatch, LogEntry, Signal};
 use bramble_storage::{
     BlockId, BlockMeta, BlockStore, HeadStats, LogSink, PreparedLogs, Rejections, Sequence, StoreError,
 };
@@ -109,17 +111,23 @@ impl LogStore {
         let mut space = self.budgets.merge.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
         for &at in order {
             let stream = &generation.streams[at];
-            let mut gather = Gather::new(Selection::all(start_ns, last_ns), &[], None, &self.metrics);
-            add_head_stream(&mut gather, stream, 0);
             let mut started = false;
-            while gather.advance().map_err(stopped)? {
+            let mut push = |entry: &LogEntry<'_>, held_bytes: usize| {
                 if !started {
                     writer.start_stream(&stream.labels).map_err(write_error)?;
                     started = true;
                 }
-                if writer.push(&gather.entry()).map_err(write_error)? {
-                    space.force_resize(writer.memory_bytes() + gather.memory_bytes());
+                if writer.push(entry).map_err(write_error)? {
+                    space.force_resize(writer.memory_bytes() + held_bytes);
                 }
+                Ok(())
+            };
+            let sorted = |rows: &Rows, at: usize| push(&rows.entry(at), rows.memory_bytes());
+            let Some(rest_ns) = in_order(stream, (start_ns, last_ns), sorted)? else { continue };
+            let mut gather = Gather::new(Selection::all(rest_ns, last_ns), None, &self.metrics);
+            add_head_stream(&mut gather, stream, 0);
+            while gather.advance().map_err(stopped)? {
+                push(&gather.entry(), gather.memory_bytes())?;
             }
         }
         writer.finish().map_err(write_error)
@@ -260,7 +268,7 @@ impl BlockStore for LogStore {
         };
         let indexes = read_indexes(&blocks)?;
         for (labels, parts) in streams_of(&indexes) {
-            let mut gather = Gather::new(Selection::all(i64::MIN, i64::MAX), &[], None, &self.metrics);
+            let mut gather = Gather::new(Selection::all(i64::MIN, i64::MAX), None, &self.metrics);
             for (block, stream) in parts {
                 gather.add_stream(&blocks[block], &indexes[block].0, &indexes[block].1[stream]);
             }
