@@ -185,6 +185,12 @@ pub trait BlockStore: Send + Sync + 'static {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockMeta>, StoreError>;
 
+    /// Whether these blocks must not be merged for now: something that they hold may be taken back.
+    fn is_held(&self, blocks: &[BlockId]) -> bool {
+        let _ = blocks;
+        false
+    }
+
     /// Days with samples that are in no rollup yet, ascending. A store without rollups has none.
     fn unrolled_days(&self) -> Vec<i32> {
         Vec::new()

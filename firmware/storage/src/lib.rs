@@ -26,7 +26,10 @@ mod traces;
 mod verdict;
 mod writer;
 
-pub use admin::{DeletingStore, Deletion, MetricAdmin};
+pub use admin::{
+    CancelError, DeletingLogStore, DeletingStore, Deletion, DeletionRequest, DeletionState, EntryFilter, EntryQuery,
+    LogAdmin, LogDeletion, MetricAdmin, ReadQuery,
+};
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
 pub use logs::{
     Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, PreparedLogs,
