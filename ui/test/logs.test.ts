@@ -3,6 +3,7 @@ import { decodeFields, decodeTemplates } from "../src/api/fields";
 import { ApiError } from "../src/api/http";
 import { decodeLines, type LogLine, linesOf, shiftedNs } from "../src/api/loki";
 import { EMPTY_BOOK, nextRange, withFresh, withPage } from "../src/pages/logs/book";
+import { joinedTemplates } from "../src/pages/logs/joined";
 import { stacksOf } from "../src/pages/logs/levels";
 import { trendOf } from "../src/pages/logs/patterns";
 import { withRecent } from "../src/pages/logs/recent";
@@ -187,7 +188,7 @@ describe("following", () => {
 
   it("asks for the query from its start and tells lines in groups, with their rate", () => {
     expect(sockets[0]?.path).toBe(
-      "/loki/loki/api/v1/tail?query=%7Bapp%3D%22a%22%7D+%7C%3D+%22%2B%22&start=100&limit=5000",
+      "/loki/loki/api/v1/tail?query=%7Bapp%3D%22a%22%7D+%7C%3D+%22%2B%22&start=100&limit=5000&encoding_flags=categorize-labels",
     );
     sockets[0]?.onopen?.();
     sockets[0]?.say([["1", "a"]]);
@@ -296,6 +297,39 @@ describe("patterns", () => {
     expect([truncated, templates[0]?.isNew, templates[0]?.firstMs]).toEqual([true, true, 5000]);
     expect(trendOf(templates[0]?.samples ?? [], 10, 25, 5)).toEqual([0.5, 1, 0]);
     expect(() => decodeTemplates({ data: { templates: {} } })).toThrow(ApiError);
+  });
+
+  it("of several streams are one", () => {
+    const one = { example: "e", labels: { app: "a", pod: "p" }, isNew: true, samples: [[5, 1]] as const };
+    const joined = joinedTemplates(
+      [
+        { ...one, pattern: "x <_>", count: 2, firstMs: 9, lastMs: 9 },
+        { ...one, pattern: "y", count: 3, firstMs: 8, lastMs: 8 },
+        {
+          ...one,
+          pattern: "x <_>",
+          count: 5,
+          firstMs: 4,
+          lastMs: 7,
+          isNew: false,
+          labels: { app: "a", pod: "q" },
+        },
+      ],
+      "count",
+    );
+    expect(joined.map((each) => [each.pattern, each.count, each.streams, each.isNew])).toEqual([
+      ["x <_>", 7, 2, false],
+      ["y", 3, 1, true],
+    ]);
+    expect(joined[0]).toMatchObject({
+      firstMs: 4,
+      lastMs: 9,
+      labels: { app: "a" },
+      samples: [
+        [5, 1],
+        [5, 1],
+      ],
+    });
   });
 });
 

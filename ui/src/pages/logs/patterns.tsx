@@ -1,6 +1,6 @@
 // Lines grouped by what they have in common: how many, since when, their trend; for and against each.
 import { useState } from "preact/hooks";
-import { queryTemplates, type Template, type TemplateSort, type Templates } from "../../api/fields";
+import { queryTemplates, type Template, type TemplateSort } from "../../api/fields";
 import { type LogLine, lineLevel, queryLines } from "../../api/loki";
 import { ago, count, dateTime, percent } from "../../format";
 import { withLineFilter } from "../../logql/edit";
@@ -8,9 +8,12 @@ import { Body } from "../../parts/panel";
 import { useLive } from "../../state/live";
 import { type LogsRoute, resolveRange, stepOf } from "../../state/url";
 import type { Actions } from "./actions";
+import { joinedTemplates, type Pattern } from "./joined";
 import { timeOf } from "./time";
 
 const SHOWN_MAX = 200;
+/** Templates are counted by stream: more are asked for than are shown. */
+const ASKED_MAX = 2000;
 const BARS = 40;
 const EXAMPLES = 5;
 const WIDTH = 120;
@@ -29,7 +32,9 @@ const SINCE: readonly { name: string; last: number | null }[] = [
   { name: "before the last 7 days", last: 7 * 86_400 },
 ];
 
-interface Found extends Templates {
+interface Found {
+  readonly patterns: readonly Pattern[];
+  readonly truncated: boolean;
   readonly start: number;
   readonly end: number;
   readonly step: number;
@@ -84,7 +89,7 @@ function PatternText({ of }: { of: string }) {
   );
 }
 
-function Examples({ of, route, actions }: { of: Template; route: LogsRoute; actions: Actions }) {
+function Examples({ of, route, actions }: { of: Pattern; route: LogsRoute; actions: Actions }) {
   const query = withLineFilter(actions.query, "|>", of.pattern);
   const loaded = useLive(
     `examples ${query} ${JSON.stringify(route.range)}`,
@@ -97,7 +102,8 @@ function Examples({ of, route, actions }: { of: Template; route: LogsRoute; acti
   return (
     <div class="examples-of">
       <p class="stats-note">
-        First {dateTime(of.firstMs)}, last {dateTime(of.lastMs)}.
+        First {dateTime(of.firstMs)}, last {dateTime(of.lastMs)}
+        {of.streams > 1 && `, in ${of.streams} streams`}.
       </p>
       <Body of={loaded} isEmpty={(lines) => lines.length === 0} empty={<pre>{of.example}</pre>}>
         {(lines) => (
@@ -116,7 +122,7 @@ function Examples({ of, route, actions }: { of: Template; route: LogsRoute; acti
 }
 
 interface RowProps {
-  readonly of: Template;
+  readonly of: Pattern;
   readonly found: Found;
   readonly total: number;
   readonly open: boolean;
@@ -167,9 +173,9 @@ function Row({ of, found, total, open, onToggle, route, actions }: RowProps) {
   );
 }
 
-function saidOf({ templates, truncated }: Templates): string {
-  const news = templates.filter((one) => one.isNew).length;
-  return `${templates.length}${truncated ? " and more" : ""}${news > 0 ? `, ${news} new` : ""}`;
+function saidOf({ patterns, truncated }: Found): string {
+  const news = patterns.filter((one) => one.isNew).length;
+  return `${patterns.length}${truncated ? " and more" : ""}${news > 0 ? `, ${news} new` : ""}`;
 }
 
 /** The panel. */
@@ -184,10 +190,12 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
       const { start, end } = resolveRange(route.range, Date.now() + step * 1000, step);
       const last = SINCE[since]?.last ?? null;
       const sinceMs = last === null ? start * 1000 : Date.now() - last * 1000;
-      if (off) return { templates: [], truncated: false, start, end, step };
+      if (off) return { patterns: [], truncated: false, start, end, step };
       const scope = { query: actions.query, startMs: start * 1000, endMs: end * 1000 };
-      const found = await queryTemplates(scope, step, sort, sinceMs, SHOWN_MAX, signal);
-      return { ...found, start, end, step };
+      const found = await queryTemplates(scope, step, sort, sinceMs, ASKED_MAX, signal);
+      const patterns = joinedTemplates(found.templates, sort);
+      const truncated = found.truncated || patterns.length > SHOWN_MAX;
+      return { patterns: patterns.slice(0, SHOWN_MAX), truncated, start, end, step };
     },
     "last" in route.range && route.live ? 2 : "once",
   );
@@ -224,7 +232,7 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
       <Body
         of={loaded}
         height={320}
-        isEmpty={(found) => found.templates.length === 0}
+        isEmpty={(found) => found.patterns.length === 0}
         empty={
           <p>
             {off
@@ -234,11 +242,11 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
         }
       >
         {(found) => {
-          const total = found.templates.reduce((sum, one) => sum + one.count, 0);
+          const total = found.patterns.reduce((sum, one) => sum + one.count, 0);
           return (
             <ol class="pattern-list">
-              {found.templates.map((one) => {
-                const key = `${one.pattern} ${JSON.stringify(one.labels)}`;
+              {found.patterns.map((one) => {
+                const key = one.pattern;
                 return (
                   <Row
                     key={key}

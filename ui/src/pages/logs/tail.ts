@@ -110,6 +110,8 @@ export class Tail {
       query: this.options.query,
       start: this.options.startNs(),
       limit: String(WAITING_MAX),
+      // A browser cannot set the header that says this elsewhere.
+      encoding_flags: "categorize-labels",
     });
     const connect = this.options.connect ?? webSocket;
     const socket = connect(`${BASE}/tail?${query}`);

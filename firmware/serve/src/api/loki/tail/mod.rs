@@ -100,7 +100,9 @@ fn request(state: &ApiState, headers: &HeaderMap, params: &Params, old: bool) ->
     if delay_s > DELAY_MAX_S {
         return Err(ApiError::bad(format!("delay_for can't be greater than {DELAY_MAX_S}")));
     }
-    let form = if old { Form::Old } else { Form::V1 { categorize: super::query::categorize(headers) } };
+    // A browser cannot set headers on a WebSocket: it may say the same as a parameter.
+    let said = params.get("encoding_flags").is_some_and(|flags| flags.split(',').any(|one| one == "categorize-labels"));
+    let form = if old { Form::Old } else { Form::V1 { categorize: said || super::query::categorize(headers) } };
     let Expr::Log(expr) = parse(params.raw("query").unwrap_or(""))? else {
         return Err(ApiError::bad("only log selector is supported"));
     };

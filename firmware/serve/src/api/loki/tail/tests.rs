@@ -122,6 +122,18 @@ async fn history_first_then_what_comes_by_its_pipeline() {
     assert_eq!(served.state.tails.taps.listeners(), 0);
 }
 
+#[tokio::test]
+async fn a_browser_asks_for_labels_by_origin_with_a_parameter() {
+    let served = served(|_| {}).await;
+    served.commit("a", &[(1, "level=info x=y")]);
+    let query =
+        [("query", r#"{service="a"} | logfmt"#), ("start", "1794990000"), ("encoding_flags", "categorize-labels")];
+    let mut tail = served.tail(&query).await;
+    let first = frame(&mut tail).await.unwrap();
+    assert_eq!(first["encodingFlags"][0], "categorize-labels");
+    assert_eq!(first["streams"][0]["values"][0][2]["parsed"]["level"], "info");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missed_or_doubled_at_the_seam() {
     let served = Arc::new(served(|_| {}).await);
