@@ -6,10 +6,13 @@
 //! over as soon as no block up to its number has anything of it left.
 
 use crate::commit::OpenError;
+use crate::log_deletions::LogDeletions;
 use crate::maintenance::Maintenance;
 use bramble_catalog::{CatalogError, OpenReport, Place, State};
 use bramble_signal::{MatchOp, Matcher, Signal};
-use bramble_storage::{BlockId, DeletingStore, Deletion, MetricAdmin, RetentionClass, StoreError};
+use bramble_storage::{
+    BlockId, DeletingLogStore, DeletingStore, Deletion, MetricAdmin, ReadQuery, RetentionClass, StoreError,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -23,7 +26,7 @@ const LAYOUT: u8 = 1;
 pub struct Admin {
     pub(crate) maintenance: Arc<Maintenance>,
     pub(crate) place: Place,
-    pub(crate) state: State,
+    pub(crate) state: Arc<State>,
     store: Arc<dyn DeletingStore>,
     deletions: Mutex<Vec<Deletion>>,
 }
@@ -74,7 +77,21 @@ impl Admin {
             maintenance.path.shared.catalog.skip_block_ids(last);
         }
         store.set_deletions(deletions.clone());
-        Ok(Admin { maintenance, place, state, store, deletions: Mutex::new(deletions) })
+        Ok(Admin { maintenance, place, state: Arc::new(state), store, deletions: Mutex::new(deletions) })
+    }
+
+    /// Deletions of logs, which are kept in the same file. To be called before anything is asked of `store`. `read` reads
+    /// queries; `cancel_period_ms` is how long a request can be taken back.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the disk fails.
+    pub fn log_deletions(
+        &self,
+        store: Arc<dyn DeletingLogStore>,
+        read: ReadQuery,
+        cancel_period_ms: i64,
+    ) -> Result<LogDeletions, OpenError> {
+        LogDeletions::open(self.maintenance.clone(), store, self.state.clone(), read, cancel_period_ms)
     }
 
     /// Drops deletions of which no block has anything left. The caller keeps blocks at rest.
@@ -107,6 +124,10 @@ impl MetricAdmin for Admin {
             let through = BlockId(self.maintenance.path.shared.catalog.next_block_id());
             let deletion = Deletion { selectors: selectors.to_vec(), start_ms, end_ms, through };
             self.state.put(&key_of(through), &encode(&deletion)).map_err(failed)?;
+            #[cfg(feature = "sabotage")]
+            if crate::sabotage::forgets_deletions() {
+                self.state.delete(&key_of(through)).map_err(failed)?;
+            }
             tracing::info!(selectors = selectors.len(), start_ms, end_ms, through = through.0, "series deleted");
             deletions.push(deletion);
             self.store.set_deletions(deletions.clone());

@@ -18,6 +18,7 @@
 mod catalog_rows;
 mod commit;
 mod deletions;
+mod log_deletions;
 mod maintenance;
 mod metrics;
 mod options;
@@ -36,6 +37,7 @@ mod timekeeping;
 
 pub use commit::{OpenError, WritePath};
 pub use deletions::Admin;
+pub use log_deletions::LogDeletions;
 pub use maintenance::{Maintenance, Progress};
 pub use options::{IngestOptions, Retained, RetentionOptions};
 pub use recovery::{Rebuilt, RecoverySummary};

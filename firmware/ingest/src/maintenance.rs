@@ -6,7 +6,7 @@ mod positions;
 
 pub(crate) use positions::Unswapped;
 
-use merging::{is_rollups, partitions, pays};
+use merging::{is_rollups, mergeable, partitions, pays};
 
 use crate::catalog_rows::{meta_of_row, row_of};
 use crate::commit::WritePath;
@@ -193,7 +193,9 @@ impl Maintenance {
     pub fn force_merge(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         for (partition, blocks) in partitions(&self.blocks()) {
-            if pays(&blocks) && !is_rollups(partition) {
+            let ids: Vec<BlockId> = blocks.iter().map(|block| block.id).collect();
+            let held = self.path.shared.stores.keeper(partition.0).is_held(&ids);
+            if pays(&blocks) && !is_rollups(partition) && !held {
                 self.merge(partition, &blocks)?;
             }
         }

@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 thread_local! {
     static EARLY: Cell<bool> = const { Cell::new(false) };
+    static FORGETFUL: Cell<bool> = const { Cell::new(false) };
     static UNROLLED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -25,4 +26,13 @@ pub fn expire_without_rollups(unrolled: bool) {
 
 pub(crate) fn expires_unrolled() -> bool {
     UNROLLED.get()
+}
+
+/// From now on, deletions on this thread take effect and are not made durable.
+pub fn forget_deletions(forgetful: bool) {
+    FORGETFUL.set(forgetful);
+}
+
+pub(crate) fn forgets_deletions() -> bool {
+    FORGETFUL.get()
 }

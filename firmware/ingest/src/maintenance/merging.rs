@@ -14,6 +14,11 @@ const LATE_BLOCKS_MERGE: usize = 12;
 const MERGED_BLOCKS_MAX: usize = 8;
 const MERGED_BLOCK_BYTES_MIN: u64 = 4 << 20;
 
+/// A block of logs of this size is as good as merged, and is left alone while the day's smaller ones are merged: blocks of
+/// 7 MB together are 1.5 % larger than one of all, of 10 MB 0.8 % (templates are written once in each), and the day's blocks
+/// follow each other in time, so that a query reads no more of many than of one.
+const MERGED_LOG_BYTES_MIN: u64 = 4 << 20;
+
 /// Pause before a merge that failed is tried again.
 const MERGE_RETRY_NS: u64 = 3_600_000_000_000;
 
@@ -33,7 +38,10 @@ impl Maintenance {
                 continue;
             }
             let (fresh, merged): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.journal_to > 0);
+            let fresh = mergeable(fresh);
             let due = if merged.is_empty() { pays(&fresh) } else { fresh.len() >= LATE_BLOCKS_MERGE };
+            let ids: Vec<BlockId> = fresh.iter().map(|block| block.id).collect();
+            let due = due && !shared.stores.keeper(partition.0).is_held(&ids);
             if due && self.merge(partition, &fresh).is_ok() {
                 return Progress::Worked;
             }
@@ -90,6 +98,12 @@ impl Maintenance {
     }
 }
 
+/// Those of a day's blocks that a merge may take.
+pub(super) fn mergeable(mut blocks: Vec<BlockMeta>) -> Vec<BlockMeta> {
+    blocks.retain(|block| block.signal != Signal::Logs || block.file_bytes < MERGED_LOG_BYTES_MIN);
+    blocks
+}
+
 /// Whether merging a day's blocks is worth writing them again.
 pub(super) fn pays(blocks: &[BlockMeta]) -> bool {
     let bytes = blocks.iter().map(|block| block.file_bytes).sum::<u64>();
@@ -118,10 +132,10 @@ mod tests {
 
     #[test]
     fn a_merge_must_pay() {
-        let blocks = |sizes: &[u64]| -> Vec<BlockMeta> {
+        let blocks_of = |signal: Signal, sizes: &[u64]| -> Vec<BlockMeta> {
             let block = |(id, mib): (usize, &u64)| BlockMeta {
                 id: BlockId(id as u64),
-                signal: Signal::Metrics,
+                signal,
                 class: RetentionClass::Hot,
                 day: 1,
                 min_time_ns: 0,
@@ -134,6 +148,11 @@ mod tests {
             };
             sizes.iter().enumerate().map(block).collect()
         };
+        let blocks = |sizes: &[u64]| blocks_of(Signal::Metrics, sizes);
+        let logs = |sizes: &[u64]| mergeable(blocks_of(Signal::Logs, sizes));
+        assert!(!pays(&logs(&[9; 40])) && !pays(&logs(&[9, 9, 1])), "large blocks of logs stay as they are");
+        assert!(pays(&logs(&[9, 1, 9, 3])) && logs(&[9, 1, 9, 3]).len() == 2, "small ones are merged with each other");
+        assert_eq!(mergeable(blocks(&[9, 1])).len(), 2);
         assert!(!pays(&[]) && !pays(&blocks(&[1])) && pays(&blocks(&[1, 1])));
         assert!(!pays(&blocks(&[9, 9, 9, 9, 1])), "a few large ones with what was left at the end");
         assert!(pays(&blocks(&[9, 1, 1])) && pays(&blocks(&[9; 9])), "small ones, or many");
