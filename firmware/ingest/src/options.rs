@@ -50,7 +50,8 @@ pub struct IngestOptions {
     /// Own telemetry waiting for a ride, in bytes; beyond it, it is dropped and counted.
     pub own_telemetry_bytes: usize,
     /// Part of a head's budget that starts a flush (metrics, logs, traces); the rest is room for what arrives while it
-    /// is written. A metric head's index stays, so little of the room is needed again at once.
+    /// is written. A metric head's index stays, so little of the room is needed again at once; log lines are written faster
+    /// than they come in, and larger blocks of them need no merge.
     pub flush_fill: [f64; 3],
     /// Part of the journal that starts a flush of whoever holds the oldest record.
     pub journal_fill: f64,
@@ -79,7 +80,7 @@ impl Default for IngestOptions {
             background_wait_ns: 10_000_000_000,
             commit_bytes: 256 << 10,
             own_telemetry_bytes: 256 << 10,
-            flush_fill: [0.85, 0.6, 0.6],
+            flush_fill: [0.85, 0.8, 0.6],
             journal_fill: 0.5,
             head_items_max: [8_000_000, u64::MAX, u64::MAX],
             straggler_bytes: 8 << 20,

@@ -36,8 +36,8 @@ impl BudgetName {
     pub const ALL: [(BudgetName, usize); 9] = [
         (BudgetName::Receive, 70),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 460),
-        (BudgetName::LogHead, 90),
+        (BudgetName::MetricHead, 425),
+        (BudgetName::LogHead, 125),
         (BudgetName::TraceHead, 70),
         (BudgetName::PageCache, 60),
         (BudgetName::BlockIndex, 40),
