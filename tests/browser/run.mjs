@@ -11,6 +11,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkLogs } from "./logs.mjs";
 
 const [base, outdir] = process.argv.slice(2);
 if (!base || !outdir) {
@@ -232,13 +233,17 @@ await check("the theme button changes light to dark, and the page remembers", as
   await page.waitForTimeout(800);
   await shot("overview-dark-1440");
 });
-await check("the logs page: lines, histogram, details, a link of its own", async () => {
-  await goto("#/logs");
-  await page.waitForSelector(".lines-full .line");
-  await filledPanels();
-  await page.locator(".lines-full .line").first().click();
-  await page.waitForSelector(".details");
-  await shot("logs-dark-1440", false);
+await checkLogs({
+  page,
+  check,
+  assert,
+  goto,
+  shot,
+  base,
+  send,
+  trouble: (expected) => {
+    expectingTrouble = expected;
+  },
 });
 await check("the metrics page: graph and table; a mistake is marked at its place", async () => {
   await goto("#/metrics?q=node_load1");
@@ -348,7 +353,7 @@ await check("narrow, dark and light", async () => {
   await page.waitForTimeout(800);
   await shot("overview-light-390");
   await goto("#/logs");
-  await page.waitForSelector(".lines-full .line");
+  await page.waitForSelector(".entry");
   await shot("logs-light-390", false);
   await page.setViewportSize({ width: 1440, height: 900 });
 });

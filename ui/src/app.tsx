@@ -1,10 +1,7 @@
 // The frame around every page: mark, navigation, the connection's state, the theme.
 import { useEffect } from "preact/hooks";
 import { ago } from "./format";
-import { MetricsPage } from "./pages/metrics/metrics";
 import { Overview } from "./pages/overview/overview";
-import { TracePage } from "./pages/trace";
-import { TracesPage } from "./pages/traces";
 import { lazily } from "./parts/lazily";
 import { Logo } from "./parts/logo";
 import { type Pulse, retryNow, useNow, usePulse } from "./state/live";
@@ -12,7 +9,11 @@ import { useRoute } from "./state/route";
 import { setTheme, type Theme, useTheme } from "./state/theme";
 import type { Route } from "./state/url";
 
+// The overview comes with the page; everything else when it is opened.
+const MetricsPage = lazily(() => import("./pages/metrics/metrics").then((module) => module.MetricsPage));
 const LogsPage = lazily(() => import("./pages/logs/logs").then((module) => module.LogsPage));
+const TracesPage = lazily(() => import("./pages/traces").then((module) => module.TracesPage));
+const TracePage = lazily(() => import("./pages/trace").then((module) => module.TracePage));
 
 const PAGES = [
   { page: "overview", href: "#/", name: "Overview" },
