@@ -80,6 +80,9 @@ pub(crate) struct Fields {
     text: String,
     fields: Vec<Field>,
     changed: bool,
+    /// Names of the stream's labels, and whether one of these is gone or another's by now: their places stay taken.
+    taken: Vec<(u32, u32)>,
+    rewritten: bool,
     /// `None`: all.
     wanted: Option<Arc<Wanted>>,
     /// A name that is being made.
@@ -116,7 +119,8 @@ impl Fields {
     }
 
     fn metadata(&mut self, metadata: LabelsRef<'_>) {
-        self.changed = false;
+        (self.changed, self.rewritten) = (false, false);
+        self.taken.clear();
         for (name, value) in metadata.iter() {
             let (name, origin) = match floating_label(name) {
                 Some(label) => (label, Origin::Stream),
@@ -131,6 +135,14 @@ impl Fields {
                 (Some(_), Origin::Stream) => {}
                 (Some(_), _) => self.push_suffixed(name, value, origin),
             }
+        }
+    }
+
+    /// Notes which names the stream has, before any of them changes.
+    fn rewrite(&mut self) {
+        if !self.rewritten {
+            self.rewritten = true;
+            self.taken.extend(self.fields.iter().filter(|f| f.origin == Origin::Stream).map(|f| f.name));
         }
     }
 
@@ -201,6 +213,9 @@ impl Fields {
         self.changed = true;
         match self.position(name) {
             Some(at) => {
+                if self.fields[at].origin == Origin::Stream {
+                    self.rewrite();
+                }
                 let value = self.span(value);
                 self.fields[at].value = value;
                 self.fields[at].origin = origin;
@@ -213,12 +228,14 @@ impl Fields {
     pub(crate) fn remove(&mut self, name: &str) {
         if let Some(at) = self.position(name) {
             self.changed = true;
+            self.rewrite();
             self.fields.swap_remove(at);
         }
     }
 
     /// Keeps the labels for which `keep(name, value)` holds.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str, &str) -> bool) {
+        self.rewrite();
         let before = self.fields.len();
         let text = &self.text;
         let of = |span: (u32, u32)| text.get(span.0 as usize..span.1 as usize).unwrap_or("");
@@ -226,13 +243,16 @@ impl Fields {
         self.changed |= self.fields.len() != before;
     }
 
-    /// A label that a parser found: one that the stream or the metadata has already gets the suffix, one that a parser
-    /// gave already stays as it is.
+    /// A label that a parser found: one that the stream had or the metadata has gets the suffix, one that a parser gave
+    /// already stays as it is.
     pub(crate) fn extract(&mut self, name: &str, value: &str) {
         if !self.wants(name) {
             return;
         }
         match self.origin(name) {
+            None | Some(Origin::Parsed) if self.rewritten && self.taken.iter().any(|t| self.text_of(*t) == name) => {
+                self.push_suffixed(name, value, Origin::Parsed);
+            }
             None => {
                 self.changed = true;
                 self.push(name, value, Origin::Parsed);

@@ -19,8 +19,10 @@ use std::sync::Arc;
 
 /// What a series keeps.
 enum Kept {
-    /// Lines or bytes.
-    Amounts(Amounts),
+    /// Lines.
+    Counts(Amounts),
+    /// Lines, and their bytes: a line may be empty.
+    Sizes(Amounts, Amounts),
     /// What was unwrapped.
     Values(Values),
 }
@@ -140,7 +142,8 @@ impl<'a> Gather<'a> {
                     Some(_) if self.ask.expr.op != RangeOp::Absent => {
                         Kept::Values(Values::new(self.ask.expr, self.ask.grid, context)?)
                     }
-                    _ => Kept::Amounts(Amounts::default()),
+                    _ if self.ask.of_bytes() => Kept::Sizes(Amounts::default(), Amounts::default()),
+                    _ => Kept::Counts(Amounts::default()),
                 };
                 self.index.insert(key.as_slice().into(), self.series.len());
                 self.series.push((labels, kept));
@@ -155,10 +158,17 @@ impl<'a> Gather<'a> {
     /// Adds lines of one series: `bytes` are their sizes, or none if lines count.
     pub(super) fn amounts(&mut self, at: usize, times: &[i64], bytes: &[u32]) -> Result<(), QueryError> {
         let (ask, count) = (self.ask, self.ask.grid.count);
-        let Some((_, Kept::Amounts(amounts))) = self.series.get_mut(at) else { return Ok(()) };
+        let Some((_, kept)) = self.series.get_mut(at) else { return Ok(()) };
         for (i, time) in times.iter().enumerate() {
             let Some(steps) = self.locator.steps(time.saturating_add(ask.expr.offset_ns)) else { continue };
-            amounts.add(steps, bytes.get(i).map_or(1, |b| i64::from(*b)), count, ask.context)?;
+            match kept {
+                Kept::Counts(counts) => counts.add(steps, 1, count, ask.context)?,
+                Kept::Sizes(counts, sizes) => {
+                    counts.add(steps, 1, count, ask.context)?;
+                    sizes.add(steps, bytes.get(i).map_or(0, |b| i64::from(*b)), count, ask.context)?;
+                }
+                Kept::Values(_) => {}
+            }
         }
         Ok(())
     }
@@ -187,9 +197,10 @@ impl<'a> Gather<'a> {
         }
         match self.series.get_mut(at) {
             Some((_, Kept::Values(values))) => values.add(ask.expr.op, steps, (time, value), ask.context)?,
-            Some((_, Kept::Amounts(amounts))) => {
-                let amount = if ask.of_bytes() { row.line.len() as i64 } else { 1 };
-                amounts.add(steps, amount, ask.grid.count, ask.context)?;
+            Some((_, Kept::Counts(counts))) => counts.add(steps, 1, ask.grid.count, ask.context)?,
+            Some((_, Kept::Sizes(counts, sizes))) => {
+                counts.add(steps, 1, ask.grid.count, ask.context)?;
+                sizes.add(steps, row.line.len() as i64, ask.grid.count, ask.context)?;
             }
             None => {}
         }
@@ -211,7 +222,17 @@ impl<'a> Gather<'a> {
             let mut points = Vec::new();
             match kept {
                 Kept::Values(values) => points = values.points(expr, grid),
-                Kept::Amounts(amounts) => amounts.each(grid.count, |step, n| points.push((step, n as f64 / per))),
+                Kept::Counts(counts) => counts.each(grid.count, |step, n| points.push((step, n as f64 / per))),
+                Kept::Sizes(counts, sizes) => {
+                    counts.each(grid.count, |step, _| points.push((step, 0.0)));
+                    let mut rest = points.iter_mut().peekable();
+                    sizes.each(grid.count, |step, bytes| {
+                        while rest.next_if(|p| p.0 < step).is_some() {}
+                        if let Some(point) = rest.next_if(|p| p.0 == step) {
+                            point.1 = bytes as f64 / per;
+                        }
+                    });
+                }
             }
             let series = GridSeries { labels, points };
             context.reserve(series.memory_bytes())?;
@@ -321,8 +342,8 @@ pub(super) fn run_labels(
 fn absent(expr: &RangeExpr, series: Vec<(LabelSet, Kept)>, grid: &Grid) -> GridSeries {
     let mut present = vec![false; grid.count];
     for (_, kept) in series {
-        let Kept::Amounts(amounts) = kept else { continue };
-        amounts.each(grid.count, |step, _| {
+        let Kept::Counts(counts) = kept else { continue };
+        counts.each(grid.count, |step, _| {
             if let Some(place) = present.get_mut(step as usize) {
                 *place = true;
             }

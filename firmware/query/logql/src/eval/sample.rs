@@ -64,16 +64,17 @@ pub(crate) fn evaluate(
         }
         Sample::Range(expr) => range(source, expr, expr.grouping.as_ref(), grid, context)?,
         Sample::Aggregate { op, param, inner, grouping } => {
-            let rows = match &**inner {
+            match &**inner {
                 // The sum of counts of all series of a group is the count of the group: no need to tell them apart.
                 Sample::Range(expr) if *op == VectorOp::Sum && adds_up(expr) => {
                     let none = crate::syntax::Grouping { without: false, names: Vec::new() };
-                    let group = grouping.as_ref().unwrap_or(&none);
-                    return range(source, expr, Some(group), grid, context);
+                    range(source, expr, Some(grouping.as_ref().unwrap_or(&none)), grid, context)?
                 }
-                other => evaluate(source, other, grid, context)?,
-            };
-            aggregate(*op, *param, grouping.as_ref(), rows, context)?
+                other => {
+                    let rows = evaluate(source, other, grid, context)?;
+                    aggregate(*op, *param, grouping.as_ref(), rows, context)?
+                }
+            }
         }
         Sample::Binary { op, left, right, as_bool, matching } => {
             binary(source, (*op, left, right), *as_bool, matching.as_ref(), grid, context)?
