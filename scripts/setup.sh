@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing on a bare Debian 12 or 13, asking nothing:
 #
-#     scripts/setup.sh [rust] [lint] [node] [browser] [python] [prometheus]...
+#     scripts/setup.sh [rust] [lint] [node] [browser] [python] [prometheus] [rsyslog]...
 #
 # Everything that is already there, from wherever, is used as it is; the package lists are only updated when
 # something must be installed. Works as root or with sudo. Prints what it installs and nothing else.
@@ -139,6 +139,34 @@ prometheus() {
     )
 }
 
+# Unstable's rsyslog, unpacked privately with every library it needs, the C library included: older releases have it
+# without its HTTP output. It is started by its own loader (tests/clients/rsyslog.py). Where it cannot be had, tests say
+# that they skip.
+rsyslog() {
+    root=$HOUSE_TOOLS/rsyslog
+    [ -x "$root/usr/sbin/rsyslogd" ] && return
+    command -v apt-get >/dev/null 2>&1 || return 0
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep '/debian/$' | head -n 1)
+    [ -n "$mirror" ] || return 0
+    (
+        mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial"
+        cd "$root"
+        echo "deb $mirror sid main" >apt/sources.list
+        # Nothing counts as installed, so everything is fetched.
+        : >apt/status
+        set -- -qq -o "Dir::Etc::SourceList=$root/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+            -o "Dir::State::Lists=$root/apt/lists" -o "Dir::State::status=$root/apt/status" \
+            -o "Dir::Cache::archives=$root/apt/archives" -o APT::Sandbox::User=root
+        if apt-get "$@" update >/dev/null 2>&1 &&
+            apt-get "$@" install -y --no-install-recommends --download-only rsyslog rsyslog-http >/dev/null 2>&1; then
+            for package in apt/archives/*.deb; do
+                dpkg -x "$package" .
+            done
+        fi
+        rm -rf apt
+    )
+}
+
 [ $# -gt 0 ] || set -- rust node
 for what in "$@"; do
     case $what in
@@ -148,6 +176,7 @@ for what in "$@"; do
     browser) browser ;;
     python) python ;;
     prometheus) prometheus ;;
+    rsyslog) rsyslog ;;
     *) echo "setup: no such part: $what" >&2; exit 2 ;;
     esac
 done
