@@ -1,15 +1,17 @@
 """Our own golden requests, in the corpora's form, with a small comparer.
 
 `SUITE.jsonl`, one object a line: first lines with `push` (door, path, content type, body as JSON), then cases: `id`,
-`path`, `params`, `expect` {status, body}. `<<s+60>>`, `<<ms+…>>`, `<<ns+…>>` in texts are times relative to now minus an
+`path`, `params` (an object, or a list of pairs), `method` (a POST has its parameters in the body), `headers`, `door` (where
+not the suite's own), `expect` {status, body, text}. `<<s+60>>`, `<<ms+…>>`, `<<ns+…>>` in texts are times relative to now minus an
 hour. `body` is compared as a subset: keys that it names must be equal, lists must have the same length and match in
-any order, "*" matches anything.
+any order, "*" matches anything. `text` is a regular expression that matches somewhere in the answer.
 """
 
 import json
 import pathlib
 import re
 import time
+import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 QUERY_DOOR = {"promapi": "prometheus", "logql": "loki", "traceql": "tempo", "jaeger": "jaeger"}
@@ -52,6 +54,16 @@ def matches(expected, got):
     return expected == got
 
 
+def ask(suite, bramble, item):
+    headers = {"Accept": "application/json", **item.get("headers", {})}
+    door, params = item.get("door", QUERY_DOOR[suite]), item.get("params", {})
+    params = list(params.items()) if isinstance(params, dict) else [tuple(pair) for pair in params]
+    if item.get("method") != "POST":
+        return bramble.get(door, item["path"], params, headers=headers)
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return bramble.post(door, item["path"], urllib.parse.urlencode(params).encode(), headers)
+
+
 def run(suite, bramble):
     """Pushes, asks, compares; returns (passed, failed)."""
     base = int(time.time()) - 3600
@@ -67,8 +79,7 @@ def run(suite, bramble):
             )
             assert answer.status in (200, 204), f"{suite}: push answered {answer.status}: {answer.text}"
             continue
-        headers = {"Accept": "application/json"}
-        answer = bramble.get(QUERY_DOOR[suite], item["path"], item.get("params"), headers=headers)
+        answer = ask(suite, bramble, item)
         expect = item["expect"]
         body = None
         if "body" in expect:
@@ -76,7 +87,9 @@ def run(suite, bramble):
                 body = answer.json
             except ValueError:
                 body = answer.text
-        if answer.status == expect["status"] and ("body" not in expect or matches(expect["body"], body)):
+        fits = "body" not in expect or matches(expect["body"], body)
+        fits = fits and re.search(expect.get("text", ""), answer.text) is not None
+        if answer.status == expect["status"] and fits:
             passed += 1
         else:
             failed += 1
