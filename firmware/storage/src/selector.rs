@@ -29,6 +29,11 @@ impl Selector {
         &self.matchers
     }
 
+    /// Whether metadata under this plain name counts where there is no label: it is a name of labels kept out of streams.
+    pub fn counts_metadata(&self, name: &str) -> bool {
+        self.matchers.iter().zip(&self.names).any(|(matcher, (_, plain))| *plain && matcher.name == name)
+    }
+
     /// `None` when no entry of a stream of these labels can match.
     pub fn of_stream(&self, labels: LabelsRef<'_>) -> Option<PerEntry<'_>> {
         let mut rest = Vec::new();
@@ -52,6 +57,11 @@ impl PerEntry<'_> {
     /// Whether entries without metadata match.
     pub fn accepts_bare(&self) -> bool {
         self.rest.iter().all(|(matcher, _)| matcher.matches(""))
+    }
+
+    /// Whether metadata of this name has a say.
+    pub fn reads(&self, name: &str) -> bool {
+        self.rest.iter().any(|(matcher, (marked, plain))| name == marked || (*plain && name == matcher.name))
     }
 
     /// Whether an entry with this metadata matches.
@@ -78,6 +88,8 @@ mod tests {
         let stream = of(&[("service", "a")]);
         let rest = selector.of_stream(stream.as_ref()).unwrap();
         assert!(!rest.is_all() && !rest.accepts_bare());
+        assert!(rest.reads("\u{1}trace_id") && rest.reads("trace_id") && !rest.reads("service"));
+        assert!(selector.counts_metadata("trace_id") && !selector.counts_metadata("service"));
         assert!(rest.accepts(of(&[("\u{1}trace_id", "77")]).as_ref()), "a floating label");
         assert!(rest.accepts(of(&[("trace_id", "77")]).as_ref()), "metadata under a name that is kept out of streams");
         assert!(!rest.accepts(of(&[("\u{1}trace_id", "78"), ("trace_id", "77")]).as_ref()), "the floating one first");

@@ -59,6 +59,11 @@ impl Floating {
         self.known.read().seen.iter().map(|name| name.to_string()).collect()
     }
 
+    /// Whether labels of this name are kept out of streams.
+    pub(crate) fn floats(&self, name: &str) -> bool {
+        self.listed.contains(name) || self.known.read().seen.contains(name)
+    }
+
     /// Takes note of names that float in entries from before; those that are not listed go on floating.
     pub(crate) fn remember<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let mut names = names.into_iter().peekable();

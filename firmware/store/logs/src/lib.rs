@@ -17,6 +17,7 @@
 mod block;
 mod chunk;
 mod columns;
+mod deleted;
 mod dictionary;
 mod filter;
 mod floating;
@@ -34,6 +35,7 @@ mod select;
 mod statistics;
 mod store;
 mod stored;
+mod tally;
 mod template;
 mod times;
 mod varint;

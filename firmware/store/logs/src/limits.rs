@@ -130,6 +130,7 @@ pub(crate) struct Metrics {
     pub(crate) head_bytes: prometheus::IntGauge,
     pub(crate) damaged_pages: prometheus::IntCounter,
     pub(crate) filtered_groups: prometheus::IntCounter,
+    pub(crate) verification_failures: prometheus::IntCounter,
 }
 
 impl Metrics {
@@ -147,11 +148,15 @@ impl Metrics {
                 "bramble_log_filtered_groups_total",
                 "Page groups of log blocks that a query did not read because their id filter ruled them out.",
             )?,
+            verification_failures: IntCounter::new(
+                "bramble_log_verification_failures_total",
+                "Page groups of log blocks that did not read as they were written and were kept as text.",
+            )?,
         };
         for gauge in [&metrics.streams, &metrics.head_bytes] {
             _ = registry.register(Box::new(gauge.clone()));
         }
-        for counter in [&metrics.damaged_pages, &metrics.filtered_groups] {
+        for counter in [&metrics.damaged_pages, &metrics.filtered_groups, &metrics.verification_failures] {
             _ = registry.register(Box::new(counter.clone()));
         }
         Ok(metrics)

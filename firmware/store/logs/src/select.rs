@@ -1,14 +1,15 @@
 //! The reading side: one snapshot of heads and blocks, answered some thousand rows at a time.
 
-use crate::gather::{Gather, Source, Stop, accepts};
+use crate::gather::{Age, Gather, Source, Stop, accepts};
 use crate::head::{Generation, StreamHead};
-use crate::predicate::Selection;
 use crate::rows::Rows;
-use crate::statistics;
+use crate::search::selection::Selection;
 use crate::store::LogStore;
-use bramble_signal::{Labels, LabelsRef, Matcher};
+use crate::{statistics, tally};
+use bramble_signal::{Labels, Matcher};
 use bramble_storage::{
-    LogCursor, LogRows, LogSelect, LogSource, QueryContext, ReadError, StreamSteps, StreamTotals, TemplateCounts,
+    LogCursor, LogRows, LogSelect, LogSource, MetadataWanted, QueryContext, ReadError, StreamSteps, StreamTotals,
+    TallyVisitor, TemplateCounts,
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -21,8 +22,8 @@ const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Ages of heads: after all blocks.
-const FROZEN_AGE: u64 = u64::MAX - 1;
-const ACTIVE_AGE: u64 = u64::MAX;
+pub(crate) const FROZEN_AGE: u64 = u64::MAX - 1;
+pub(crate) const ACTIVE_AGE: u64 = u64::MAX;
 
 pub(crate) fn read_error(stop: Stop) -> ReadError {
     match stop {
@@ -31,22 +32,36 @@ pub(crate) fn read_error(stop: Stop) -> ReadError {
     }
 }
 
-/// Adds a generation's streams that `wanted` accepts.
-fn add_generation(gather: &mut Gather<'_>, generation: &Generation, age: u64, wanted: impl Fn(LabelsRef<'_>) -> bool) {
-    for stream in generation.streams.iter().filter(|s| wanted(s.labels.as_ref())) {
-        add_head_stream(gather, stream, age);
+/// Adds a generation's streams that are asked for.
+fn add_generation(gather: &mut Gather<'_>, generation: &Generation, age: u64) {
+    for stream in &generation.streams {
+        if gather.selection().of_stream(stream.labels.as_ref()).is_some() {
+            add_head_stream(gather, stream, age);
+        }
     }
 }
 
 /// Adds one stream of a generation.
 pub(crate) fn add_head_stream(gather: &mut Gather<'_>, stream: &StreamHead, age: u64) {
-    for (at, chunk) in stream.chunks.iter().enumerate() {
-        let times = (chunk.min_time_ns, chunk.max_time_ns);
-        gather.add(&stream.labels, times, (age, 0, at as u64), Source::Head(chunk.clone()));
+    let parts: Vec<_> = head_parts(stream, age, gather.selection()).collect();
+    for (times, age, source) in parts {
+        gather.add(&stream.labels, times, age, source);
     }
-    if let Some(times) = time_range(&stream.open).filter(|&times| gather.meets(times)) {
-        gather.add(&stream.labels, times, (age, 1, 0), Source::Rows(stream.open.sorted()));
-    }
+}
+
+/// Where a stream's entries are in a generation: times (inclusive), age, source.
+pub(crate) fn head_parts(
+    stream: &StreamHead,
+    age: u64,
+    selection: &Selection,
+) -> impl Iterator<Item = ((i64, i64), Age, Source)> {
+    let meets = |times: &(i64, i64)| times.0 <= selection.last_ns && times.1 >= selection.start_ns;
+    let chunks = stream.chunks.iter().enumerate().map(move |(at, chunk)| {
+        ((chunk.min_time_ns, chunk.max_time_ns), (age, 0, at as u64), Source::Head(chunk.clone()))
+    });
+    let open = time_range(&stream.open).filter(meets);
+    let open = open.map(|times| (times, (age, 1, 0), Source::Rows(stream.open.sorted())));
+    chunks.filter(move |(times, ..)| meets(times)).chain(open)
 }
 
 fn time_range(rows: &Rows) -> Option<(i64, i64)> {
@@ -114,6 +129,19 @@ impl Answer<'_> {
     }
 }
 
+impl LogStore {
+    /// What `select` asks for, ready to be read; nothing is added yet.
+    pub(crate) fn gather<'a>(&'a self, select: &LogSelect<'_>, context: &'a QueryContext) -> Gather<'a> {
+        let selection = Selection::new(select, &self.floating_among(select.matchers));
+        Gather::new(selection, Some(context), &self.metrics)
+    }
+
+    /// Names among those of `matchers` that are kept out of streams.
+    pub(crate) fn floating_among(&self, matchers: &[Matcher]) -> Vec<String> {
+        matchers.iter().filter(|m| self.floating.floats(&m.name)).map(|m| m.name.clone()).collect()
+    }
+}
+
 impl LogSource for LogStore {
     fn select<'a>(
         &'a self,
@@ -121,16 +149,14 @@ impl LogSource for LogStore {
         context: &'a QueryContext,
     ) -> Result<Box<dyn LogCursor + 'a>, ReadError> {
         context.check()?;
-        let selection = Selection::new(select.start_ns, select.end_ns, select.direction, select.lines);
-        let mut gather = Gather::new(selection, select.matchers, Some(context), &self.metrics);
-        let wanted = |labels: LabelsRef<'_>| accepts(labels, select.matchers);
+        let mut gather = self.gather(select, context);
         // One read lock: heads and blocks are of one moment.
         let state = self.state.read();
-        add_generation(&mut gather, &state.active, ACTIVE_AGE, wanted);
+        add_generation(&mut gather, &state.active, ACTIVE_AGE);
         let (frozen, blocks) = (state.frozen.clone(), state.blocks.clone());
         drop(state);
         if let Some(frozen) = frozen {
-            add_generation(&mut gather, &frozen, FROZEN_AGE, wanted);
+            add_generation(&mut gather, &frozen, FROZEN_AGE);
         }
         blocks.iter().for_each(|block| gather.add_block(block));
         Ok(Box::new(Answer {
@@ -182,6 +208,17 @@ impl LogSource for LogStore {
             }
         }
         Ok(found.into_iter().collect())
+    }
+
+    fn tally(
+        &self,
+        select: &LogSelect<'_>,
+        metadata: MetadataWanted<'_>,
+        line_bytes: bool,
+        context: &QueryContext,
+        each: &mut TallyVisitor<'_>,
+    ) -> Result<(), ReadError> {
+        tally::tally(self, select, metadata, line_bytes, context, each)
     }
 
     fn totals(

@@ -3,6 +3,7 @@
 use crate::block::index::StreamEntry;
 use crate::block::writer::{BlockIdentity, BlockWriter};
 use crate::block::{Block, store_error, write_error};
+use crate::deleted::Deletions;
 use crate::floating::Floating;
 use crate::flush::in_order;
 use crate::gather::{Gather, Stop};
@@ -42,6 +43,7 @@ pub struct LogStore {
     budgets: LogBudgets,
     limits: LogLimits,
     pub(crate) floating: Floating,
+    pub(crate) deletions: Deletions,
 }
 
 impl LogStore {
@@ -64,11 +66,13 @@ impl LogStore {
         let state = RwLock::new(State { active, frozen: None, blocks: Arc::default() });
         let metrics = Metrics::register(registry).expect("names of our own metrics are well formed");
         let floating = Floating::new(&limits.floating, budgets.head.clone());
-        Ok(LogStore { state, metrics, disk, cache, clock, budgets, limits, floating })
+        let deletions = Deletions::default();
+        Ok(LogStore { state, metrics, disk, cache, clock, budgets, limits, floating, deletions })
     }
 
     fn open_block(&self, meta: &BlockMeta) -> Result<Arc<Block>, StoreError> {
-        Block::open(&self.disk, &self.cache, &self.budgets.index, meta).map(Arc::new)
+        let deleted = self.deletions.of(meta);
+        Block::open(&self.disk, &self.cache, &self.budgets.index, meta, deleted).map(Arc::new)
     }
 
     fn judge(&self, batch: &LogBatch, now_ns: i64, keep: Option<&mut LogBatch>) -> (Rejections, usize) {
@@ -130,7 +134,7 @@ impl LogStore {
                 push(&gather.entry(), gather.memory_bytes())?;
             }
         }
-        writer.finish().map_err(write_error)
+        writer.finish(&self.metrics.verification_failures).map_err(write_error)
     }
 }
 
@@ -294,7 +298,7 @@ impl BlockStore for LogStore {
                 if current.written_bytes() >= target_bytes
                     && let Some(full) = writer.take()
                 {
-                    outputs.push(full.finish().map_err(write_error)?);
+                    outputs.push(full.finish(&self.metrics.verification_failures).map_err(write_error)?);
                 }
             }
             if !keep_going() {
@@ -302,9 +306,13 @@ impl BlockStore for LogStore {
             }
         }
         if let Some(last) = writer.filter(|writer| writer.has_entries()) {
-            outputs.push(last.finish().map_err(write_error)?);
+            outputs.push(last.finish(&self.metrics.verification_failures).map_err(write_error)?);
         }
         Ok(outputs)
+    }
+
+    fn is_held(&self, blocks: &[BlockId]) -> bool {
+        self.holds_deleted(blocks)
     }
 
     fn trim(&self, _before_ms: i64) {

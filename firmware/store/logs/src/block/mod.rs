@@ -4,6 +4,7 @@ pub(crate) mod index;
 pub(crate) mod writer;
 
 use crate::block::index::{Index, Place};
+use crate::deleted::{BlockDeletions, Deleted};
 use bramble_disk::segment::{PageRef, SegmentReader};
 use bramble_disk::{Disk, DiskError, Page, PageCache};
 use bramble_runtime::{Budget, Reservation};
@@ -20,17 +21,20 @@ const OPEN_BLOCK_BYTES: usize = 1024;
 /// An open block.
 pub(crate) struct Block {
     pub(crate) meta: BlockMeta,
+    /// What of it was deleted.
+    pub(crate) deletions: BlockDeletions,
     reader: SegmentReader,
     _space: Reservation,
 }
 
 impl Block {
-    /// Opens the segment of `meta`.
+    /// Opens the segment of `meta`, of which `deleted` were deleted.
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         cache: &Arc<PageCache>,
         budget: &Budget,
         meta: &BlockMeta,
+        deleted: Vec<Arc<Deleted>>,
     ) -> Result<Block, StoreError> {
         let damaged = |what: String| StoreError::Damaged { block: meta.id, what };
         let reader =
@@ -52,7 +56,7 @@ impl Block {
         let mut space = budget.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
         // A block that exists has to be served; the budget's owner sees when there are too many.
         space.force_resize(OPEN_BLOCK_BYTES);
-        Ok(Block { meta: meta.clone(), reader, _space: space })
+        Ok(Block { meta: meta.clone(), deletions: BlockDeletions::new(deleted), reader, _space: space })
     }
 
     /// Blocks of a day's merge hold what came before all flushes that are not merged yet.
@@ -60,8 +64,26 @@ impl Block {
         (self.meta.journal_from, self.meta.id.0)
     }
 
-    /// The part of the index that matters.
+    /// The part of the index that matters, without groups of which everything was deleted.
     pub(crate) fn index(
+        &self,
+        range: (i64, i64),
+        wanted: impl FnMut(LabelsRef<'_>) -> bool,
+    ) -> Result<Index, DiskError> {
+        let mut index = self.index_with_deleted(range, wanted)?;
+        if !self.deletions.is_empty() {
+            for stream in &mut index.streams {
+                if let Some(deleted) = self.deletions.of_stream(&stream.labels) {
+                    stream.groups.retain(|group| !deleted.covers((group.min_time_ns, group.max_time_ns)));
+                }
+            }
+            index.streams.retain(|stream| !stream.groups.is_empty());
+        }
+        Ok(index)
+    }
+
+    /// As [`index`](Self::index), with all groups.
+    pub(crate) fn index_with_deleted(
         &self,
         range: (i64, i64),
         wanted: impl FnMut(LabelsRef<'_>) -> bool,

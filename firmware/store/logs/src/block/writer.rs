@@ -198,9 +198,10 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Ends the block and publishes it.
-    pub(crate) fn finish(mut self) -> Result<BlockMeta, DiskError> {
+    /// Ends the block and publishes it; counts groups that did not read as they were written.
+    pub(crate) fn finish(mut self, failures: &prometheus::IntCounter) -> Result<BlockMeta, DiskError> {
         self.end_stream()?;
+        failures.inc_by(self.encoder.failures);
         let (columns, dictionary_bytes, filter_bytes) = (self.encoder.took(), self.dictionary_bytes, self.filter_bytes);
         tracing::debug!(
             block = self.identity.id.0,

@@ -108,15 +108,9 @@ impl Group {
         (&self.lines, self.from())
     }
 
-    /// The stream's templates.
-    pub(crate) fn dictionary(&self) -> &Dictionary {
-        &self.dictionary
-    }
-
     /// Whether a column turned out to be damaged when it was first used.
     pub(crate) fn is_damaged(&self) -> bool {
-        let metadata = || self.metadata.is_damaged() || self.metadata.known().is_some_and(Metadata::is_damaged);
-        self.timestamps_ns.is_damaged() || self.lines.is_damaged() || metadata()
+        self.stored.is_damaged()
     }
 
     /// Memory held so far, about, in bytes; without the dictionary.

@@ -261,15 +261,6 @@ impl Lines {
             + self.shared.known().map_or(0, SharedColumns::memory_bytes)
     }
 
-    /// Whether something turned out to be damaged when it was first used.
-    pub(crate) fn is_damaged(&self) -> bool {
-        let own = |used: &Used| match &used.columns {
-            Columns::Own(columns) => columns.iter().any(Lazy::is_damaged),
-            Columns::Shared(_) => false,
-        };
-        self.text.is_damaged() || self.shared.is_damaged() || self.used.iter().any(own)
-    }
-
     /// Number of lines.
     pub(crate) fn count(&self) -> usize {
         self.count

@@ -106,7 +106,10 @@ impl Metadata {
             Metadata::ByKey(columns) => {
                 let mut scratch = Vec::new();
                 for column in columns.iter().filter(|column| wanted(&column.key)) {
-                    let Some(values) = column.get(lines) else { continue };
+                    let Some(values) = column.get(lines) else {
+                        from.stored.note_damage();
+                        continue;
+                    };
                     let Some(place) = values.place(at) else { continue };
                     scratch.clear();
                     values.form.put(place, at, timestamp_ns, lines, from, &mut scratch);
@@ -125,12 +128,6 @@ impl Metadata {
             Metadata::Whole(_) => true,
             Metadata::ByKey(columns) => columns.iter().any(|column| wanted(&column.key)),
         }
-    }
-
-    /// Whether a key's values turned out to be damaged when they were first used.
-    pub(crate) fn is_damaged(&self) -> bool {
-        let Metadata::ByKey(columns) = self else { return false };
-        columns.iter().any(|column| matches!(column.column.get(), Some(None)))
     }
 
     /// Memory held so far, about, in bytes.

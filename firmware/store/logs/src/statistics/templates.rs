@@ -13,8 +13,8 @@ use crate::dictionary::{Dictionary, LineStatistics};
 use crate::gather::accepts;
 use crate::group::Group;
 use crate::head::{Generation, HeadChunk};
-use crate::predicate::Selection;
 use crate::rows::Rows;
+use crate::search::selection::Selection;
 use crate::store::LogStore;
 use crate::template::{self, split};
 use bramble_disk::DiskError;
@@ -57,7 +57,7 @@ impl InBlock {
 
     fn group(&self, group: &GroupEntry, dictionary: &Arc<Dictionary>) -> Result<Group, DiskError> {
         let piece = self.block.read(&self.pages, group.columns)?;
-        Group::read(piece.bytes(), dictionary).ok_or_else(|| self.block.corrupt("page group is damaged"))
+        Group::read(piece, dictionary).ok_or_else(|| self.block.corrupt("page group is damaged"))
     }
 }
 
@@ -110,6 +110,10 @@ fn places(
         };
         let pages = Arc::new(index.pages);
         for stream in index.streams {
+            // A dictionary tells of lines that were deleted and are still there: until they are gone it is not asked.
+            if block.deletions.of_stream(&stream.labels).is_some_and(|deleted| deleted.meets_any(&stream.groups)) {
+                continue;
+            }
             let min_ns = stream.groups.iter().map(|g| g.min_time_ns).min().unwrap_or(i64::MAX);
             let max_ns = stream.groups.iter().map(|g| g.max_time_ns).max().unwrap_or(i64::MIN);
             let mut groups = stream.groups;
@@ -311,7 +315,9 @@ pub(crate) fn templates(
     context: &QueryContext,
 ) -> Result<Vec<TemplateCounts>, ReadError> {
     let Some(last_ns) = last_of(select.start_ns, select.end_ns) else { return Ok(Vec::new()) };
-    let selection = Selection::new(select.start_ns, select.end_ns, Direction::Forward, select.lines);
+    let lines =
+        LogSelect { matchers: &[], fields: &[], mentions: &[], direction: Direction::Forward, ..select.clone() };
+    let selection = Selection::new(&lines, &[]);
     let asked = Asked { selection, tests: !select.lines.is_empty(), store, context };
     let (mut kept, mut streams) = (Vec::<(Labels, Found)>::new(), 0u64);
     for (labels, mut parts) in places(store, select, last_ns, context)? {
