@@ -70,7 +70,33 @@ impl<'a> LabelsRef<'a> {
 
     /// The value of the label `name`.
     pub fn get(self, name: &str) -> Option<&'a str> {
-        self.iter().find(|&(n, _)| n == name).map(|(_, v)| v)
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let (found, value) = (take_bytes(&mut rest)?, take_bytes(&mut rest)?);
+            if found == name.as_bytes() {
+                return std::str::from_utf8(value).ok();
+            }
+        }
+        None
+    }
+
+    /// Appends the encoding of this set with the pair, instead of another of its name, to `out`. The value must not be
+    /// empty.
+    pub fn encode_with(self, name: &str, value: &str, out: &mut Vec<u8>) {
+        let (mut rest, mut before, mut after) = (self.0, self.0.len(), self.0.len());
+        while !rest.is_empty() {
+            let at = self.0.len() - rest.len();
+            let Some(other) = take_bytes(&mut rest).filter(|_| take_bytes(&mut rest).is_some()) else { break };
+            if other >= name.as_bytes() {
+                before = at;
+                after = if other == name.as_bytes() { self.0.len() - rest.len() } else { at };
+                break;
+            }
+        }
+        out.extend_from_slice(&self.0[..before]);
+        put_bytes(out, name.as_bytes());
+        put_bytes(out, value.as_bytes());
+        out.extend_from_slice(&self.0[after..]);
     }
 
     /// Whether there are no labels.
@@ -337,6 +363,25 @@ mod tests {
         assert!(out.is_empty());
         encode(&mut [("b", "2"), ("a", "1")], &mut out).unwrap();
         assert_eq!(LabelsRef::parse(&out).unwrap().to_labels(), Labels::from_pairs([("a", "1"), ("b", "2")]));
+    }
+
+    #[test]
+    fn a_pair_is_put_in_its_place() {
+        let set = Labels::from_pairs([("b", "1"), ("d", "2")]);
+        for (name, expected) in [
+            ("a", r#"{a="x", b="1", d="2"}"#),
+            ("b", r#"{b="x", d="2"}"#),
+            ("c", r#"{b="1", c="x", d="2"}"#),
+            ("d", r#"{b="1", d="x"}"#),
+            ("e", r#"{b="1", d="2", e="x"}"#),
+        ] {
+            let mut out = Vec::new();
+            set.as_ref().encode_with(name, "x", &mut out);
+            assert_eq!(LabelsRef::parse(&out).unwrap().to_string(), expected);
+        }
+        let mut out = Vec::new();
+        LabelsRef::EMPTY.encode_with("a", "x", &mut out);
+        assert_eq!(LabelsRef::parse(&out).unwrap().get("a"), Some("x"));
     }
 
     #[test]

@@ -58,11 +58,7 @@ impl<'a> LogStream<'a> {
     /// Entries in arrival order.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = LogEntry<'a>> + use<'a> {
         let batch = self.batch;
-        batch.entries[self.range.entries.range()].iter().map(move |e| LogEntry {
-            timestamp_ns: e.timestamp_ns,
-            line: &batch.arena[e.line.range()],
-            metadata: LabelsRef::from_encoded(&batch.arena[e.metadata.range()]),
-        })
+        batch.entries[self.range.entries.range()].iter().map(move |range| batch.of_range(range))
     }
 
     /// Number of entries.
@@ -90,6 +86,32 @@ impl LogBatch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch with room for so many bytes of labels, lines and metadata.
+    pub fn with_capacity(arena_bytes: usize) -> Self {
+        LogBatch { arena: Vec::with_capacity(arena_bytes), ..Self::default() }
+    }
+
+    /// Makes room for so many more bytes of labels and metadata, and no more than that.
+    pub fn reserve_exact(&mut self, arena_bytes: usize) {
+        self.arena.reserve_exact(arena_bytes);
+    }
+
+    /// Gives stream `index` (below [`stream_count`](Self::stream_count)) other labels. The bytes of those before stay in
+    /// the arena.
+    pub fn set_labels(&mut self, index: usize, labels: LabelsRef<'_>) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(labels.as_bytes());
+        self.streams[index].labels = Span32::new(start, self.arena.len());
+    }
+
+    /// Gives entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)), other metadata. The bytes
+    /// of what was there stay in the arena.
+    pub fn set_metadata(&mut self, index: usize, metadata: LabelsRef<'_>) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(metadata.as_bytes());
+        self.entries[index].metadata = Span32::new(start, self.arena.len());
     }
 
     /// Starts a stream from pairs in any order (they are sorted in place).
@@ -171,6 +193,19 @@ impl LogBatch {
         LogStream { batch: self, range: self.streams[index] }
     }
 
+    /// Entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)).
+    pub fn entry(&self, index: usize) -> LogEntry<'_> {
+        self.of_range(&self.entries[index])
+    }
+
+    fn of_range(&self, range: &EntryRange) -> LogEntry<'_> {
+        LogEntry {
+            timestamp_ns: range.timestamp_ns,
+            line: &self.arena[range.line.range()],
+            metadata: LabelsRef::from_encoded(&self.arena[range.metadata.range()]),
+        }
+    }
+
     /// All streams in arrival order.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = LogStream<'_>> {
         self.streams.iter().map(|&range| LogStream { batch: self, range })
@@ -213,5 +248,11 @@ mod tests {
         );
         assert!(batch.stream(1).is_empty());
         assert_eq!((batch.stream_count(), batch.entry_count()), (2, 2));
+        batch.set_labels(0, LabelsRef::from_encoded(b"\x01a\x01b"));
+        batch.set_metadata(1, LabelsRef::from_encoded(b"\x01k\x01v"));
+        assert_eq!(batch.stream(0).labels().get("a"), Some("b"));
+        let entries: Vec<_> = batch.stream(0).entries().collect();
+        assert_eq!((entries[0].metadata.get("trace_id"), entries[1].metadata.get("k")), (Some("ab"), Some("v")));
+        assert_eq!((entries[0].line, entries[1]), (&b"a \xff line"[..], batch.entry(1)));
     }
 }

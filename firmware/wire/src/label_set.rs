@@ -115,6 +115,15 @@ impl LabelSet {
 
     /// The set; of a name pushed twice the later value wins. Pairs with empty names are left out.
     pub(crate) fn encode_last_wins(&mut self) -> LabelsRef<'_> {
+        let names = |pair: &Pair| Self::name(&self.text, *pair);
+        let follow = |a: &Pair, b: &Pair| names(a) < names(b);
+        if self.pairs.is_sorted_by(follow) && self.pairs.first().is_none_or(|pair| !names(pair).is_empty()) {
+            // Nearly always.
+            self.encoded.clear();
+            let pairs = self.pairs.iter().map(|&pair| (Self::name(&self.text, pair), Self::value(&self.text, pair)));
+            encode_sorted(pairs, &mut self.encoded);
+            return LabelsRef::from_encoded(&self.encoded);
+        }
         self.sort();
         let text = self.text.as_str();
         self.sorted.retain(|&pair| !Self::name(text, pair).is_empty());
@@ -213,6 +222,9 @@ impl LabelSet {
 
 /// Appends `name` with every character but ASCII letters, digits and `_` replaced by `_`.
 pub(crate) fn push_sanitized(out: &mut String, name: &str) {
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return out.push_str(name);
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     out.extend(name.chars().map(|c| if plain(c) { c } else { '_' }));
 }

@@ -5,7 +5,6 @@
 
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
-use bramble_signal::labels::encode_sorted;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -62,44 +61,52 @@ const LEVEL_NAMES: [&str; 15] = [
     "SEVERITY_TEXT",
 ];
 
+/// Room for a name that is added and its value.
+const ADDED_BYTES: usize = 24;
+
 /// So much of a line is searched for a word that names a level.
 const SEARCH_BYTES_MAX: usize = 4096;
 
 impl AutomaticLabels {
-    /// Copies the batch with the labels added; `held` covers the old batch and then the new one.
+    /// Adds the labels; `held` covers the batch before and after.
     ///
     /// # Errors
     /// [`Refusal::OverBudget`].
     pub(crate) fn add_labels(
         &self,
-        batch: LogBatch,
+        mut batch: LogBatch,
         mut held: Reservation,
     ) -> Result<(LogBatch, Reservation), Refusal> {
         if !self.service_name && !self.levels {
             return Ok((batch, held));
         }
-        let added = batch.stream_count() * 48 + batch.entry_count() * 24;
-        held.grow(batch.memory_bytes() + added)?;
-        let mut out = LogBatch::new();
-        let mut scratch = Vec::new();
-        for stream in batch.streams() {
-            let labels = stream.labels();
-            match self.service_name && labels.get(SERVICE_NAME).is_none() {
-                true => out.start_stream_encoded(with_pair(labels, SERVICE_NAME, service_of(labels), &mut scratch)),
-                false => out.start_stream_encoded(labels),
+        // Lines stay where they are; labels and metadata are written anew behind them.
+        let metadata = |entry: usize| batch.entry(entry).metadata.as_bytes().len() + ADDED_BYTES;
+        let labels = batch.streams().map(|stream| stream.labels().as_bytes().len() + 2 * ADDED_BYTES).sum::<usize>();
+        let added = labels + if self.levels { (0..batch.entry_count()).map(metadata).sum() } else { 0 };
+        held.grow(added)?;
+        batch.reserve_exact(added);
+        let (mut scratch, mut entry) = (Vec::new(), 0);
+        for stream in 0..batch.stream_count() {
+            let labels = batch.stream(stream).labels();
+            if self.service_name && labels.get(SERVICE_NAME).is_none() {
+                scratch.clear();
+                labels.encode_with(SERVICE_NAME, service_of(labels), &mut scratch);
+                batch.set_labels(stream, LabelsRef::from_encoded(&scratch));
             }
-            for entry in stream.entries() {
-                let metadata = entry.metadata;
-                let metadata = match self.level_to_add(labels, &entry) {
-                    Some(level) => with_pair(metadata, DETECTED_LEVEL, &level, &mut scratch),
-                    None => metadata,
-                };
-                out.push_entry_encoded(entry.timestamp_ns, entry.line, metadata);
+            for _ in 0..batch.stream(stream).len() {
+                let (labels, its) = (batch.stream(stream).labels(), batch.entry(entry));
+                if let Some(level) = self.level_to_add(labels, &its) {
+                    scratch.clear();
+                    its.metadata.encode_with(DETECTED_LEVEL, &level, &mut scratch);
+                    drop(level);
+                    batch.set_metadata(entry, LabelsRef::from_encoded(&scratch));
+                }
+                entry += 1;
             }
         }
-        drop(batch);
-        held.force_resize(out.memory_bytes());
-        Ok((out, held))
+        held.force_resize(batch.memory_bytes());
+        Ok((batch, held))
     }
 
     /// The level that the entry's metadata is to have and has not: a known level that the sender gives is kept, in its
@@ -113,15 +120,6 @@ impl AutomaticLabels {
             Some(given) => canonical(given.as_bytes()).filter(|&level| level != given).map(Cow::Borrowed),
         }
     }
-}
-
-/// `labels` with the pair, instead of another of its name; encoded into `scratch`.
-fn with_pair<'a>(labels: LabelsRef<'_>, name: &str, value: &str, scratch: &'a mut Vec<u8>) -> LabelsRef<'a> {
-    scratch.clear();
-    let before = labels.iter().take_while(|(other, _)| *other < name);
-    let after = labels.iter().skip_while(|(other, _)| *other <= name);
-    encode_sorted(before.chain([(name, value)]).chain(after), scratch);
-    LabelsRef::from_encoded(scratch)
 }
 
 fn service_of<'a>(labels: LabelsRef<'a>) -> &'a str {
@@ -194,7 +192,11 @@ fn canonical(word: &[u8]) -> Option<&'static str> {
 
 fn of_line(line: &[u8]) -> &'static str {
     let line = line.trim_ascii();
-    let field = if line.starts_with(b"{") { json_level(line) } else { logfmt_level(line) };
+    let field = match (line.first(), may_name_a_level(line)) {
+        (_, false) => None,
+        (Some(b'{'), true) => json_level(line),
+        (_, true) => logfmt_level(line),
+    };
     field.or_else(|| first_word(line)).unwrap_or(UNKNOWN_LEVEL)
 }
 
@@ -322,13 +324,33 @@ fn logfmt_value(text: &[u8]) -> (&[u8], &[u8]) {
     (value, after.strip_prefix(b"\"").unwrap_or(after))
 }
 
+/// Whether one of [`LEVEL_NAMES`] may be in the line; reading its fields costs ten times as much as this.
+fn may_name_a_level(line: &[u8]) -> bool {
+    // All names have one of these in them, and nothing shorter tells less; in JSON a letter may be spelt by its number.
+    memchr::memchr2_iter(b'v', b'V', line).any(|at| {
+        let around = line.get(at.saturating_sub(2)..line.len().min(at + 2)).unwrap_or_default();
+        let word = |word: &[u8; 3]| around.windows(3).any(|w| w.eq_ignore_ascii_case(word));
+        word(b"lev") || word(b"eve") || word(b"lvl")
+    }) || memchr::memmem::find(line, b"\\u").is_some()
+}
+
 /// The first whole word that names a level.
 fn first_word(line: &[u8]) -> Option<&'static str> {
-    const WORDS: [&str; 9] = ["trace", "debug", "info", "warn", "warning", "error", "err", "critical", "fatal"];
     let line = line.get(..SEARCH_BYTES_MAX).unwrap_or(line);
-    line.split(|b| !b.is_ascii_alphanumeric() && *b != b'_')
-        .find(|word| WORDS.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes())))
-        .and_then(canonical)
+    line.split(|b| !b.is_ascii_alphanumeric() && *b != b'_').find_map(|word| {
+        let known: &[&'static str] = match word.len() {
+            3 => &["err"],
+            4 => &["info", "warn"],
+            5 => &["error", "debug", "trace", "fatal"],
+            7 => &["warning"],
+            8 => &["critical"],
+            _ => return None,
+        };
+        known
+            .iter()
+            .find(|known| word.eq_ignore_ascii_case(known.as_bytes()))
+            .and_then(|word| canonical(word.as_bytes()))
+    })
 }
 
 #[cfg(test)]

@@ -84,7 +84,8 @@ impl Decoder {
             limits: self.limits,
             scratch: &mut self.scratch,
             meter: Meter::new(self.limits.batch_bytes_max),
-            batch: LogBatch::new(),
+            // Labels, lines and metadata take somewhat less than in the message.
+            batch: LogBatch::with_capacity(body.len().min(self.limits.batch_bytes_max)),
             rejected: Rejected::default(),
             streams: 0,
         };

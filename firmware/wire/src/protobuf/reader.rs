@@ -55,6 +55,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// A field that is cut off, has a number out of range, or is a group.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would hide the position on errors")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -87,7 +88,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A LEB128 number. Longer than needed is fine, as everywhere; more than 64 bits is not.
+    #[inline]
     fn varint(&mut self) -> Result<u64, DecodeError> {
+        // Tags and most lengths are one byte.
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                (self.rest, self.position) = (rest, self.position + 1);
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for (i, &byte) in self.rest.iter().enumerate().take(10) {
             if i == 9 && byte > 1 {
