@@ -346,9 +346,26 @@ impl Writer for WritePath {
             }
         }
     }
+
+    fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
+        // Of other heads only a part is what arrived, and samples take far less there than in a batch.
+        signal != Signal::Logs || self.refusal().is_some() || self.shared.head_has_room(signal, memory_bytes)
+    }
 }
 
 impl Shared {
+    /// Whether a head would take a batch of so much memory, with those that wait for their commit.
+    fn head_has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
+        let head = self.stores.keeper(signal).head();
+        let wanted = head.total_bytes + self.queue.lock().memory_bytes() + memory_bytes;
+        // What no flush makes room for is not worth waiting for.
+        let has_room = wanted <= head.limit_bytes || head.flushable_bytes < head.limit_bytes / 10 && !head.frozen;
+        if !has_room {
+            self.pressed.store(true, Ordering::Relaxed);
+        }
+        has_room
+    }
+
     /// Journals, applies and answers; batches that could not be journalled are answered with the reason.
     fn commit(&self, batches: Vec<Pending>) {
         let began_ns = self.clock.monotonic_ns();

@@ -214,10 +214,7 @@ impl Maintenance {
         for keeper in &self.path.shared.stores.blocks {
             keeper.trim(before_ms);
         }
-        let idle = |side: &crate::commit::JournalSide| side.journal.used_fraction() < 0.1;
-        if self.path.shared.journal.lock().as_ref().is_some_and(idle) {
-            self.shrink_journal();
-        }
+        self.ease_journal();
     }
 
     fn blocks(&self) -> Vec<BlockMeta> {

@@ -61,6 +61,11 @@ impl Queue {
         self.batches.len()
     }
 
+    /// Memory of the batches that wait.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty()
     }

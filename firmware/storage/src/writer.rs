@@ -2,7 +2,7 @@
 
 use crate::verdict::Rejections;
 use bramble_runtime::{OverBudget, Reservation};
-use bramble_signal::{LogBatch, MetricBatch, SpanBatch};
+use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
 use std::time::Duration;
 
 /// Who waits for the answer; decides how long a commit may gather batches.
@@ -82,4 +82,10 @@ pub trait Writer: Send + Sync + 'static {
     fn write_logs(&self, batch: LogBatch, held: Reservation, urgency: Urgency, done: Done);
     /// Hands over spans.
     fn write_spans(&self, batch: SpanBatch, held: Reservation, urgency: Urgency, done: Done);
+    /// Whether a batch of a signal that takes so much memory would be taken now, as far as can be told without handing
+    /// it over. A door may wait a moment when it would not: a flush makes room.
+    fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
+        let _ = (signal, memory_bytes);
+        true
+    }
 }

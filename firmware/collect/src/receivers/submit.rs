@@ -3,8 +3,9 @@
 use super::ReceiverState;
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
-use bramble_signal::{LogBatch, MetricBatch, SpanBatch};
+use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
 use bramble_storage::{Done, Urgency, WriteError, Written};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A batch of any signal.
@@ -16,6 +17,15 @@ pub(crate) enum Batch {
 }
 
 impl Batch {
+    /// The signal, and the memory that its items take.
+    fn size(&self) -> (Signal, usize) {
+        match self {
+            Batch::Metrics(batch) => (Signal::Metrics, batch.memory_bytes()),
+            Batch::Logs(batch) => (Signal::Logs, batch.memory_bytes()),
+            Batch::Spans(batch) => (Signal::Traces, batch.memory_bytes()),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Batch::Metrics(batch) => batch.is_empty(),
@@ -25,6 +35,11 @@ impl Batch {
     }
 }
 
+/// How long a batch waits for room that a flush makes, and how often it looks: a sender that is sent away sends the whole
+/// request again, which costs both more than waiting does.
+const ROOM_WAIT_MAX: Duration = Duration::from_millis(500);
+const ROOM_LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Writes `batch`; an empty one is written already.
 ///
 /// # Errors
@@ -32,6 +47,12 @@ impl Batch {
 pub(crate) async fn submit(state: &ReceiverState, batch: Batch, held: Reservation) -> Result<Written, Refusal> {
     if batch.is_empty() {
         return Ok(Written::default());
+    }
+    let (signal, memory_bytes) = batch.size();
+    let mut waited = Duration::ZERO;
+    while waited < ROOM_WAIT_MAX && !state.0.writer.has_room(signal, memory_bytes) {
+        tokio::time::sleep(ROOM_LOOK_EVERY).await;
+        waited += ROOM_LOOK_EVERY;
     }
     let (sender, outcome) = oneshot::channel();
     // A sender that went away does not wait for the outcome; the batch is written all the same.

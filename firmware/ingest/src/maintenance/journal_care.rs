@@ -2,6 +2,7 @@
 
 use super::Maintenance;
 use super::positions::lowest;
+use bramble_disk::journal::Journal;
 use bramble_signal::Signal;
 use bramble_storage::HeadStats;
 
@@ -48,10 +49,25 @@ impl Maintenance {
 
     /// Gives back extents that a burst needed.
     pub(super) fn shrink_journal(&self) {
-        if let Some(side) = self.path.shared.journal.lock().as_mut()
-            && let Err(error) = side.journal.shrink(self.path.shared.options.journal.extents_min)
-        {
-            tracing::warn!(%error, "an extent's file stays until the next start");
+        self.shrink_journal_to(|_| self.path.shared.options.journal.extents_min);
+    }
+
+    /// Gives back one extent of a ring of which little is needed: what a load needs again after a pause would be
+    /// zeroed again.
+    pub(super) fn ease_journal(&self) {
+        let least = self.path.shared.options.journal.extents_min;
+        let is_idle = |journal: &Journal| journal.used_fraction() < 0.1;
+        self.shrink_journal_to(|journal| {
+            if is_idle(journal) { journal.extents().saturating_sub(1) } else { u32::MAX }.max(least)
+        });
+    }
+
+    fn shrink_journal_to(&self, keep: impl FnOnce(&Journal) -> u32) {
+        if let Some(side) = self.path.shared.journal.lock().as_mut() {
+            let keep = keep(&side.journal);
+            if let Err(error) = side.journal.shrink(keep) {
+                tracing::warn!(%error, "an extent's file stays until the next start");
+            }
         }
     }
 
