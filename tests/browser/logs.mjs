@@ -167,6 +167,10 @@ export async function checkLogs({ page, check, assert, goto, shot, base, send, t
     await shot("logs-patterns-dark-1440", false);
     await page.locator(".pattern-filters button", { hasText: "Hide" }).first().click();
     await asked("!> ");
+    await page.waitForFunction(() => document.querySelector(".pattern") && ![...document.querySelectorAll(".pattern-text")].some((one) => one.textContent.includes("request")));
+    await page.locator(".levels button", { hasText: "error" }).click();
+    await page.waitForSelector(".patterns-note code");
+    await page.waitForSelector(".pattern");
     await page.locator(".segments button", { hasText: "Lines" }).click();
     await page.waitForSelector(entries);
   });

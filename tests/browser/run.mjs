@@ -66,8 +66,8 @@ page.setDefaultTimeout(PATIENCE_MS);
 /** Console errors and exceptions, apart from those that a check provokes on purpose. */
 const complaints = [];
 let expectingTrouble = false;
-// The page asks for these and does without when refused: counting by LogQL, searching by TraceQL.
-const OPTIONAL = /count_over_time|\/tempo\/api\/search\?q=/;
+// The page asks for this and does without when refused: searching by TraceQL.
+const OPTIONAL = /\/tempo\/api\/search\?q=/;
 page.on("console", (message) => {
   const optional = OPTIONAL.test(decodeURIComponent(message.location().url)) && /status of (400|501)/.test(message.text());
   if (message.type() === "error" && !expectingTrouble && !optional) complaints.push(message.text());

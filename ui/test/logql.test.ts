@@ -5,6 +5,7 @@ import {
   counting,
   fieldName,
   looser,
+  patternQuery,
   withField,
   withLevel,
   withLineFilter,
@@ -161,6 +162,17 @@ describe("edits", () => {
       '{a="b"} |= "x" | json',
     ]);
     expect(looser('rate({a="b"} |= "x" [1m])')).toEqual([]);
+  });
+
+  it("asks for patterns by stream and line only, and says what is left out", () => {
+    const query = '{a="b"} |= "x" !> "<_> y" | json | c="d" != "z" | line_format "w" |= "w"';
+    expect(patternQuery(query)).toEqual({
+      query: '{a="b"} |= "x" != "z"',
+      only: [],
+      hidden: ["<_> y"],
+      leftOut: ['| c="d"', '|= "w"'],
+    });
+    expect(patternQuery('{a="b"} |> `<_>`').only).toEqual(["<_>"]);
   });
 
   it("names fields as the parsers do", () => {

@@ -171,3 +171,35 @@ export function looser(query: string): { readonly without: string; readonly quer
     query: withoutStage(query, stage),
   }));
 }
+
+/** A query as patterns can be asked for, and what of it they know nothing about. */
+export interface PatternQuery {
+  /** Its selector and line filters. */
+  readonly query: string;
+  /** Patterns wanted, none for all; patterns not wanted. */
+  readonly only: readonly string[];
+  readonly hidden: readonly string[];
+  /** Stages that patterns are counted without. */
+  readonly leftOut: readonly string[];
+}
+
+/** Patterns are kept by stream and line: parsers and label filters come after that. */
+export function patternQuery(query: string): PatternQuery {
+  const part = logPartOf(query);
+  if (!part) return { query, only: [], hidden: [], leftOut: [] };
+  const text = (stage: Stage): string => query.slice(stage.from, stage.to);
+  const rewritten = part.stages.findIndex((one) => ["line_format", "unpack", "decolorize"].includes(one.op));
+  const filters = part.stages.filter(
+    (one, at) => one.kind === "line" && one.values.length > 0 && (rewritten < 0 || at < rewritten),
+  );
+  const patterns = filters.filter((one) => one.op.endsWith(">"));
+  const kept = filters.filter((one) => !one.op.endsWith(">"));
+  const others = part.stages.filter((one) => !filters.includes(one) && !["drop", "keep"].includes(one.op));
+  return {
+    query: [query.slice(part.selector.from, part.selector.to), ...kept.map(text)].join(" "),
+    only: patterns.filter((one) => one.op === "|>").flatMap((one) => one.values),
+    hidden: patterns.filter((one) => one.op === "!>").flatMap((one) => one.values),
+    // A parser alone changes no count.
+    leftOut: others.filter((one) => one.kind === "label" || one.kind === "line").map(text),
+  };
+}

@@ -3,12 +3,13 @@ import { useState } from "preact/hooks";
 import { queryTemplates, type Template, type TemplateSort } from "../../api/fields";
 import { type LogLine, lineLevel, queryLines } from "../../api/loki";
 import { ago, count, dateTime, percent } from "../../format";
-import { withLineFilter } from "../../logql/edit";
+import { patternQuery, withLineFilter } from "../../logql/edit";
 import { Body } from "../../parts/panel";
 import { useLive } from "../../state/live";
 import { type LogsRoute, resolveRange, stepOf } from "../../state/url";
 import type { Actions } from "./actions";
 import { joinedTemplates, type Pattern } from "./joined";
+import { LineText } from "./text";
 import { timeOf } from "./time";
 
 const SHOWN_MAX = 200;
@@ -77,14 +78,23 @@ function Trend({ of, found }: { of: Template; found: Found }) {
   );
 }
 
+/** Control characters, such as those of terminal colours, as the signs that stand for them. */
+function visible(text: string): string {
+  return [...text]
+    .map((char) => (char < " " ? String.fromCodePoint(0x2400 + char.charCodeAt(0)) : char))
+    .join("");
+}
+
 /** The pattern with its variables set apart. */
 function PatternText({ of }: { of: string }) {
   return (
     <code>
-      {of.split(/(<[^<>\s]*>)/).map((part, index) => {
-        const key = `${index} ${part}`;
-        return /^<[^<>\s]*>$/.test(part) ? <i key={key}>{part}</i> : part;
-      })}
+      {visible(of)
+        .split(/(<[^<>\s]*>)/)
+        .map((part, index) => {
+          const key = `${index} ${part}`;
+          return /^<[^<>\s]*>$/.test(part) ? <i key={key}>{part}</i> : part;
+        })}
     </code>
   );
 }
@@ -111,7 +121,9 @@ function Examples({ of, route, actions }: { of: Pattern; route: LogsRoute; actio
             {lines.map((line) => (
               <li key={line.id} class={`level-${line.level}`}>
                 <time>{timeOf(line.atMs, route.utc)}</time>
-                <span>{line.line}</span>
+                <span>
+                  <LineText line={line.line} sought={[]} />
+                </span>
               </li>
             ))}
           </ol>
@@ -183,6 +195,7 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
   const [sort, setSort] = useState<TemplateSort>("count");
   const [since, setSince] = useState(0);
   const [open, setOpen] = useState<string | null>(null);
+  const asked = patternQuery(actions.query);
   const loaded = useLive(
     `patterns ${actions.query} ${JSON.stringify(route.range)} ${sort} ${since} ${off}`,
     async (signal): Promise<Found> => {
@@ -191,9 +204,12 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
       const last = SINCE[since]?.last ?? null;
       const sinceMs = last === null ? start * 1000 : Date.now() - last * 1000;
       if (off) return { patterns: [], truncated: false, start, end, step };
-      const scope = { query: actions.query, startMs: start * 1000, endMs: end * 1000 };
+      const scope = { query: asked.query, startMs: start * 1000, endMs: end * 1000 };
       const found = await queryTemplates(scope, step, sort, sinceMs, ASKED_MAX, signal);
-      const patterns = joinedTemplates(found.templates, sort);
+      const patterns = joinedTemplates(found.templates, sort).filter(
+        ({ pattern }) =>
+          !asked.hidden.includes(pattern) && (asked.only.length === 0 || asked.only.includes(pattern)),
+      );
       const truncated = found.truncated || patterns.length > SHOWN_MAX;
       return { patterns: patterns.slice(0, SHOWN_MAX), truncated, start, end, step };
     },
@@ -229,6 +245,14 @@ export function Patterns({ route, actions, off }: { route: LogsRoute; actions: A
         </div>
         <span class="panel-aside">{loaded.data && saidOf(loaded.data)}</span>
       </div>
+      {asked.leftOut.length > 0 && (
+        <p class="stats-note patterns-note">
+          Patterns are known by stream and line: these are counted without{" "}
+          {asked.leftOut.map((stage) => (
+            <code key={stage}>{stage} </code>
+          ))}
+        </p>
+      )}
       <Body
         of={loaded}
         height={320}
