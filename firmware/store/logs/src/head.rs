@@ -32,8 +32,8 @@ pub(crate) struct HeadChunk {
     pub(crate) max_time_ns: i64,
     pub(crate) raw_bytes: u32,
     pub(crate) entries: u32,
-    /// Bytes of lines and metadata.
-    pub(crate) content_bytes: u32,
+    /// What volumes say of it: [`Rows::volume_bytes`].
+    pub(crate) volume_bytes: u64,
     stored: Box<[u8]>,
 }
 
@@ -53,7 +53,7 @@ impl HeadChunk {
             max_time_ns: times.last().copied().unwrap_or(0),
             raw_bytes,
             entries: sorted.len() as u32,
-            content_bytes: sorted.raw_bytes() as u32,
+            volume_bytes: sorted.volume_bytes(),
             stored,
         }
     }

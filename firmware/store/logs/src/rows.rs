@@ -2,6 +2,9 @@
 
 use bramble_signal::{LabelsRef, LogEntry};
 
+/// What a piece of metadata counts in volumes, as in Loki, whose chunks hold a pair of references for each.
+pub(crate) const METADATA_VOLUME_BYTES: u64 = 8;
+
 /// Entries of one stream in one arena. Each costs its bytes and 16 more.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Rows {
@@ -34,6 +37,17 @@ impl Rows {
     /// Bytes of lines and metadata.
     pub(crate) fn raw_bytes(&self) -> usize {
         self.arena.len()
+    }
+
+    /// What answers about volumes say: bytes of lines, and [`METADATA_VOLUME_BYTES`] per piece of metadata.
+    pub(crate) fn volume_bytes(&self) -> u64 {
+        (0..self.len()).map(|at| self.volume_bytes_of(at)).sum()
+    }
+
+    /// [`volume_bytes`](Self::volume_bytes) of entry `at` (below [`len`](Self::len)).
+    pub(crate) fn volume_bytes_of(&self, at: usize) -> u64 {
+        let metadata = LabelsRef::from_encoded(self.metadata(at)).len() as u64;
+        self.line(at).len() as u64 + METADATA_VOLUME_BYTES * metadata
     }
 
     /// Timestamps in order of arrival.

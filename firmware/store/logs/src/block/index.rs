@@ -3,7 +3,7 @@
 //! ```text
 //! index  := varint n, n page references, varint m, m streams
 //! stream := varint length, labels, dictionary place, varint g, g groups
-//! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes, varint flags,
+//! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes, varint volume, varint flags,
 //!           place of the columns, place of the filter
 //! flags  := 1 some entries have the same timestamp
 //! place  := varint page, varint offset in it, varint length
@@ -43,6 +43,8 @@ pub(crate) struct GroupEntry {
     pub(crate) max_time_ns: i64,
     pub(crate) entries: u64,
     pub(crate) raw_bytes: u64,
+    /// What volumes say of it: [`Rows::volume_bytes`](crate::rows::Rows::volume_bytes).
+    pub(crate) volume_bytes: u64,
     /// Whether some of its entries have the same timestamp.
     pub(crate) equal_times: bool,
     pub(crate) columns: Place,
@@ -68,6 +70,7 @@ impl StreamEntry {
             put(out, group.max_time_ns.wrapping_sub(group.min_time_ns) as u64);
             put(out, group.entries);
             put(out, group.raw_bytes);
+            put(out, group.volume_bytes);
             put(out, if group.equal_times { EQUAL_TIMES } else { 0 });
             group.columns.put(out);
             group.filter.put(out);
@@ -121,6 +124,7 @@ fn take_group(input: &mut &[u8]) -> Option<GroupEntry> {
         max_time_ns,
         entries: take(input)?,
         raw_bytes: take(input)?,
+        volume_bytes: take(input)?,
         equal_times: take(input)? & EQUAL_TIMES != 0,
         columns: Place::take(input)?,
         filter: Place::take(input)?,

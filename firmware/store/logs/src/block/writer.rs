@@ -157,7 +157,16 @@ impl BlockWriter {
             self.buffer = buffer;
             let (entries, raw_bytes) = (rows.len() as u64, rows.raw_bytes() as u64);
             let equal_times = rows.timestamps_ns().windows(2).any(|pair| pair[0] == pair[1]);
-            let group = GroupEntry { min_time_ns, max_time_ns, entries, raw_bytes, equal_times, columns, filter };
+            let group = GroupEntry {
+                min_time_ns,
+                max_time_ns,
+                entries,
+                raw_bytes,
+                volume_bytes: rows.volume_bytes(),
+                equal_times,
+                columns,
+                filter,
+            };
             stream.entry.groups.push(group);
             self.min_time_ns = self.min_time_ns.min(min_time_ns);
             self.max_time_ns = self.max_time_ns.max(max_time_ns);

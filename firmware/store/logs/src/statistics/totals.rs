@@ -8,6 +8,7 @@
 use super::{last_of, report};
 use crate::gather::accepts;
 use crate::head::{Generation, StreamHead};
+use crate::rows::METADATA_VOLUME_BYTES;
 use crate::store::LogStore;
 use bramble_signal::{Labels, Matcher};
 use bramble_storage::{
@@ -83,7 +84,7 @@ fn walk(
                     max_ns: group.max_time_ns.max(group.min_time_ns),
                     chunks: 1,
                     entries: group.entries,
-                    bytes: group.raw_bytes,
+                    bytes: group.volume_bytes,
                 };
                 each(&stream.labels, &facts)?;
             }
@@ -107,7 +108,7 @@ fn head_facts(
                 max_ns: chunk.max_time_ns,
                 chunks: 1,
                 entries: chunk.entries.into(),
-                bytes: chunk.content_bytes.into(),
+                bytes: chunk.volume_bytes,
             };
             if facts.meets(range) {
                 out.push((stream.labels.clone(), facts));
@@ -125,14 +126,14 @@ fn open_facts(
 ) {
     let (rows, times) = (&stream.open, stream.open.timestamps_ns());
     let (Some(&min_ns), Some(&max_ns)) = (times.iter().min(), times.iter().max()) else { return };
-    let all = Facts { min_ns, max_ns, chunks: 1, entries: rows.len() as u64, bytes: rows.raw_bytes() as u64 };
+    let all = Facts { min_ns, max_ns, chunks: 1, entries: rows.len() as u64, bytes: rows.volume_bytes() };
     if whole((min_ns, max_ns)) {
         out.push((stream.labels.clone(), all));
         return;
     }
     let mut chunks = 1;
     for (at, &time_ns) in times.iter().enumerate().filter(|(_, t)| (range.0..=range.1).contains(*t)) {
-        let bytes = (rows.line(at).len() + rows.metadata(at).len()) as u64;
+        let bytes = rows.volume_bytes_of(at);
         out.push((stream.labels.clone(), Facts { min_ns: time_ns, max_ns: time_ns, chunks, entries: 1, bytes }));
         chunks = 0;
     }
@@ -160,9 +161,9 @@ fn by_entry(
         if labels.as_bytes() != run.labels.as_bytes() {
             labels = run.labels.to_labels();
         }
-        let metadata: usize = run.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let metadata = METADATA_VOLUME_BYTES * run.metadata.len() as u64;
         for (&time_ns, &line) in run.timestamps_ns.iter().zip(run.line_bytes) {
-            each(&labels, time_ns, u64::from(line) + metadata as u64)?;
+            each(&labels, time_ns, u64::from(line) + metadata)?;
         }
         Ok(())
     })
