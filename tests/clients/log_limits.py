@@ -194,7 +194,7 @@ def rates():
             answer = bramble.post("loki", PUSH, json.dumps({"streams": both}).encode(), JSON)
             equal(answer.status, 429)
             assert 1 <= int(answer.headers["Retry-After"]) <= 10, answer.headers["Retry-After"]
-            assert answer.text.startswith("Per stream rate limit exceeded (limit: "), answer.text
+            assert answer.text.startswith("9 errors like: Per stream rate limit exceeded (limit: 1.95KB/sec)"), answer.text
             equal((len(stored(bramble, '{case="slow"}')), len(stored(bramble, '{case="fast"}'))), (1, 8))
         with check("all over the rate: 429 with Retry-After, by OTLP too, and later it goes on"):
             body = streams(*((({"case": "all", "n": str(n)}), [[str(now), "x" * 4000]]) for n in range(7)))

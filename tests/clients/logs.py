@@ -156,7 +156,7 @@ def with_sdk(bramble):
             equal([m["tenant_id"] for m in metadata[:4]], ["t0", "t1", "t2", "t0"])
             equal((metadata[0]["rack"], metadata[0]["scope_name"]), ("r7", "shop.orders"))
             levels = [m["detected_level"] for m in metadata[29:]]
-            equal(levels, ["info", "debug", "warn", "error", "critical"])
+            equal(levels, ["info", "debug", "warn", "error", "fatal"])
             equal(metadata[32]["exception_type"], "ValueError")
             equal(lines(bramble, f'{{service_name="{service}"}} | trace_id="{traces[5]}"'), ["order 5 taken"])
 
@@ -238,7 +238,7 @@ def floating(bramble, when):
         equal((stats["streams"], stats["entries"]), (1, 200))
         equal(lines(bramble, f'{{job="traced", trace_id="{17:032x}"}}'), ["request 17"])
         stream, line, metadata = entries(bramble, f'{{job="traced"}} |= "request 18"')[0]
-        wanted = {"job": "traced", "trace_id": f"{18:032x}", "service_name": "unknown_service"}
+        wanted = {"job": "traced", "trace_id": f"{18:032x}", "service_name": "traced"}
         equal((stream, line, metadata), (wanted, "request 18", {"detected_level": "unknown"}))
         equal(len(lines(bramble, '{job="traced", trace_id=~".+"}')), 200)
         equal(lines(bramble, '{job="traced", trace_id=""}'), [])

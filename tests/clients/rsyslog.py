@@ -18,7 +18,7 @@ LIBRARIES = HOME / "usr/lib/x86_64-linux-gnu"
 
 # One stream per message, gathered by omhttp as Loki's API wants them; time from the message, to the microsecond.
 CONFIG = r"""
-global(workDirectory="{work}")
+global(workDirectory="{work}" parser.escapeControlCharactersOnReceive="off")
 module(load="imtcp")
 module(load="omhttp")
 input(type="imtcp" address="127.0.0.1" port="{port}")

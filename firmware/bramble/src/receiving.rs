@@ -68,9 +68,14 @@ pub(crate) fn otlp_options(config: &Config) -> anyhow::Result<OtlpOptions> {
 pub(crate) fn log_limits(config: &Config) -> LogLimits {
     let (ingest, logs) = (&config.ingest, &config.logs);
     let ages = [ingest.max_age.0, logs.max_age.0];
+    // What a door lets through: metadata, and every label of the stream, should it float.
+    let label_bytes = ingest.label_name_max.0.saturating_add(ingest.label_value_max.0).saturating_add(8);
+    let labels_bytes = logs.labels_max.saturating_mul(label_bytes);
+    let metadata_bytes = logs.metadata_count_max.saturating_mul(8).saturating_add(logs.metadata_max.0);
     LogLimits {
         streams_max: ingest.streams_max as usize,
         line_bytes_max: ingest.line_max.0 as usize,
+        metadata_bytes_max: metadata_bytes.saturating_add(labels_bytes) as usize,
         max_age_ms: ages.into_iter().flatten().map(|age| age.ms()).min(),
         future_ms: ingest.max_ahead.0.map(|ahead| ahead.ms()),
         out_of_order_ms: logs.out_of_order.0.map(|window| window.ms()),

@@ -87,12 +87,13 @@ impl Judge<'_> {
     fn refusal(&self, entry: &LogEntry<'_>, late: Option<i64>) -> Option<RejectReason> {
         let limits = self.limits;
         let age_ms = self.now_ns.saturating_sub(entry.timestamp_ns).div_euclid(1_000_000);
-        let longest = limits.line_bytes_max;
         if limits.max_age_ms.is_some_and(|max| age_ms > max) || late.is_some() {
             Some(RejectReason::TooOld)
         } else if limits.future_ms.is_some_and(|max| age_ms < max.saturating_neg()) {
             Some(RejectReason::TooFarInFuture)
-        } else if entry.line.len() > longest || entry.metadata.as_bytes().len() > longest {
+        } else if entry.line.len() > limits.line_bytes_max
+            || entry.metadata.as_bytes().len() > limits.metadata_bytes_max
+        {
             Some(RejectReason::TooLarge)
         } else {
             None
@@ -126,9 +127,10 @@ impl Judge<'_> {
                  '{line}' bytes"
             ),
             _ => format!(
-                "stream '{labels}' has structured metadata too large: '{}' bytes, limit: '{longest}' bytes. Please see \
+                "stream '{labels}' has structured metadata too large: '{}' bytes, limit: '{}' bytes. Please see \
                  `limits_config.max_structured_metadata_size` or contact your Loki administrator to increase it.",
-                entry.metadata.as_bytes().len()
+                entry.metadata.as_bytes().len(),
+                self.limits.metadata_bytes_max
             ),
         }
     }

@@ -18,8 +18,10 @@ pub struct LogBudgets {
 pub struct LogLimits {
     /// Most streams in one head; entries of further streams are rejected until the next flush.
     pub streams_max: usize,
-    /// Longest line, in bytes, and longest metadata of one entry.
+    /// Longest line, in bytes.
     pub line_bytes_max: usize,
+    /// Most metadata of an entry, in encoded bytes, floating labels included.
+    pub metadata_bytes_max: usize,
     /// Most labels of a stream.
     pub labels_max: usize,
     /// How old an entry may be, in milliseconds; `None`: any age.
@@ -115,6 +117,7 @@ impl Default for LogLimits {
         LogLimits {
             streams_max: 20_000,
             line_bytes_max: 256 << 10,
+            metadata_bytes_max: 256 << 10,
             labels_max: 64,
             max_age_ms: None,
             future_ms: Some(600_000),
