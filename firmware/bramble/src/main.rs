@@ -3,6 +3,7 @@
 mod clock_trust;
 mod commands;
 mod config;
+mod deletions;
 mod doors;
 mod machine;
 mod operations;

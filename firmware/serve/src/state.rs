@@ -5,7 +5,7 @@ use crate::api::loki::tail::Tails;
 use crate::gate::QueryGate;
 use bramble_query_promql::Engine;
 use bramble_runtime::{Budget, Clock};
-use bramble_storage::{LogSource, MetricAdmin, MetricSource, TraceSource};
+use bramble_storage::{LogAdmin, LogSource, MetricAdmin, MetricSource, TraceSource};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +130,8 @@ pub trait Operations: Send + Sync + 'static {
 pub struct ApiState {
     /// What an administrator may do to metrics; absent unless enabled.
     pub metric_admin: Option<Arc<dyn MetricAdmin>>,
+    /// What an administrator may do to logs; absent unless enabled.
+    pub log_admin: Option<Arc<dyn LogAdmin>>,
     /// Metrics to read.
     pub metrics: Arc<dyn MetricSource>,
     /// Logs to read.

@@ -78,6 +78,7 @@ pub(crate) fn state(metrics: Arc<MemoryMetrics>, logs: Arc<MemoryLogs>, budget_b
     let query_budget = Budget::standalone(BudgetName::Query, budget_bytes);
     ApiState {
         metric_admin: None,
+        log_admin: None,
         promql: Engine::new(metrics.clone(), EngineOptions::default()),
         metrics,
         logs,

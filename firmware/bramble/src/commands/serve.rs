@@ -4,6 +4,7 @@ use super::revision;
 use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
 use crate::config::{Config, Loaded};
+use crate::deletions::Admins;
 use crate::doors::{self, Door};
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
@@ -17,13 +18,13 @@ use bramble_catalog::Place;
 use bramble_collect::receivers::{self, ReceiveCounters, ReceiverState};
 use bramble_collect::sources::{Outlet, host, own};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
-use bramble_ingest::{Admin, Maintenance, Progress, Stores, WritePath};
+use bramble_ingest::{LogDeletions, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::loki::LokiLimits;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
-use bramble_storage::{LogSource, MetricAdmin, MetricSource, TraceSource, Writer};
+use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
@@ -162,7 +163,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let config = &loaded.config;
     let maintenance = Arc::new(Maintenance::new(core.path.clone()));
-    let admin = open_admin(config, &core, &maintenance)?;
+    let admins = Admins::open(config, Place::Directory(data_dir(config)?), (&core.metrics, &core.logs), &maintenance)?;
     let process = Arc::new(Process {
         path: core.path.clone(),
         maintenance: maintenance.clone(),
@@ -176,7 +177,8 @@ async fn run(
         quit: Default::default(),
         doors: Default::default(),
     });
-    let state = api_state(config, &core, process.clone(), admin)?;
+    let log_deletions = admins.log_deletions.clone();
+    let state = api_state(config, &core, process.clone(), admins)?;
     let receivers = receiver_state(config, &core)?;
     let bound = doors::bind_all(routed_doors(config, state, receivers)).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
@@ -190,7 +192,7 @@ async fn run(
     }
     let (stop, stopping) = watch::channel(false);
     let committer = spawn_committer(core.path.clone(), began)?;
-    let maintainer = spawn_maintainer(core.path.clone(), maintenance)?;
+    let maintainer = spawn_maintainer(core.path.clone(), maintenance, log_deletions)?;
     let cancel = Cancel::new();
     start_sources(config, &core, own_logs, own_spans, &cancel)?;
     tokio::spawn(notify_systemd(
@@ -219,26 +221,7 @@ async fn run(
     Ok(())
 }
 
-/// Puts what was deleted into effect, and gives the administrator's side where that is switched on.
-fn open_admin(
-    config: &Config,
-    core: &Core,
-    maintenance: &Arc<Maintenance>,
-) -> anyhow::Result<Option<Arc<dyn MetricAdmin>>> {
-    let (place, enabled) = (Place::Directory(data_dir(config)?), config.prometheus.enable_admin_api);
-    if !enabled && !Admin::is_needed(&place) {
-        return Ok(None);
-    }
-    let admin = Admin::open(maintenance.clone(), core.metrics.clone(), place)?;
-    Ok(enabled.then(|| Arc::new(admin) as Arc<dyn MetricAdmin>))
-}
-
-fn api_state(
-    config: &Config,
-    core: &Core,
-    process: Arc<Process>,
-    metric_admin: Option<Arc<dyn MetricAdmin>>,
-) -> anyhow::Result<Arc<ApiState>> {
+fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins) -> anyhow::Result<Arc<ApiState>> {
     let metrics: Arc<dyn MetricSource> = core.metrics.clone();
     let options = EngineOptions {
         lookback_ms: config.query.lookback.ms(),
@@ -249,7 +232,8 @@ fn api_state(
     };
     Ok(Arc::new(ApiState {
         promql: Engine::new(metrics.clone(), options),
-        metric_admin,
+        metric_admin: admins.metrics,
+        log_admin: admins.logs,
         metrics,
         logs: core.logs.clone() as Arc<dyn LogSource>,
         loki_limits: loki_limits(config),
@@ -362,11 +346,16 @@ fn spawn_committer(path: WritePath, began: Instant) -> anyhow::Result<Committer>
     Ok(Committer { thread, failed })
 }
 
-fn spawn_maintainer(path: WritePath, maintenance: Arc<Maintenance>) -> anyhow::Result<std::thread::JoinHandle<()>> {
+fn spawn_maintainer(
+    path: WritePath,
+    maintenance: Arc<Maintenance>,
+    log_deletions: Option<Arc<LogDeletions>>,
+) -> anyhow::Result<std::thread::JoinHandle<()>> {
     let work = move || {
         let mut steps = 0u32;
         while !path.is_stopping() {
-            if maintenance.step() == Progress::Worked {
+            let deleted = || log_deletions.as_ref().map_or(Progress::Idle, |deletions| deletions.step());
+            if maintenance.step() == Progress::Worked || deleted() == Progress::Worked {
                 machine::return_free_memory();
                 continue;
             }

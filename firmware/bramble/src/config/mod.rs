@@ -3,9 +3,11 @@
 //! Each setting is declared once, in [`Config`]'s table below: its type, default and explanation. Reading, the
 //! environment's names (`BRAMBLE_<SECTION>_<KEY>`), `print-config`, and the user guide's table all come from it.
 
+mod deletion;
 mod load;
 mod value;
 
+pub(crate) use deletion::DeletionMode;
 pub(crate) use load::{Loaded, load};
 pub(crate) use value::{
     Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
@@ -178,7 +180,7 @@ settings! {
         loki_detect_level: bool = true;
     }
     /// Logs, by whatever protocol they come.
-    logs: LogSettings {
+    logs: LogsSettings {
         /// Labels that are kept out of streams, because they have a value per request: they are stored with each entry, and shown and matched as the stream labels they came as.
         floating_labels: Names = Names(FloatingRules::default().names);
         /// Any other label with more distinct values than about this among the streams of today and yesterday is kept out of streams from then on; 0 leaves it to `floating_labels`.
@@ -263,6 +265,10 @@ settings! {
         max_concurrent_tail_requests: u64 = 10;
         /// How long one live tail may last; then it is closed, and clients connect anew.
         tail_max_duration: Interval = Interval::seconds(3600);
+        /// Whether log entries may be deleted over HTTP (`/loki/api/v1/delete`): "filter-and-delete" hides them at once and removes them later, "disabled" refuses.
+        deletion_mode: DeletionMode = DeletionMode::FilterAndDelete;
+        /// For how long a deletion can be taken back; then its entries are removed from disk.
+        delete_request_cancel_period: Interval = Interval::days(1);
     }
     /// Metrics of this machine, under node_exporter's names.
     host: HostSettings {

@@ -40,7 +40,7 @@ pub(crate) trait SettingValue: Sized {
     fn show(&self) -> String;
 }
 
-fn wanted<T: SettingValue>(raw: &Raw) -> String {
+pub(super) fn wanted<T: SettingValue>(raw: &Raw) -> String {
     format!("{} is not {}", raw.describe(), T::KIND)
 }
 

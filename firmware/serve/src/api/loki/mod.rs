@@ -3,6 +3,7 @@
 //! Errors are plain text. Times are nanoseconds, seconds (at most ten digits, or with a point) or RFC 3339.
 
 mod answer;
+mod delete;
 mod detected;
 mod find;
 mod index;
@@ -45,6 +46,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/detected_field/{name}/values", get(detected::field_values).post(detected::field_values))
         .route("/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/tail", get(tail::tail))
+        .route("/delete", get(delete::list).post(delete::add).put(delete::add).delete(delete::cancel))
         .route("/drilldown-limits", get(limits::drilldown))
         .route("/rules", rules::all())
         .route("/rules/{namespace}", rules::namespace())
