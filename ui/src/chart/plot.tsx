@@ -90,9 +90,39 @@ function fade(hue: string): (self: uPlot) => CanvasGradient | string {
   };
 }
 
+/** From one time to the next: what a bar stands for. */
+function stepOf(times: ArrayLike<number>): number {
+  return times.length > 1 ? (times[1] ?? 0) - (times[0] ?? 0) : 60;
+}
+
+/** Bars on whole pixels, each from its time to the next: stacked ones cover each other without fringes. */
+const bars: uPlot.Series.PathBuilder = (self, series, from, to) => {
+  const fill = new Path2D();
+  const [times, values] = [self.data[0], self.data[series] ?? []];
+  const step = stepOf(times);
+  const bottom = Math.round(self.valToPos(0, "y", true));
+  for (let at = from; at <= to; at += 1) {
+    const value = values[at];
+    const time = times[at];
+    if (value == null || value === 0 || time === undefined) continue;
+    const left = Math.round(self.valToPos(time, "x", true));
+    const width = Math.round(self.valToPos(time + step, "x", true)) - left;
+    const gap = width >= 4 ? Math.max(1, Math.round(width * 0.16)) : width >= 2 ? 1 : 0;
+    const top = Math.round(self.valToPos(value, "y", true));
+    fill.rect(left, top, Math.max(1, width - gap), bottom - top);
+  }
+  return {
+    fill,
+    stroke: null,
+    clip: null,
+    band: null,
+    gaps: null,
+    flags: 0,
+  } as unknown as uPlot.Series.Paths;
+};
+
 function seriesOf(lines: readonly Line[], shape: Shape): uPlot.Series[] {
   const drawn = shape === "stack" || shape === "bars" ? [...lines].reverse() : lines;
-  const step = shape === "bars" ? uPlot.paths.bars?.({ size: [0.82, 40], align: 1 }) : undefined;
   return drawn.map((line) => ({
     label: line.name,
     show: line.hidden !== true,
@@ -103,7 +133,7 @@ function seriesOf(lines: readonly Line[], shape: Shape): uPlot.Series[] {
     ...(shape === "area" ? { fill: fade(line.colour) } : {}),
     ...(shape === "stack" ? { fill: colour(`color-mix(in srgb, ${line.colour} 42%, var(--surface))`) } : {}),
     ...(shape === "bars" ? { fill: colour(line.colour) } : {}),
-    ...(step ? { paths: step } : {}),
+    ...(shape === "bars" ? { paths: bars } : {}),
   }));
 }
 
@@ -131,7 +161,13 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
     legend: { show: false },
     series: [{}, ...seriesOf(props.lines, props.shape)],
     scales: {
-      x: { time: true },
+      x: {
+        time: true,
+        // The last bar has a width, too.
+        ...(props.shape === "bars"
+          ? { range: (self, low, high) => [low, high + stepOf(self.data[0])] as [number, number] }
+          : {}),
+      },
       y: {
         range: (_self, low, high) => {
           if (fixed) return [0, max];
