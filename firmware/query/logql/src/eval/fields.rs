@@ -47,6 +47,10 @@ impl Wanted {
         self.0.iter().any(|n| n == name)
     }
 
+    fn has_suffixed(&self, name: &str) -> bool {
+        self.0.iter().any(|n| n.strip_suffix(SUFFIX) == Some(name))
+    }
+
     fn has_under(&self, prefix: &str) -> bool {
         self.0.iter().any(|n| n.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_')))
     }
@@ -183,6 +187,9 @@ impl Fields {
 
     /// Adds the label under its name with the suffix, unless that is taken too.
     fn push_suffixed(&mut self, name: &str, value: &str, origin: Origin) {
+        if self.wanted.as_ref().is_some_and(|w| !w.has_suffixed(name)) {
+            return;
+        }
         let start = self.text.len() as u32;
         self.text.push_str(name);
         self.text.push_str(SUFFIX);

@@ -156,7 +156,8 @@ pub(crate) fn unpack(line: &str, fields: &mut Fields) -> Option<String> {
 
 /// Text as labels have it: what is not UTF-8 is replaced.
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // Checking first is several times faster than replacing where there is nothing to replace.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]
