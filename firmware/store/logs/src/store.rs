@@ -186,6 +186,12 @@ impl BlockStore for LogStore {
                 Err(error) => failed.push((meta.id, error)),
             }
         }
+        for block in &opened {
+            // A damaged index is reported by whoever needs the block's entries.
+            if let Ok(names) = block.floating_names() {
+                self.floating.remember(names.iter().map(String::as_str));
+            }
+        }
         let mut state = self.state.write();
         let mut all: Vec<Arc<Block>> = state.blocks.iter().cloned().chain(opened).collect();
         all.sort_by_key(|block| block.age());

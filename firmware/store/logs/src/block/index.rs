@@ -1,7 +1,7 @@
 //! A block's index: its streams in order of labels, and where their page groups are.
 //!
 //! ```text
-//! index  := varint n, n page references, varint m, m streams
+//! index  := varint n, n page references, varint m, m streams, varint k, k names of labels that float in entries
 //! stream := varint length, labels, dictionary place, varint g, g groups
 //! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes, varint volume, varint flags,
 //!           place of the columns, place of the filter
@@ -83,6 +83,8 @@ impl StreamEntry {
 pub(crate) struct Index {
     pub(crate) pages: Vec<PageRef>,
     pub(crate) streams: Vec<StreamEntry>,
+    /// Names of labels that float in entries, ascending.
+    pub(crate) floating: Vec<String>,
 }
 
 impl Index {
@@ -112,7 +114,11 @@ impl Index {
                 streams.push(StreamEntry { labels: labels.to_labels(), dictionary, groups });
             }
         }
-        Some(Index { pages, streams })
+        let mut floating = Vec::new();
+        for _ in 0..take_count(input, input.len())? {
+            floating.push(std::str::from_utf8(take_bytes(input)?).ok()?.to_owned());
+        }
+        Some(Index { pages, streams, floating })
     }
 }
 

@@ -92,6 +92,11 @@ impl Block {
         Index::read(&footer, range, wanted).ok_or_else(|| self.corrupt("index of streams is damaged"))
     }
 
+    /// Names of labels that float in entries.
+    pub(crate) fn floating_names(&self) -> Result<Vec<String>, DiskError> {
+        self.index_with_deleted((i64::MIN, i64::MAX), |_| false).map(|index| index.floating)
+    }
+
     /// The bytes at `place`.
     pub(crate) fn read(&self, pages: &[PageRef], place: Place) -> Result<Piece, DiskError> {
         let page =

@@ -6,11 +6,12 @@ use crate::dictionary::DictionaryWriter;
 use crate::filter::FilterBuilder;
 use crate::group::{GROUP_ENTRIES, GROUP_RAW_BYTES, GroupEncoder};
 use crate::rows::Rows;
-use crate::varint::put;
+use crate::varint::{put, put_bytes};
 use bramble_disk::segment::{PageCodec, PageRef, SegmentHeader, SegmentSummary, SegmentWriter};
 use bramble_disk::{Disk, DiskError};
-use bramble_signal::{Labels, LogEntry, Signal};
+use bramble_signal::{Labels, LogEntry, Signal, floating_label};
 use bramble_storage::{BlockId, BlockMeta, RetentionClass, Sequence};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Groups below this many raw bytes share a page that is compressed as a whole.
@@ -70,6 +71,8 @@ pub(crate) struct BlockWriter {
     items: u64,
     dictionary_bytes: usize,
     filter_bytes: usize,
+    /// Names of labels that float in entries.
+    floating: BTreeSet<Box<str>>,
 }
 
 impl BlockWriter {
@@ -105,6 +108,7 @@ impl BlockWriter {
             items: 0,
             dictionary_bytes: 0,
             filter_bytes: 0,
+            floating: BTreeSet::new(),
         })
     }
 
@@ -149,7 +153,16 @@ impl BlockWriter {
             let columns = self.place(&buffer, squeeze)?;
             buffer.clear();
             self.encoder.add_ids(&rows, &mut self.filter);
-            (0..rows.len()).for_each(|at| self.filter.add_metadata(rows.entry(at).metadata));
+            for at in 0..rows.len() {
+                let metadata = rows.entry(at).metadata;
+                self.filter.add_metadata(metadata);
+                // The mark sorts before everything else.
+                for name in metadata.iter().map_while(|(name, _)| floating_label(name)) {
+                    if !self.floating.contains(name) {
+                        self.floating.insert(name.into());
+                    }
+                }
+            }
             self.filter.finish(&mut buffer);
             self.filter_bytes += buffer.len();
             let filter = share(&mut self.filters, &mut self.pages, &mut self.segment, &buffer)?;
@@ -229,6 +242,8 @@ impl BlockWriter {
         self.pages.iter().for_each(|page| page.put(&mut footer));
         put(&mut footer, self.stream_count);
         footer.extend_from_slice(&self.index);
+        put(&mut footer, self.floating.len() as u64);
+        self.floating.iter().for_each(|name| put_bytes(&mut footer, name.as_bytes()));
         let (min_time_ns, max_time_ns, items) = (self.min_time_ns, self.max_time_ns, self.items);
         let info = self.segment.finish(&footer, SegmentSummary { min_time_ns, max_time_ns, items })?;
         Ok(BlockMeta {
