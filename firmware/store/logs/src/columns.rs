@@ -22,7 +22,9 @@ const COLUMN_BYTES_MAX: usize = 64 << 20;
 /// Below this many integers pco's head costs more than it saves.
 const PCO_FROM: usize = 96;
 /// Up to this many integers their commonest value is looked for.
-const MOSTLY_UP_TO: usize = 512;
+const MOSTLY_UP_TO: usize = 4096;
+/// pco's effort: 8 is 0.4 bytes per line better than 6 here, for 5 % of a flush's time.
+const PCO_LEVEL: usize = 8;
 /// Below this many bytes zstd is not tried.
 const ZSTD_FROM: usize = 48;
 
@@ -39,8 +41,8 @@ pub(crate) struct ColumnWriter {
     scratch: Vec<u8>,
     /// Whether columns are compressed one by one; off for tiny groups, whose page is compressed as a whole.
     pub(crate) squeeze: bool,
-    /// Without and with differences.
-    configs: [ChunkConfig; 2],
+    /// Without differences, with them, and whatever pco finds best.
+    configs: [ChunkConfig; 3],
     sorted: Vec<u64>,
     pub(crate) words: WordScratch,
 }
@@ -52,8 +54,8 @@ impl ColumnWriter {
             compressor: Compressor::new(level).ok(),
             scratch: Vec::new(),
             squeeze: true,
-            configs: [DeltaSpec::NoOp, DeltaSpec::TryConsecutive(1)]
-                .map(|delta| ChunkConfig::default().with_compression_level(6).with_delta_spec(delta)),
+            configs: [DeltaSpec::NoOp, DeltaSpec::TryConsecutive(1), DeltaSpec::Auto]
+                .map(|delta| ChunkConfig::default().with_compression_level(PCO_LEVEL).with_delta_spec(delta)),
             sorted: Vec::new(),
             words: WordScratch::default(),
         }
@@ -61,6 +63,15 @@ impl ColumnWriter {
 
     /// Appends integers.
     pub(crate) fn integers(&mut self, values: &[u64], out: &mut Vec<u8>) {
+        self.integers_with(values, |values| usize::from(is_smooth(values)), out);
+    }
+
+    /// Appends integers that are worth a long look: entries of a page group have one timestamp each, but many numbers.
+    pub(crate) fn timestamps(&mut self, steps: &[u64], out: &mut Vec<u8>) {
+        self.integers_with(steps, |_| 2, out);
+    }
+
+    fn integers_with(&mut self, values: &[u64], config: impl FnOnce(&[u64]) -> usize, out: &mut Vec<u8>) {
         let (Some(&least), Some(&most)) = (values.iter().min(), values.iter().max()) else { return };
         if least == most {
             out.push(CONSTANT);
@@ -73,7 +84,7 @@ impl ColumnWriter {
         let best_bytes = common.map_or(packed_bytes, |(_, bytes)| bytes.min(packed_bytes));
         if self.squeeze
             && values.len() >= PCO_FROM
-            && let Ok(stored) = pco::standalone::simple_compress(values, &self.configs[usize::from(is_smooth(values))])
+            && let Ok(stored) = pco::standalone::simple_compress(values, &self.configs[config(values)])
             && stored.len() < best_bytes
         {
             out.push(PCO);

@@ -18,9 +18,9 @@ use crate::rows::Rows;
 use crate::varint::{put, zigzag};
 use std::sync::Arc;
 
-/// A group is closed at this many raw bytes (lines and metadata). Larger ones compress a little better and cost
-/// every reader of their stream that much memory.
-pub(crate) const GROUP_RAW_BYTES: usize = 256 << 10;
+/// A group is closed at this many raw bytes (lines and metadata). Larger ones compress a little better (256 KiB: 0.4 bytes
+/// per line more, 1 MiB: 0.13 less) and cost every reader of their stream that much memory.
+pub(crate) const GROUP_RAW_BYTES: usize = 512 << 10;
 /// A group is closed at this many entries.
 pub(crate) const GROUP_ENTRIES: usize = 16 << 10;
 
@@ -89,7 +89,7 @@ impl GroupEncoder {
         let all = rows.timestamps_ns();
         put(&mut timestamps, zigzag(all.first().copied().unwrap_or(0)));
         let steps: Vec<u64> = all.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as u64).collect();
-        self.columns.integers(&steps, &mut timestamps);
+        self.columns.timestamps(&steps, &mut timestamps);
         let as_text = dictionary.is_none();
         match dictionary {
             Some(dictionary) => self.lines.write(rows, dictionary, &mut self.columns, &mut lines),

@@ -188,7 +188,7 @@ fn a_query_that_does_not_fit_at_once_is_answered_piece_by_piece() {
     for direction in [Direction::Forward, Direction::Backward] {
         let all = query(&bench.store, &[], &[], direction, (0, 300_000_000), &QueryContext::unlimited());
         // One decoded group and its dictionary fit, three streams' do not.
-        let budget = Budget::standalone(BudgetName::Query, 240 << 10);
+        let budget = Budget::standalone(BudgetName::Query, 440 << 10);
         let context = QueryContext::new(&budget, None, Cancel::new()).unwrap();
         assert_eq!(query(&bench.store, &[], &[], direction, (0, 300_000_000), &context), all);
         let decoded = context.stats.pages.load(Ordering::Relaxed);
