@@ -128,6 +128,32 @@ fn line_tests_and_limits_hold() {
     assert!(templates(&bench.store, &LogSelect::default(), SECOND, 0).is_empty());
 }
 
+#[test]
+fn floating_labels_select_entries() {
+    let bench = Bench::new();
+    let mut batch = LogBatch::new();
+    for trace in ["t1", "t2"] {
+        batch.start_stream(&mut [("service", "a"), ("trace_id", trace)]).unwrap();
+        for n in 0..10 {
+            batch.push_entry(n, format!("step {n} of {trace}").as_bytes(), &mut [("k", "v")]).unwrap();
+        }
+    }
+    bench.write(batch);
+    let matchers = [of_service("a"), vec![Matcher::new("trace_id", MatchOp::Equal, "t1").unwrap()]].concat();
+    let context = QueryContext::unlimited();
+    for round in 0..2 {
+        let totals = bench.store.totals(&matchers, 0, 100, &context).unwrap();
+        // Of metadata there are two pieces, the floating label and `k`.
+        assert_eq!((totals.len(), totals[0].entries, totals[0].bytes), (1, 10, 10 * (12 + 16)), "{round}");
+        let steps = bench.store.totals_by_step(&matchers, 0, 100, 5, &context).unwrap();
+        assert_eq!(steps[0].steps.iter().map(|s| (s.0, s.1)).collect::<Vec<_>>(), [(0, 5), (5, 5)]);
+        let select = LogSelect { matchers: &matchers, ..LogSelect::default() };
+        let found = templates(&bench.store, &select, 5, 10);
+        assert_eq!(found.iter().map(|t| (t.pattern.as_str(), t.count)).collect::<Vec<_>>(), [("step <_> of t<_>", 10)]);
+        bench.flush();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -1,16 +1,18 @@
 //! Lines by template. Blocks are read as far as times and template ids go; lines of the head are split as the flush
-//! would split them. Lines that have no template are left out.
+//! would split them. Where entries have to be looked at one by one (tests on lines, matchers on what only entries have,
+//! deletions that are not done yet), lines are read as any query reads them, and split. Lines that have no template are
+//! left out.
 //!
 //! Streams are done one after the other, and only the templates with the most lines are kept, so that memory is bounded
 //! by one stream's templates and by what was asked for. Templates whose tokens differ in kind or width alone
 //! are one pattern.
 
 use super::found::{Found, Patterns, keep_most};
+use super::totals::needs_entries;
 use super::{last_of, report};
 use crate::block::Block;
 use crate::block::index::{GroupEntry, Place};
 use crate::dictionary::{Dictionary, LineStatistics};
-use crate::gather::accepts;
 use crate::group::Group;
 use crate::head::{Generation, HeadChunk};
 use crate::rows::Rows;
@@ -19,8 +21,8 @@ use crate::store::LogStore;
 use crate::template::{self, split};
 use bramble_disk::DiskError;
 use bramble_disk::segment::PageRef;
-use bramble_signal::Labels;
-use bramble_storage::{Direction, LogSelect, QueryContext, QueryStats, ReadError, TemplateCounts};
+use bramble_signal::{Labels, LabelsRef};
+use bramble_storage::{LogRows, LogSelect, LogSource, QueryContext, QueryStats, ReadError, TemplateCounts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,16 +63,17 @@ impl InBlock {
     }
 }
 
-/// Where the entries of each matching stream up to `last_ns` are.
+/// Where the entries of each matching stream up to the end of the range are, and whether deletions hide some of them.
 fn places(
     store: &LogStore,
-    select: &LogSelect<'_>,
-    last_ns: i64,
+    selection: &Selection,
     context: &QueryContext,
-) -> Result<BTreeMap<Labels, Vec<Part>>, ReadError> {
+) -> Result<(BTreeMap<Labels, Vec<Part>>, bool), ReadError> {
+    let (last_ns, mut some_hidden) = (selection.last_ns, false);
+    let wanted = |labels: LabelsRef<'_>| selection.of_stream(labels).is_some();
     let mut found: BTreeMap<Labels, Vec<Part>> = BTreeMap::new();
     let mut of_head = |generation: &Generation| {
-        for stream in generation.streams.iter().filter(|s| accepts(s.labels.as_ref(), select.matchers)) {
+        for stream in generation.streams.iter().filter(|s| wanted(s.labels.as_ref())) {
             let chunks = stream.chunks.iter().map(|c| Part {
                 min_ns: c.min_time_ns,
                 max_ns: c.max_time_ns,
@@ -101,7 +104,7 @@ fn places(
     for block in blocks.iter().filter(|block| block.meta.min_time_ns <= last_ns) {
         context.check()?;
         QueryStats::add(&context.stats.blocks, 1);
-        let index = match block.index((i64::MIN, last_ns), |labels| accepts(labels, select.matchers)) {
+        let index = match block.index((i64::MIN, last_ns), wanted) {
             Ok(index) => index,
             Err(error) => {
                 report(block, "its index", &error, &store.metrics, context);
@@ -112,26 +115,25 @@ fn places(
         for stream in index.streams {
             // A dictionary tells of lines that were deleted and are still there: until they are gone it is not asked.
             if block.deletions.of_stream(&stream.labels).is_some_and(|deleted| deleted.meets_any(&stream.groups)) {
+                some_hidden = true;
                 continue;
             }
             let min_ns = stream.groups.iter().map(|g| g.min_time_ns).min().unwrap_or(i64::MAX);
             let max_ns = stream.groups.iter().map(|g| g.max_time_ns).max().unwrap_or(i64::MIN);
             let mut groups = stream.groups;
-            groups.retain(|group| group.max_time_ns >= select.start_ns);
+            groups.retain(|group| group.max_time_ns >= selection.start_ns);
             context.reserve(PLACE_BYTES + stream.labels.as_bytes().len() + groups.len() * size_of::<GroupEntry>())?;
             let (block, pages, dictionary) = (block.clone(), pages.clone(), stream.dictionary);
             let entries = Entries::Block(InBlock { block, pages, dictionary, groups });
             found.entry(stream.labels).or_default().push(Part { min_ns, max_ns, entries });
         }
     }
-    Ok(found)
+    Ok((found, some_hidden))
 }
 
 /// What is asked for.
 struct Asked<'a> {
     selection: Selection,
-    /// Whether lines have to be looked at.
-    tests: bool,
     store: &'a LogStore,
     context: &'a QueryContext,
 }
@@ -163,7 +165,7 @@ impl Asked<'_> {
                     self.wants(lines.first_ns) && self.wants(lines.last_ns) && patterns.in_one_step(lines)
                 };
                 let all = (0..dictionary.len()).map(|id| dictionary.statistics(id));
-                let summed = !self.tests && all.filter(|lines| lines.lines > 0).all(|lines| told(&lines));
+                let summed = all.filter(|lines| lines.lines > 0).all(|lines| told(&lines));
                 let outcome = if summed {
                     self.count_sums(&dictionary, patterns)
                 } else {
@@ -181,8 +183,7 @@ impl Asked<'_> {
         let (mut template, mut tokens) = (Vec::new(), Vec::new());
         for at in 0..rows.len() {
             let (time_ns, line) = (rows.timestamps_ns().get(at).copied().unwrap_or(0), rows.line(at));
-            let counts = self.wants(time_ns) && (!self.tests || self.selection.accepts(line));
-            if counts
+            if self.wants(time_ns)
                 && split(line, &mut template, &mut tokens)
                 && let Some(found) = patterns.of_template(&template, || line.to_vec())?
             {
@@ -222,16 +223,8 @@ impl Asked<'_> {
             let bytes = group.memory_bytes();
             self.context.reserve(bytes)?;
             self.read(group.timestamps_ns().len(), entry.raw_bytes);
-            let mut line = Vec::new();
             for (at, &time_ns) in group.timestamps_ns().iter().enumerate() {
                 let Some(id) = group.template_id(at).filter(|_| self.wants(time_ns)) else { continue };
-                if self.tests {
-                    line.clear();
-                    group.put_line(at, &mut line);
-                    if !self.selection.accepts(&line) {
-                        continue;
-                    }
-                }
                 let Some(slot) = known.get_mut(id) else { continue };
                 let found = match *slot {
                     Some(found) => found,
@@ -306,6 +299,33 @@ fn first_line(dictionary: &Dictionary, id: usize) -> Vec<u8> {
     line
 }
 
+/// Patterns by stream, counted from entries as any query reads them.
+fn by_entry<'a>(
+    store: &LogStore,
+    select: &LogSelect<'_>,
+    step_ns: i64,
+    context: &'a QueryContext,
+) -> Result<BTreeMap<Labels, Patterns<'a>>, ReadError> {
+    let mut found: BTreeMap<Labels, Patterns<'a>> = BTreeMap::new();
+    let (mut cursor, mut rows) = (store.select(select, context)?, LogRows::default());
+    let (mut template, mut tokens) = (Vec::new(), Vec::new());
+    while cursor.next(&mut rows)? {
+        context.check()?;
+        for stream in rows.batch.streams() {
+            let labels = stream.labels().to_labels();
+            let patterns = found.entry(labels).or_insert_with(|| Patterns::new(step_ns, context));
+            for entry in stream.entries() {
+                if split(entry.line, &mut template, &mut tokens)
+                    && let Some(found) = patterns.of_template(&template, || entry.line.to_vec())?
+                {
+                    patterns.add(found, entry.timestamp_ns)?;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// [`LogSource::templates`](bramble_storage::LogSource::templates).
 pub(crate) fn templates(
     store: &LogStore,
@@ -314,17 +334,19 @@ pub(crate) fn templates(
     most: usize,
     context: &QueryContext,
 ) -> Result<Vec<TemplateCounts>, ReadError> {
-    let Some(last_ns) = last_of(select.start_ns, select.end_ns) else { return Ok(Vec::new()) };
-    let lines =
-        LogSelect { matchers: &[], fields: &[], mentions: &[], direction: Direction::Forward, ..select.clone() };
-    let selection = Selection::new(&lines, &[]);
-    let asked = Asked { selection, tests: !select.lines.is_empty(), store, context };
+    if last_of(select.start_ns, select.end_ns).is_none() {
+        return Ok(Vec::new());
+    }
+    let select = LogSelect { fields: &[], mentions: &[], rows_hint: None, ..select.clone() };
+    let asked = Asked { selection: Selection::new(&select, &store.floating_names()), store, context };
+    let (places, some_hidden) = places(store, &asked.selection, context)?;
+    let mut counted = if some_hidden || !select.lines.is_empty() || needs_entries(store, select.matchers) {
+        Some(by_entry(store, &select, step_ns, context)?)
+    } else {
+        None
+    };
     let (mut kept, mut streams) = (Vec::<(Labels, Found)>::new(), 0u64);
-    for (labels, mut parts) in places(store, select, last_ns, context)? {
-        let mut patterns = Patterns::new(step_ns, context);
-        for part in parts.iter().filter(|part| part.max_ns >= select.start_ns) {
-            asked.count(part, &mut patterns)?;
-        }
+    let mut keep = |labels: &Labels, mut parts: Vec<Part>, mut patterns: Patterns<'_>| -> Result<(), ReadError> {
         patterns.keep_most(most);
         asked.first_times(&mut parts, &mut patterns)?;
         kept.extend(patterns.finish().into_iter().map(|found| (labels.clone(), found)));
@@ -332,6 +354,26 @@ pub(crate) fn templates(
         if kept.len() > most.saturating_mul(2) {
             keep_most(&mut kept, most, |(_, found)| found, context);
         }
+        Ok(())
+    };
+    for (labels, parts) in places {
+        let patterns = match &mut counted {
+            Some(counted) => counted.remove(&labels),
+            None => {
+                let mut patterns = Patterns::new(step_ns, context);
+                for part in parts.iter().filter(|part| part.max_ns >= select.start_ns) {
+                    asked.count(part, &mut patterns)?;
+                }
+                Some(patterns)
+            }
+        };
+        if let Some(patterns) = patterns {
+            keep(&labels, parts, patterns)?;
+        }
+    }
+    // Streams of which every place has something hidden.
+    for (labels, patterns) in counted.unwrap_or_default() {
+        keep(&labels, Vec::new(), patterns)?;
     }
     QueryStats::add(&context.stats.series, streams);
     keep_most(&mut kept, most, |(_, found)| found, context);

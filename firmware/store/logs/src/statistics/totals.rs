@@ -139,8 +139,8 @@ fn open_facts(
     }
 }
 
-/// Whether a matcher may be about what entries have beside their stream: then their sizes are summed up one by one.
-fn needs_entries(store: &LogStore, matchers: &[Matcher]) -> bool {
+/// Whether a matcher may be about what entries have beside their stream: then they are looked at one by one.
+pub(super) fn needs_entries(store: &LogStore, matchers: &[Matcher]) -> bool {
     !matchers.is_empty() && {
         let floating = store.floating_names();
         matchers.iter().any(|m| floating.binary_search(&m.name).is_ok())
