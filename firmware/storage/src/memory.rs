@@ -5,14 +5,14 @@ use crate::logs::answer_order;
 use crate::{
     Cardinality, Direction, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource,
     PreparedLogs, PreparedMetrics, PreparedSeries, PreparedSpans, QueryContext, ReadError, RejectReason, Rejections,
-    Sequence, SeriesCursor, SeriesRef, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource,
+    Selector, Sequence, SeriesCursor, SeriesRef, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource,
 };
 use bramble_runtime::{Budget, BudgetName, OverBudget, Reservation};
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use bramble_signal::{
     Exemplar, Labels, LabelsRef, LogBatch, LogEntry, METRIC_NAME, Matcher, MetricBatch, MetricMetadata,
     NativeHistogram, Sample, SeriesExemplars, SeriesSamples, SpanBatch, SpanEntry, SpanId, SpanKind, StartChange,
-    TraceId, histogram_marker,
+    TraceId, floating_label, histogram_marker,
 };
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -296,6 +296,22 @@ impl LogSink for MemoryLogs {
     }
 }
 
+/// Names of floating labels that entries have, ascending.
+fn floating_names(streams: &BTreeMap<Labels, Vec<OwnedEntry>>) -> Vec<String> {
+    let entries = streams.values().flatten();
+    let names: BTreeSet<String> = entries
+        .flat_map(|e| {
+            e.metadata
+                .as_ref()
+                .iter()
+                .filter_map(|(name, _)| floating_label(name))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    names.into_iter().collect()
+}
+
 struct OneAnswer(Option<LogRows>);
 
 impl LogCursor for OneAnswer {
@@ -321,9 +337,12 @@ impl LogSource for MemoryLogs {
         let streams = self.0.read();
         let mut rows = LogRows::default();
         let mut order: Vec<(Labels, OwnedEntry, (u32, u32))> = Vec::new();
-        for (labels, entries) in streams.iter().filter(|(l, _)| all_match(l.as_ref(), select.matchers)) {
+        let selector = Selector::new(select.matchers.to_vec(), &floating_names(&streams));
+        for (labels, entries) in streams.iter() {
+            let Some(tests) = selector.of_stream(labels.as_ref()) else { continue };
             let wanted = |e: &&OwnedEntry| {
-                (select.start_ns..select.end_ns).contains(&e.timestamp_ns)
+                tests.accepts(e.metadata.as_ref())
+                    && (select.start_ns..select.end_ns).contains(&e.timestamp_ns)
                     && select.lines.iter().all(|p| p.accepts(&e.line))
             };
             let mut wanted: Vec<&OwnedEntry> = entries.iter().filter(wanted).collect();
@@ -358,10 +377,21 @@ impl LogSource for MemoryLogs {
         end_ns: i64,
         _context: &QueryContext,
     ) -> Result<Vec<Labels>, ReadError> {
-        let in_range = |entries: &Vec<OwnedEntry>| entries.iter().any(|e| (start_ns..end_ns).contains(&e.timestamp_ns));
         let streams = self.0.read();
-        let found = streams.iter().filter(|(l, e)| all_match(l.as_ref(), matchers) && in_range(e));
+        let selector = Selector::new(matchers.to_vec(), &floating_names(&streams));
+        let found = streams.iter().filter(|(labels, entries)| {
+            let tests = selector.of_stream(labels.as_ref());
+            let wanted = |e: &OwnedEntry| {
+                (start_ns..end_ns).contains(&e.timestamp_ns)
+                    && tests.as_ref().is_some_and(|t| t.accepts(e.metadata.as_ref()))
+            };
+            entries.iter().any(wanted)
+        });
         Ok(found.map(|(l, _)| l.clone()).collect())
+    }
+
+    fn floating_names(&self) -> Vec<String> {
+        floating_names(&self.0.read())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The reading side: one snapshot of heads and blocks, answered some thousand rows at a time.
 
-use crate::gather::{Age, Gather, Source, Stop, accepts};
+use crate::gather::{Age, Gather, Source, Stop};
 use crate::head::{Generation, StreamHead};
 use crate::rows::Rows;
 use crate::search::selection::Selection;
 use crate::store::LogStore;
-use crate::{statistics, tally};
+use crate::{statistics, streams, tally};
 use bramble_signal::{Labels, Matcher};
 use bramble_storage::{
     LogCursor, LogRows, LogSelect, LogSource, MetadataWanted, QueryContext, ReadError, StreamSteps, StreamTotals,
@@ -13,7 +13,6 @@ use bramble_storage::{
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::collections::BTreeSet;
 
 /// A batch is closed at this many rows or bytes. The first one is small, for askers who want little; each is twice
 /// the one before.
@@ -64,7 +63,7 @@ pub(crate) fn head_parts(
     chunks.filter(move |(times, ..)| meets(times)).chain(open)
 }
 
-fn time_range(rows: &Rows) -> Option<(i64, i64)> {
+pub(crate) fn time_range(rows: &Rows) -> Option<(i64, i64)> {
     let times = rows.timestamps_ns();
     Some((*times.iter().min()?, *times.iter().max()?))
 }
@@ -179,35 +178,7 @@ impl LogSource for LogStore {
         end_ns: i64,
         context: &QueryContext,
     ) -> Result<Vec<Labels>, ReadError> {
-        let Some(last_ns) = end_ns.checked_sub(1).filter(|&last| last >= start_ns) else { return Ok(Vec::new()) };
-        let mut found = BTreeSet::new();
-        let meets = |(min, max): (i64, i64)| min <= last_ns && max >= start_ns;
-        let mut add = |generation: &Generation| {
-            for stream in generation.streams.iter().filter(|s| accepts(s.labels.as_ref(), matchers)) {
-                let in_chunk = stream.chunks.iter().any(|c| meets((c.min_time_ns, c.max_time_ns)));
-                if in_chunk || time_range(&stream.open).is_some_and(meets) {
-                    found.insert(stream.labels.clone());
-                }
-            }
-        };
-        let state = self.state.read();
-        add(&state.active);
-        let (frozen, blocks) = (state.frozen.clone(), state.blocks.clone());
-        drop(state);
-        if let Some(frozen) = frozen {
-            add(&frozen);
-        }
-        for block in blocks.iter().filter(|b| meets((b.meta.min_time_ns, b.meta.max_time_ns))) {
-            context.check()?;
-            match block.index((start_ns, last_ns), |labels| accepts(labels, matchers)) {
-                Ok(index) => found.extend(index.streams.into_iter().map(|s| s.labels)),
-                Err(error) => {
-                    self.metrics.damaged_pages.inc();
-                    context.warn(format!("log block {:016x}: its index cannot be read: {error}", block.meta.id.0));
-                }
-            }
-        }
-        Ok(found.into_iter().collect())
+        streams::streams(self, matchers, (start_ns, end_ns), context)
     }
 
     fn tally(
