@@ -2,7 +2,8 @@
 //
 // Called by run.mjs with its page and tools. Sends its own lines, so it needs a server that takes them.
 
-const SERVICE = "browser-lines";
+// Of this run only: a server that was judged before has lines of then.
+const SERVICE = `browser-lines-${Date.now().toString(36)}`;
 const LINES = 12_000;
 const EXAMPLE = "0af7651916cd43dd8448eb211c80319c";
 const COLOUR = "\u001b[31mred\u001b[0m";
@@ -51,7 +52,7 @@ export async function checkLogs({ page, check, assert, goto, shot, base, send, t
     await page.waitForSelector(".editor-host .cm-content");
     await page.locator(".editor-host .cm-content").click();
     await page.keyboard.press("Control+a");
-    await page.keyboard.type('{service_name="browser-li');
+    await page.keyboard.type(`{service_name="${SERVICE.slice(0, -2)}`);
     await page.locator(".cm-tooltip-autocomplete li", { hasText: SERVICE }).first().click();
     await page.keyboard.press("Control+Enter");
     await asked(selector);

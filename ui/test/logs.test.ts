@@ -196,7 +196,7 @@ describe("following", () => {
     expect(told).toEqual([]);
     vi.advanceTimersByTime(250);
     expect(told.map((one) => one.line)).toEqual(["a", "b"]);
-    expect(state).toEqual({ link: "open", rate: 0.4, waiting: 0, dropped: 3, paused: false });
+    expect(state).toEqual({ link: "open", rate: 0.4, waiting: 0, dropped: 3, paused: false, why: "" });
     vi.advanceTimersByTime(6000);
     expect(state.rate).toBe(0);
   });
@@ -213,8 +213,8 @@ describe("following", () => {
   it("comes back with growing pauses, from where it was", () => {
     sockets[0]?.say([["1", "a"]]);
     vi.advanceTimersByTime(250);
-    sockets[0]?.onclose?.({ code: 1006, reason: "" });
-    expect(state.link).toBe("waiting");
+    sockets[0]?.onclose?.({ code: 1011, reason: "reached the limit" });
+    expect([state.link, state.why]).toEqual(["waiting", "reached the limit"]);
     vi.advanceTimersByTime(499);
     expect(sockets).toHaveLength(1);
     vi.advanceTimersByTime(1);

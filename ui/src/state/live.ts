@@ -188,5 +188,6 @@ export function useLive<T>(
       listeners.delete(onPulse);
     };
   }, [key, pace]);
-  return state;
+  // Until the effect has run, what is here belongs to the key before.
+  return state.key === key ? state : { data: undefined, error: null, atMs: null, loading: true };
 }

@@ -128,6 +128,7 @@ export function Details({ line, lines, route, actions, sought }: DetailsProps) {
               value={json}
               path=""
               depth={0}
+              end=""
               onFilter={(name, sense, value) => actions.filter(ownField(line, name), sense, value)}
             />
           </pre>

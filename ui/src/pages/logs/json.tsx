@@ -1,5 +1,4 @@
 // A JSON line laid out, each value with filters for and against it.
-import type { ComponentChildren } from "preact";
 import { fieldName, type Sense } from "../../logql/edit";
 
 const DEPTH_MAX = 12;
@@ -10,17 +9,17 @@ interface JsonProps {
   /** The parsers' name of the value; null inside lists, which they leave out. */
   readonly path: string | null;
   readonly depth: number;
+  /** What follows the value on its line. */
+  readonly end: string;
   readonly onFilter: (name: string, sense: Sense, value: string) => void;
 }
 
-function kindOf(value: unknown): string {
-  return value === null ? "null" : typeof value;
-}
-
-function Leaf({ value, path, onFilter }: JsonProps) {
+function Leaf({ value, path, end, onFilter }: JsonProps) {
+  const kind = value === null ? "null" : typeof value;
   return (
     <>
-      <span class={`json-${kindOf(value)}`}>{JSON.stringify(value)}</span>
+      <span class={`json-${kind}`}>{JSON.stringify(value)}</span>
+      {end}
       {path !== null && path !== "" && value !== null && (
         <FilterButtons
           name={path}
@@ -32,22 +31,14 @@ function Leaf({ value, path, onFilter }: JsonProps) {
   );
 }
 
-function Indented({ depth, children }: { depth: number; children: ComponentChildren }) {
-  return (
-    <span class="json-row" style={{ paddingLeft: `${depth * 16}px` }}>
-      {children}
-    </span>
-  );
-}
-
 /** A value and what is in it. */
 export function Json(props: JsonProps) {
-  const { value, path, depth, onFilter } = props;
+  const { value, path, depth, end, onFilter } = props;
   if (typeof value !== "object" || value === null || depth > DEPTH_MAX) return <Leaf {...props} />;
   const isList = Array.isArray(value);
   const entries = Object.entries(value);
   const [open, close] = isList ? ["[", "]"] : ["{", "}"];
-  if (entries.length === 0) return <span>{open + close}</span>;
+  if (entries.length === 0) return <>{open + close + end}</>;
   return (
     <>
       {open}
@@ -55,17 +46,20 @@ export function Json(props: JsonProps) {
         const name = fieldName(key);
         const inside = path === null || isList ? null : path === "" ? name : `${path}_${name}`;
         return (
-          <Indented key={key} depth={depth + 1}>
+          <span class="json-row" key={key}>
             {!isList && <span class="json-key">{JSON.stringify(key)}: </span>}
-            <Json value={inner} path={inside} depth={depth + 1} onFilter={onFilter} />
-            {index < entries.length - 1 && ","}
-          </Indented>
+            <Json
+              value={inner}
+              path={inside}
+              depth={depth + 1}
+              end={index < entries.length - 1 ? "," : ""}
+              onFilter={onFilter}
+            />
+          </span>
         );
       })}
-      {entries.length > ENTRIES_MAX && (
-        <Indented depth={depth + 1}>… {entries.length - ENTRIES_MAX} more</Indented>
-      )}
-      <Indented depth={depth}>{close}</Indented>
+      {entries.length > ENTRIES_MAX && <span class="json-row">… {entries.length - ENTRIES_MAX} more</span>}
+      {close + end}
     </>
   );
 }

@@ -160,28 +160,29 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
   const sought = useMemo(() => soughtBy(actions.query), [actions.query]);
   const named = useMemo(() => new Set(book.lines.slice(0, 2000).map(lineService)).size > 1, [book.lines]);
   const [open, setOpen] = useState<ReadonlySet<string>>(() => new Set(route.line === "" ? [] : [route.line]));
-  const [selected, setSelected] = useState(-1);
+  const [selected, setSelected] = useState("");
   const [where, setWhere] = useState({ atFirst: true, atLast: false });
   const list = useRef<ListHandle | null>(null);
-  const current = useRef({ shown, selected, open });
-  current.current = { shown, selected, open };
+  const current = useRef({ open });
+  current.current = { open };
 
   const toggle = useCallback((line: LogLine | undefined): void => {
     if (!line) return;
     const next = new Set(current.current.open);
     if (!next.delete(line.id)) next.add(line.id);
     setOpen(next);
-    setSelected(current.current.shown.indexOf(line));
+    setSelected(line.id);
   }, []);
   const move = (by: number): void => {
-    const to = Math.min(Math.max(0, selected + by), shown.length - 1);
-    setSelected(to);
+    const from = shown.findIndex((line) => line.id === selected);
+    const to = Math.min(Math.max(0, from + by), shown.length - 1);
+    setSelected(shown[to]?.id ?? "");
     list.current?.show(to);
   };
   useKeys({
     j: () => move(1),
     k: () => move(-1),
-    Enter: () => toggle(shown[selected]),
+    Enter: () => toggle(shown.find((line) => line.id === selected)),
     Escape: () => setOpen(new Set()),
     w: () => go({ ...route, wrap: !route.wrap }, true),
     u: () => go({ ...route, utc: !route.utc }, true),
@@ -197,7 +198,7 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
     if (index < 0) return;
     linked.current = route.line;
     setOpen(new Set([route.line]));
-    setSelected(index);
+    setSelected(route.line);
     list.current?.show(index);
   }, [shown, route.line]);
 
@@ -256,7 +257,7 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
                 handle={(handle) => {
                   list.current = handle;
                 }}
-                row={(line, index) => (
+                row={(line) => (
                   <LineRow
                     line={line}
                     lines={book.lines}
@@ -265,7 +266,7 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
                     sought={sought}
                     named={named}
                     open={open.has(line.id)}
-                    selected={index === selected}
+                    selected={line.id === selected}
                     onToggle={() => toggle(line)}
                   />
                 )}

@@ -47,6 +47,8 @@ export interface TailState {
   /** Left out by the server, and let go here. */
   readonly dropped: number;
   readonly paused: boolean;
+  /** What the server said when it ended the connection; empty without. */
+  readonly why: string;
 }
 
 /** What a WebSocket is to the tail. */
@@ -82,6 +84,7 @@ export class Tail {
   private dropped = 0;
   private failures = 0;
   private paused = false;
+  private why = "";
   private closed = false;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private readonly telling: ReturnType<typeof setInterval>;
@@ -119,10 +122,12 @@ export class Tail {
     this.link = "connecting";
     socket.onopen = () => {
       this.link = "open";
+      this.why = "";
     };
     socket.onmessage = (event) => this.take(String(event.data));
-    socket.onclose = () => {
+    socket.onclose = ({ reason }) => {
       if (this.closed) return;
+      this.why = reason;
       this.failures += 1;
       this.link = "waiting";
       this.retry = setTimeout(() => this.open(), retryPauseMs(this.failures));
@@ -166,6 +171,7 @@ export class Tail {
       waiting: this.waiting.length,
       dropped: this.dropped,
       paused: this.paused,
+      why: this.why,
     });
   }
 }

@@ -12,7 +12,7 @@ interface TailBarProps {
 
 function said(state: TailState): string {
   if (state.link === "connecting") return "Connecting…";
-  if (state.link === "waiting") return "Connection lost, trying again…";
+  if (state.link === "waiting") return `${state.why === "" ? "Connection lost" : state.why}, trying again…`;
   return `${state.rate < 10 ? state.rate.toFixed(1) : count(state.rate)} lines/s`;
 }
 
