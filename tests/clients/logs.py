@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 import rsyslog
@@ -308,6 +309,17 @@ def aliases(bramble):
         equal(bramble.post("loki", "/insert/opentelemetry/v1/logs", body, JSON).status, 200)
         equal(lines(bramble, '{job="alias"}'), ["by push"])
         equal(lines(bramble, '{service_name="unknown_service"} |= "by otlp"'), ["by otlp"])
+        line = json.dumps({"date": now // 10**9, "log": {"level": "warn", "message": "by line"}, "stream": "vl"})
+        params = {"_msg_field": "log.message", "_time_field": "date", "_stream_fields": "stream"}
+        path = "/insert/jsonline?" + urllib.parse.urlencode(params)
+        packed = {"Content-Encoding": "gzip", "Content-Type": "application/stream+json"}
+        equal(bramble.post("loki", path, gzip.compress(line.encode()), packed).status, 200)
+        stream, text, metadata = entries(bramble, '{stream="vl"}')[0]
+        equal((text, metadata.get("log_level")), ("by line", "warn"))
+        bulk = '{"create":{}}\n' + json.dumps({"_msg": "by bulk", "host": "h1"}) + "\n"
+        headers = {"VL-Stream-Fields": "host", "Content-Type": "application/x-ndjson"}
+        answer = bramble.post("loki", "/insert/elasticsearch/_bulk", bulk.encode(), headers)
+        equal((answer.status, answer.json["errors"], lines(bramble, '{host="h1"}')), (200, False, ["by bulk"]))
 
 
 def main():

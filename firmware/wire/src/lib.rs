@@ -23,6 +23,7 @@ mod exemplar;
 pub mod exposition;
 mod hex;
 pub mod inflate;
+pub mod json_lines;
 mod label_set;
 mod limits;
 pub mod loki;

@@ -11,6 +11,7 @@ pub(crate) enum Protocol {
     RemoteWrite,
     Import,
     LokiPush,
+    JsonLines,
 }
 
 impl Protocol {
@@ -21,6 +22,7 @@ impl Protocol {
             Protocol::RemoteWrite => "remote_write",
             Protocol::Import => "import",
             Protocol::LokiPush => "loki_push",
+            Protocol::JsonLines => "json_lines",
         }
     }
 

@@ -6,7 +6,7 @@ use super::otlp::OtlpOptions;
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
 use bramble_wire::otlp::DeltaStreams;
-use bramble_wire::{DecodeError, DecodeErrorKind, Limits, loki, otlp, remote_write};
+use bramble_wire::{DecodeError, DecodeErrorKind, Limits, json_lines, loki, otlp, remote_write};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ pub(crate) struct Decoders {
     pub(crate) otlp: Pool<otlp::Decoder>,
     pub(crate) remote_write: Pool<remote_write::Decoder>,
     pub(crate) loki: Pool<loki::Decoder>,
+    pub(crate) json_lines: Pool<json_lines::Decoder>,
 }
 
 impl Decoders {
@@ -46,6 +47,7 @@ impl Decoders {
             otlp: Pool::new(otlp),
             remote_write: Pool::new(move || remote_write::Decoder::new(limits)),
             loki: Pool::new(move || loki::Decoder::new(limits)),
+            json_lines: Pool::new(move || json_lines::Decoder::new(limits)),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::ReceiverState;
 use super::body::{Held, read_body};
 use super::counters::Protocol;
 use super::decode::{decode_within, run};
+use super::json_lines::json_lines;
 use super::log_batch::{Admitted, Complaint, admit, complaint};
 use super::otlp_http::{self, header_text};
 use super::rates::PER_STREAM;
@@ -42,7 +43,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::time::Duration;
 use tracing::Instrument;
 
-/// The routes of Loki's push API, and OTLP logs as collectors send them to Loki.
+/// The routes of Loki's push API, OTLP logs as collectors send them to Loki, and VictoriaLogs' ways in.
 pub fn loki_push(state: ReceiverState) -> Router {
     Router::new()
         .route("/loki/api/v1/push", post(answer))
@@ -50,7 +51,8 @@ pub fn loki_push(state: ReceiverState) -> Router {
         .route("/otlp/v1/logs", post(answer_otlp))
         .route("/insert/loki/api/v1/push", post(answer))
         .route("/insert/opentelemetry/v1/logs", post(answer_otlp))
-        .with_state(state)
+        .with_state(state.clone())
+        .merge(json_lines(state))
 }
 
 async fn answer_otlp(State(state): State<ReceiverState>, request: Request) -> Response {

@@ -14,6 +14,7 @@ mod decode;
 #[cfg(test)]
 mod grpc_client_tests;
 mod import;
+mod json_lines;
 mod log_batch;
 mod loki_push;
 mod otlp;

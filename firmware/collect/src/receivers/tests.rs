@@ -490,6 +490,35 @@ async fn loki_push_takes_json_and_protobuf() {
 }
 
 #[tokio::test]
+async fn victoria_logs_ways_in() {
+    let bench = Bench::small();
+    let router = loki_push(bench.state.clone());
+    expect(&router, "/insert/loki/api/v1/push", &[JSON], loki_json(1), 204).await;
+    let otlp = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}"#;
+    expect(&router, "/insert/opentelemetry/v1/logs", &[JSON], otlp, 200).await;
+    let line = "{\"t\":\"2026-11-21T12:00:00Z\",\"m\":\"it broke\",\"app\":\"web\",\"level\":\"ERROR\",\"n\":7}\n";
+    let path = "/insert/jsonline?_msg_field=m&_time_field=t&_stream_fields=app,pod";
+    let body = zstd::encode_all(line.as_bytes(), 1).unwrap();
+    expect(&router, path, &[("content-encoding", "zstd")], body, 200).await;
+    let batch = bench.writer.logs.lock().pop().unwrap();
+    assert_eq!(batch.stream(0).labels().to_string(), r#"{app="web", service_name="web"}"#);
+    let entry = batch.stream(0).entries().next().unwrap();
+    assert_eq!((entry.line, entry.timestamp_ns), (&b"it broke"[..], 1_795_262_400_000_000_000));
+    assert_eq!(entry.metadata.to_string(), r#"{detected_level="error", level="ERROR", n="7"}"#);
+    let headers = [("vl-msg-field", "m"), ("vl-stream-fields", "app")];
+    let bulk = format!("{{\"create\":{{}}}}\n{line}{{\"index\":{{}}}}\n{line}");
+    let answer = expect(&router, "/insert/elasticsearch/_bulk", &headers, bulk, 200).await;
+    assert_eq!(
+        answer.text(),
+        r#"{"took":0,"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}}]}"#
+    );
+    let answer = expect(&router, path, &[], format!("{line}nothing\n"), 400).await;
+    assert!(answer.text().starts_with("line 2: column 2: expected"), "{}", answer.text());
+    assert_eq!(bench.writer.logs.lock().len(), 4, "the others are stored");
+    assert_eq!(bench.budget.used_bytes(), 0);
+}
+
+#[tokio::test]
 async fn loki_push_refuses_specifically() {
     let bench = Bench::small();
     let router = loki_push(bench.state.clone());

@@ -295,7 +295,7 @@ impl<'de> Visitor<'de> for ScalarSeed {
 }
 
 /// Nanoseconds since the Unix epoch of an RFC 3339 time; digits beyond nanoseconds are cut off.
-fn parse_rfc3339(text: &str) -> Option<i64> {
+pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;
         digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<i64>().ok())?

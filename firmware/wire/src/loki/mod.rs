@@ -8,7 +8,7 @@
 //!
 //! Source: Loki's HTTP API documentation, "Ingest logs", and `pkg/push/push.proto`.
 
-mod json;
+pub(crate) mod json;
 mod label_text;
 mod protobuf;
 mod texts;
