@@ -149,6 +149,10 @@ impl LogDeletions {
         if !self.maintenance.path.is_ready() {
             return Progress::Idle;
         }
+        if let Err(error) = self.begin_due(&mut requests) {
+            tracing::warn!(%error, "deletions of logs stay as they are");
+            return Progress::Idle;
+        }
         for at in 0..requests.all.len() {
             let Some(request) = requests.all.get(at).filter(|request| self.is_due(request)) else { continue };
             let id = request.shown.id.clone();
@@ -172,18 +176,29 @@ impl LogDeletions {
         request.shown.state != DeletionState::Processed && self.is_final(request)
     }
 
+    /// Notes for all requests that can no longer be taken back that they cannot: then none of them holds blocks.
+    fn begin_due(&self, requests: &mut Requests) -> Result<(), StoreError> {
+        let mut any = false;
+        for at in 0..requests.all.len() {
+            let received =
+                |request: &&Request| request.shown.state == DeletionState::Received && self.is_final(request);
+            let Some(mut request) = requests.all.get(at).filter(received).cloned() else { continue };
+            request.shown.state = DeletionState::Processing;
+            self.replace(requests, at, &request)?;
+            any = true;
+        }
+        if any {
+            self.put_into_effect(requests);
+        }
+        Ok(())
+    }
+
     /// `Idle`: another request that can be taken back keeps a block as it is.
     fn process(&self, requests: &mut Requests, at: usize) -> Result<Progress, StoreError> {
         let Some(mut request) = requests.all.get(at).cloned() else { return Ok(Progress::Idle) };
         let Some(deletion) = self.deletion(&request) else {
             return Err(StoreError::Disk(format!("request {} has no readable query", request.shown.id)));
         };
-        if request.shown.state == DeletionState::Received {
-            // What was pending holds blocks until here.
-            request.shown.state = DeletionState::Processing;
-            self.replace(requests, at, &request)?;
-            self.put_into_effect(requests);
-        }
         if requests.left.as_ref().is_none_or(|(id, _)| *id != request.shown.id) {
             let found = self.maintenance.at_rest(&[], |_| self.store.blocks_with_deleted(&deletion))?;
             if found.is_empty() {

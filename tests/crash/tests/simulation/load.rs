@@ -6,11 +6,15 @@ use bramble_runtime::Rng;
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
 use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
 use bramble_signal::{
-    BucketSpan, Exemplar, Labels, LogBatch, MetricBatch, NativeHistogram, ResetHint, ResourceEntry, Sample, ScopeEntry,
-    SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, StatusCode, TraceId, put_event, stale_marker,
+    BucketSpan, Exemplar, FLOATING_MARK, Labels, LogBatch, MetricBatch, NativeHistogram, ResetHint, ResourceEntry,
+    Sample, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, StatusCode, TraceId, put_event,
+    stale_marker,
 };
 
 const DAY_MS: i64 = 86_400_000;
+
+/// A label that is kept out of streams.
+const FLOATING: &str = "request_id";
 
 /// A batch of one signal.
 #[derive(Clone)]
@@ -42,9 +46,15 @@ impl Batch {
             }
             Batch::Logs(batch) => {
                 for stream in batch.streams() {
-                    let labels = stream.labels().to_string();
+                    // A label that is kept out of streams comes back in the metadata of each entry.
+                    let floats = |name: &str| name == FLOATING;
+                    let labels = Labels::from_pairs(stream.labels().iter().filter(|(name, _)| !floats(name)));
+                    let labels = labels.to_string();
+                    let marked = format!("{FLOATING_MARK}{FLOATING}");
+                    let floating = stream.labels().get(FLOATING).map(|value| (marked.as_str(), value));
                     let item = |e: bramble_signal::LogEntry<'_>| {
-                        entry_item(&labels, e.timestamp_ns, e.line, &e.metadata.to_string())
+                        let metadata = Labels::from_pairs(e.metadata.iter().chain(floating));
+                        entry_item(&labels, e.timestamp_ns, e.line, &metadata.to_string())
                     };
                     items.extend(stream.entries().map(item));
                 }
@@ -211,7 +221,12 @@ fn logs(rng: &mut Rng, now_ms: i64, mut left: u64) -> LogBatch {
     let mut batch = LogBatch::new();
     while left > 0 {
         let service = format!("service-{}", rng.below(5));
-        batch.start_stream(&mut [("app", "sim"), ("service", &service)]).unwrap();
+        let request = format!("r-{:x}", rng.below(1 << 24));
+        let mut labels = vec![("app", "sim"), ("service", service.as_str())];
+        if rng.chance(0.2) {
+            labels.push((FLOATING, &request));
+        }
+        batch.start_stream(&mut labels).unwrap();
         for _ in 0..left.min(1 + rng.below(6)) {
             let timestamp_ns = timestamp_ms(rng, now_ms) * 1_000_000 + rng.below(4) as i64;
             let trace = format!("{:032x}", u128::from(rng.next_u64()));

@@ -1,11 +1,13 @@
 //! One life of the process: everything between power on and power off.
 
+use crate::deletions::{CANCEL_PERIOD_MS, read_query};
 use crate::files::SimulatedFiles;
 use bramble_catalog::Place;
 use bramble_disk::journal::JournalOptions;
 use bramble_disk::{Disk, PageCache, SimulatedDisk};
 use bramble_ingest::{
-    IngestOptions, Maintenance, OpenError, Rebuilt, RecoverySummary, RetentionOptions, Stores, WritePath,
+    Admin, IngestOptions, LogDeletions, Maintenance, OpenError, Rebuilt, RecoverySummary, RetentionOptions, Stores,
+    WritePath,
 };
 use bramble_runtime::{Budget, BudgetName, Budgets, ManualClock};
 use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
@@ -45,7 +47,9 @@ pub(crate) struct Machine {
     pub(crate) logs: Arc<LogStore>,
     pub(crate) traces: Arc<TraceStore>,
     pub(crate) path: WritePath,
-    pub(crate) maintenance: Maintenance,
+    pub(crate) maintenance: Arc<Maintenance>,
+    pub(crate) admin: Admin,
+    pub(crate) log_deletions: LogDeletions,
     pub(crate) receive: Budget,
     pub(crate) rebuilt: Rebuilt,
     pub(crate) recovered: RecoverySummary,
@@ -74,9 +78,11 @@ impl Machine {
         let stores = Stores::new(metrics.clone(), logs.clone(), traces.clone());
         let (path, rebuilt) =
             WritePath::open(&place, d(), stores, k(), Arc::new(|| true), &budgets, options.clone(), &registry)?;
+        let maintenance = Arc::new(Maintenance::new(path.clone()));
+        let admin = Admin::open(maintenance.clone(), metrics.clone(), place)?;
+        let log_deletions = admin.log_deletions(logs.clone(), Arc::new(read_query), CANCEL_PERIOD_MS)?;
         let recovered = path.recover()?;
-        let maintenance = Maintenance::new(path.clone());
         let receive = get(BudgetName::Receive);
-        Ok(Machine { metrics, logs, traces, path, maintenance, receive, rebuilt, recovered })
+        Ok(Machine { metrics, logs, traces, path, maintenance, admin, log_deletions, receive, rebuilt, recovered })
     }
 }

@@ -5,6 +5,7 @@
 //! acknowledged, bit for bit, and nothing that was never sent. The sabotages prove that this would be noticed.
 #![allow(clippy::unwrap_used, reason = "test code: what is unwrapped is made a few lines before")]
 
+mod deletions;
 mod files;
 mod load;
 mod machine;
@@ -83,6 +84,19 @@ fn power_cuts_on_a_failing_card() {
 #[test]
 fn power_cuts_on_a_rotting_card() {
     survive("power_cuts_on_a_rotting_card", 8_000_000, &Trouble { rot_chance: 0.3, ..Trouble::default() });
+}
+
+#[test]
+fn power_cuts_during_deletions() {
+    let trouble = Trouble { delete_percent: 25, maintenance_percent: 15, steps: 120, ..Trouble::default() };
+    survive("power_cuts_during_deletions", 8_500_000, &trouble);
+}
+
+#[test]
+fn power_cuts_during_deletions_on_a_failing_card() {
+    let faults = SimulatedOptions { write_error_chance: 0.01, sync_error_chance: 0.01, ..SimulatedOptions::default() };
+    let trouble = Trouble { faults, delete_percent: 20, ..Trouble::default() };
+    survive("power_cuts_during_deletions_on_a_failing_card", 8_700_000, &trouble);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::machine::Machine;
 use crate::model::Item;
 use bramble_signal::{Exemplar, MatchOp, Matcher, NativeHistogram, SeriesSamples, SpanBatch, SpanEntry};
 use bramble_storage::{
-    Direction, LogRows, LogSelect, LogSource, MetricSelect, MetricSource, QueryContext, ReadError, SpanScan,
-    TraceSource,
+    Direction, LogRows, LogSelect, LogSource, MetadataWanted, MetricSelect, MetricSource, QueryContext, ReadError,
+    SpanScan, TraceSource,
 };
 
 pub(crate) fn sample_item(
@@ -109,7 +109,7 @@ fn entries(machine: &Machine, backward: bool, context: &QueryContext, found: &mu
         ..LogSelect::default()
     };
     let mut cursor = machine.logs.select(&select, context)?;
-    let mut rows = LogRows::default();
+    let (mut rows, before) = (LogRows::default(), found.len());
     while cursor.next(&mut rows)? {
         assert_eq!(rows.order.len(), rows.batch.entry_count(), "rows and their order");
         for stream in rows.batch.streams() {
@@ -120,6 +120,15 @@ fn entries(machine: &Machine, backward: bool, context: &QueryContext, found: &mu
                     .map(|entry| entry_item(&labels, entry.timestamp_ns, entry.line, &entry.metadata.to_string())),
             );
         }
+    }
+    // Counting them must come to the same.
+    let (mut counted, rows) = (0, found.len() - before);
+    machine.logs.tally(&select, MetadataWanted::None, false, context, &mut |run| {
+        counted += run.timestamps_ns.len();
+        Ok(())
+    })?;
+    if counted != rows {
+        return Err(ReadError::Storage(format!("{rows} entries, {counted} by counting")));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::suite::story;
 use crate::world::Trouble;
 use bramble_disk::sabotage::{Ignored, ignore_checksums};
 use bramble_disk::{Cause, SimulatedOptions};
-use bramble_ingest::sabotage::advance_position_before_commit;
+use bramble_ingest::sabotage::{advance_position_before_commit, forget_deletions};
 
 /// Worlds within which a sabotage must have been noticed.
 const SEEDS: u64 = 25;
@@ -41,4 +41,11 @@ fn ignoring_the_checksums_of_segment_pages_is_noticed() {
     let trouble = Trouble { rot_chance: 1.0, ..Trouble::default() };
     let complaint = noticed(13_000_000, &trouble);
     assert!(["changed: ", "invented: ", "panic: ", "twice"].iter().any(|c| complaint.contains(c)), "{complaint}");
+}
+
+#[test]
+fn deletions_that_are_not_durable_are_noticed() {
+    forget_deletions(true);
+    let complaint = noticed(14_000_000, &Trouble { delete_percent: 12, ..Trouble::default() });
+    assert!(complaint.contains("back: "), "{complaint}");
 }

@@ -20,6 +20,7 @@ static TOTAL: Mutex<(Tally, u32)> = Mutex::new((
         refused_batches: 0,
         flushes: 0,
         merges: 0,
+        deleted: 0,
         operations: 0,
     },
     0,
@@ -66,7 +67,11 @@ pub(crate) fn survive(test: &str, first_seed: u64, trouble: &Trouble) {
             }
         }
     }
-    assert!(sum.acknowledged > 0 && sum.flushes > 0, "a world in which nothing happens proves nothing: {sum:?}");
+    let deletes = trouble.delete_percent < 10 || sum.deleted > 0;
+    assert!(
+        sum.acknowledged > 0 && sum.flushes > 0 && deletes,
+        "a world in which nothing happens proves nothing: {sum:?}"
+    );
     report(test, &sum);
 }
 

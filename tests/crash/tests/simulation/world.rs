@@ -1,12 +1,14 @@
 //! One seed's story: a card, several lives of the process, power cuts between and within them.
 
+use crate::deletions::{CANCEL_PERIOD_MS, delete_logs, delete_metrics, take_back};
 use crate::load::{Batch, Senders};
 use crate::machine::{Hardware, Machine, options};
 use crate::model::{Item, Model};
 use crate::observe::everything;
 use bramble_disk::{Disk, SimulatedDisk, SimulatedOptions};
+use bramble_ingest::Progress;
 use bramble_runtime::{ManualClock, Rng};
-use bramble_storage::{Done, Urgency, Writer};
+use bramble_storage::{DeletionState, Done, LogAdmin, MetricAdmin, Urgency, Writer};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub(crate) struct Trouble {
     pub(crate) cut_recovery_chance: f64,
     /// Flushes and merges per hundred steps; the rest is ingest.
     pub(crate) maintenance_percent: u64,
+    /// Deletions, and steps of them, per hundred steps.
+    pub(crate) delete_percent: u64,
     /// Steps of a life, if the power does not go before.
     pub(crate) steps: u32,
     /// Chance that a batch is large.
@@ -40,6 +44,7 @@ impl Default for Trouble {
             rot_chance: 0.0,
             cut_recovery_chance: 0.3,
             maintenance_percent: 20,
+            delete_percent: 4,
             steps: 60,
             large_chance: 0.015,
         }
@@ -66,6 +71,7 @@ pub(crate) struct Tally {
     pub(crate) refused_batches: u64,
     pub(crate) flushes: u64,
     pub(crate) merges: u64,
+    pub(crate) deleted: u64,
     pub(crate) operations: u64,
 }
 
@@ -79,6 +85,7 @@ impl Tally {
         self.refused_batches += other.refused_batches;
         self.flushes += other.flushes;
         self.merges += other.merges;
+        self.deleted += other.deleted;
         self.operations += other.operations;
     }
 }
@@ -142,8 +149,11 @@ impl World {
             self.verify(&machine, "after a flush").map_err(told)?;
             machine.maintenance.force_merge().map_err(|e| told(format!("merge: {e}")))?;
             self.verify(&machine, "after a merge").map_err(told)?;
+            self.finish_deletions(&machine).map_err(told)?;
+            self.verify(&machine, "after what was deleted was removed").map_err(told)?;
         }
         self.tally.acknowledged = self.model.promises();
+        self.tally.deleted = self.model.deleted;
         self.tally.operations = self.hardware.disk.operations();
         Ok(())
     }
@@ -267,6 +277,9 @@ impl World {
         if self.rng.below(100) < self.trouble.maintenance_percent {
             return self.maintain(machine);
         }
+        if self.rng.below(100) < self.trouble.delete_percent {
+            return self.delete(machine);
+        }
         match self.rng.below(20) {
             0..11 => {
                 let now_ms = self.now_ms();
@@ -305,6 +318,7 @@ impl World {
             0..4 => {
                 for _ in 0..1 + self.rng.below(3) {
                     maintenance.step();
+                    machine.log_deletions.step();
                 }
                 Ok(())
             }
@@ -328,6 +342,45 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Deletes something, takes a deletion back, or removes what was deleted.
+    fn delete(&mut self, machine: &Machine) -> Result<(), String> {
+        // Whoever waits has an answer first, so that the model knows what comes before the deletion and what after.
+        machine.path.commit_all();
+        self.collect_answers()?;
+        let now_ms = self.now_ms();
+        let (model, rng) = (&mut self.model, &mut self.rng);
+        let done = match rng.below(10) {
+            0..3 => delete_metrics(machine, model, rng, now_ms),
+            3..6 => delete_logs(machine, model, rng, now_ms),
+            6 => take_back(machine, model, rng),
+            7 => machine.admin.clean_tombstones().ok(),
+            _ => {
+                for _ in 0..1 + rng.below(4) {
+                    machine.log_deletions.step();
+                }
+                Some(())
+            }
+        };
+        if done.is_none() && self.hardware.disk.is_powered() && !self.trouble.is_faulty() && !self.rotten {
+            return Err("a deletion failed on a healthy card".to_owned());
+        }
+        if self.rng.chance(0.5) { self.verify_if_powered(machine) } else { Ok(()) }
+    }
+
+    /// When no deletion can be taken back any more, all are carried out.
+    fn finish_deletions(&mut self, machine: &Machine) -> Result<(), String> {
+        self.hardware.clock.advance_ns(CANCEL_PERIOD_MS as u64 * 1_000_000 + HOUR_NS);
+        machine.admin.clean_tombstones().map_err(|e| format!("metrics that were deleted are not removed: {e}"))?;
+        for _ in 0..10 {
+            while machine.log_deletions.step() == Progress::Worked {}
+            // What failed on the old card is tried again after a while.
+            self.hardware.clock.advance_ns(HOUR_NS);
+        }
+        let requests = machine.log_deletions.requests();
+        let left = requests.iter().filter(|request| request.state != DeletionState::Processed).count();
+        if left > 0 { Err(format!("{left} deletions of logs are not carried out: {requests:?}")) } else { Ok(()) }
     }
 
     fn verify_if_powered(&mut self, machine: &Machine) -> Result<(), String> {
