@@ -228,7 +228,9 @@ impl BlockWriter {
         tracing::debug!(
             block = self.identity.id.0,
             items = self.items,
-            ?columns,
+            timestamps_bytes = columns.timestamps,
+            lines_bytes = ?columns.lines,
+            metadata_bytes = columns.metadata,
             dictionary_bytes,
             filter_bytes,
             index_bytes = self.index.len(),
