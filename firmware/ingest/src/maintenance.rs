@@ -193,6 +193,7 @@ impl Maintenance {
     pub fn force_merge(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         for (partition, blocks) in partitions(&self.blocks()) {
+            let blocks = mergeable(blocks);
             let ids: Vec<BlockId> = blocks.iter().map(|block| block.id).collect();
             let held = self.path.shared.stores.keeper(partition.0).is_held(&ids);
             if pays(&blocks) && !is_rollups(partition) && !held {
