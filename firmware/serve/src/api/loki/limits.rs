@@ -93,7 +93,7 @@ fn short(duration: Duration) -> String {
         ("s", 1000, false),
         ("ms", 1, false),
     ] {
-        if ms >= length && (!whole || ms % length == 0) {
+        if ms >= length && (!whole || ms.is_multiple_of(length)) {
             out.push_str(&format!("{}{unit}", ms / length));
             ms %= length;
         }
