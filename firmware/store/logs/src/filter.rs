@@ -64,7 +64,11 @@ fn ids(text: &[u8], mut found: impl FnMut(usize, usize, bool)) {
 fn field_hash(name: &str, value: &str) -> u64 {
     let mut whole = false;
     ids(value.as_bytes(), |start, end, _| whole |= start == 0 && end == value.len());
-    if whole { hash(value.as_bytes()) } else { hash_from(hash(name.as_bytes()), value.as_bytes()) }
+    if whole { hash(value.as_bytes()) } else { named_hash(name, value) }
+}
+
+fn named_hash(name: &str, value: &str) -> u64 {
+    hash_from(hash(name.as_bytes()), value.as_bytes())
 }
 
 /// Whether metadata of this name is in filters by its value, however short: `trace_id`, `requestId`, `span.id`, `id`.
@@ -86,14 +90,17 @@ pub(crate) struct FilterBuilder {
 }
 
 impl FilterBuilder {
-    /// Adds a line.
-    pub(crate) fn add(&mut self, line: &[u8]) {
+    /// Adds a line, or a value. Returns whether all of it is one id.
+    pub(crate) fn add(&mut self, line: &[u8]) -> bool {
+        let mut whole = false;
         ids(line, |start, end, uuid| {
+            whole |= start == 0 && end == line.len();
             self.hashes.push(hash(&line[start..end]));
             if !uuid {
                 self.longest = self.longest.max(end - start);
             }
         });
+        whole
     }
 
     /// Adds an id of `line`.
@@ -108,20 +115,13 @@ impl FilterBuilder {
     /// Adds the metadata of an entry: ids in values, floating labels, and what is named as an id.
     pub(crate) fn add_metadata(&mut self, metadata: LabelsRef<'_>) {
         for (name, value) in metadata.iter() {
-            if value.len() >= ID_BYTES_MIN {
-                self.add(value.as_bytes());
-            }
-            match floating_label(name) {
-                Some(name) => self.add_field(name, value),
-                None if is_id_name(name) => self.add_field(name, value),
-                None => {}
+            let whole = value.len() >= ID_BYTES_MIN && self.add(value.as_bytes());
+            let name = floating_label(name).or_else(|| is_id_name(name).then_some(name));
+            // A value that is an id is there already.
+            if let Some(name) = name.filter(|_| !whole) {
+                self.hashes.push(named_hash(name, value));
             }
         }
-    }
-
-    /// Adds a value under its name (of a floating label: without the mark).
-    pub(crate) fn add_field(&mut self, name: &str, value: &str) {
-        self.hashes.push(field_hash(name, value));
     }
 
     /// Appends the filter and starts anew.
@@ -223,7 +223,7 @@ mod tests {
 
     fn filter_of(lines: &[Vec<u8>]) -> Vec<u8> {
         let mut builder = FilterBuilder::default();
-        lines.iter().for_each(|line| builder.add(line));
+        lines.iter().for_each(|line| _ = builder.add(line));
         let mut out = Vec::new();
         builder.finish(&mut out);
         out

@@ -187,7 +187,7 @@ impl LineEncoder {
             let line = rows.line(at);
             match template {
                 Some(_) => self.found_ids[from..end as usize].iter().for_each(|&id| filter.add_id(line, id)),
-                None => filter.add(line),
+                None => _ = filter.add(line),
             }
             from = end as usize;
         }
