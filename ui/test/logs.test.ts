@@ -257,7 +257,7 @@ describe("fields", () => {
       ],
     });
     expect(
-      fieldsOf(lines, detected).map((one) => [one.name, one.origin, one.parser, one.cardinality]),
+      fieldsOf(lines, detected, false).map((one) => [one.name, one.origin, one.parser, one.cardinality]),
     ).toEqual([
       ["app", "label", null, 0],
       ["hidden", "metadata", null, 2],
@@ -266,6 +266,13 @@ describe("fields", () => {
       ["level", "parsed", "logfmt", 0],
       ["msg", "parsed", "logfmt", 0],
       ["user_id", "parsed", "json", 9],
+    ]);
+  });
+
+  it("of a query that parses are parsed, whoever found them", () => {
+    const detected = decodeFields({ fields: [{ label: "x", type: "int", cardinality: 3, parsers: [] }] });
+    expect(fieldsOf([], detected, true)).toEqual([
+      { name: "x", origin: "parsed", parser: null, cardinality: 3 },
     ]);
   });
 

@@ -48,7 +48,10 @@ export function Fields({ lines, route, actions, off }: FieldsProps) {
     "once",
   );
   const sample = useMemo(() => sampleOf(lines), [lines]);
-  const fields = useMemo(() => fieldsOf(sample, detected.data ?? []), [sample, detected.data]);
+  const fields = useMemo(
+    () => fieldsOf(sample, detected.data ?? [], actions.parsed),
+    [sample, detected.data, actions.parsed],
+  );
   const needle = filter.trim().toLowerCase();
   const shown = fields.filter((field) => field.name.toLowerCase().includes(needle));
   return (

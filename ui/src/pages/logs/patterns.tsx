@@ -78,11 +78,11 @@ function Trend({ of, found }: { of: Template; found: Found }) {
   );
 }
 
-/** Control characters, such as those of terminal colours, as the signs that stand for them. */
+/** Control characters, such as those of terminal colours, as programs write them. */
 function visible(text: string): string {
-  return [...text]
-    .map((char) => (char < " " ? String.fromCodePoint(0x2400 + char.charCodeAt(0)) : char))
-    .join("");
+  const written = (char: string): string =>
+    char === "\x1b" ? "\\e" : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  return [...text].map((char) => (char < " " && char !== "\t" ? written(char) : char)).join("");
 }
 
 /** The pattern with its variables set apart. */

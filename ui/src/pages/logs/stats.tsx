@@ -128,6 +128,14 @@ function Elsewhere({ field, route, actions }: Omit<StatsProps, "lines">) {
   );
 }
 
+function CountAll({ onClick }: { onClick: () => void }) {
+  return (
+    <button type="button" class="link-button" onClick={onClick}>
+      Count the whole range
+    </button>
+  );
+}
+
 /** The statistics of one field. */
 export function Stats({ field, lines, route, actions }: StatsProps) {
   const [all, setAll] = useState(false);
@@ -135,16 +143,21 @@ export function Stats({ field, lines, route, actions }: StatsProps) {
   const counted = useMemo(() => countValues(sample, field), [sample, field.name, field.origin]);
   const having = counted.reduce((sum, one) => sum + one.count, 0);
   if (all) return <Everywhere field={field} route={route} actions={actions} />;
-  if (counted.length === 0) return <Elsewhere field={field} route={route} actions={actions} />;
+  const countAll = <CountAll onClick={() => setAll(true)} />;
+  if (counted.length === 0)
+    return (
+      <>
+        <Elsewhere field={field} route={route} actions={actions} />
+        <p class="stats-note">{countAll}</p>
+      </>
+    );
   return (
     <>
       <Rows of={counted} total={having} field={field} actions={actions} />
       <p class="stats-note">
         {having < sample.length && `In ${percent((having / sample.length) * 100)} of the lines. `}
         {counted.length > SHOWN && `${counted.length} values. `}
-        <button type="button" class="link-button" onClick={() => setAll(true)}>
-          Count the whole range
-        </button>
+        {countAll}
       </p>
     </>
   );

@@ -2,7 +2,6 @@
 
 import type { DetectedField } from "../../api/fields";
 import type { LogLine } from "../../api/loki";
-import { fieldName } from "../../logql/edit";
 import { type OwnFields, ownFields } from "../../logql/fields";
 
 /** Where a field comes from decides how it is filtered by: as a label of the stream, as metadata, or parsed. */
@@ -64,25 +63,31 @@ export function countValues(lines: readonly LogLine[], field: Field): ValueCount
 const ORDER: readonly Origin[] = ["label", "metadata", "parsed"];
 const HIDDEN = /^__|^$/;
 
-/** All fields of the lines and of what the server detected, labels first, each by name. */
-export function fieldsOf(lines: readonly LogLine[], detected: readonly DetectedField[]): Field[] {
+/**
+ * All fields of the lines and of what the server detected, labels first, each by name. `parsed` when the query has a
+ * parser of its own: then the server names none for the fields that it finds.
+ */
+export function fieldsOf(
+  lines: readonly LogLine[],
+  detected: readonly DetectedField[],
+  parsed: boolean,
+): Field[] {
   const found = new Map<string, Field>();
-  const add = (field: Field): void => {
-    if (!found.has(field.name) && !HIDDEN.test(field.name)) found.set(field.name, field);
-  };
   const sizes = new Map(detected.map((one) => [one.name, one.cardinality]));
-  const add_ = (name: string, origin: Origin, parser: Field["parser"]): void =>
-    add({ name, origin, parser, cardinality: sizes.get(name) ?? 0 });
-  for (const line of lines) for (const name of Object.keys(line.stream)) add_(name, "label", null);
-  for (const line of lines) for (const name of Object.keys(line.metadata)) add_(name, "metadata", null);
+  const add = (name: string, origin: Origin, parser: Field["parser"]): void => {
+    if (found.has(name) || HIDDEN.test(name)) return;
+    found.set(name, { name, origin, parser, cardinality: sizes.get(name) ?? 0 });
+  };
+  for (const line of lines) for (const name of Object.keys(line.stream)) add(name, "label", null);
+  for (const line of lines) for (const name of Object.keys(line.metadata)) add(name, "metadata", null);
+  for (const line of lines) for (const name of Object.keys(line.parsed)) add(name, "parsed", null);
   for (const one of detected) {
     const parser = one.parsers.includes("json") ? "json" : one.parsers.includes("logfmt") ? "logfmt" : null;
-    add_(one.name, one.parsers.length > 0 ? "parsed" : "metadata", parser);
+    add(one.name, parsed || one.parsers.length > 0 ? "parsed" : "metadata", parser);
   }
   for (const line of lines) {
-    for (const name of Object.keys(line.parsed)) add_(name, "parsed", null);
     const { parser, fields } = ownFieldsOf(line);
-    for (const name of Object.keys(fields)) add_(fieldName(name), "parsed", parser);
+    for (const name of Object.keys(fields)) add(name, "parsed", parser);
   }
   return [...found.values()].sort(
     (a, b) => ORDER.indexOf(a.origin) - ORDER.indexOf(b.origin) || (a.name < b.name ? -1 : 1),
