@@ -151,7 +151,8 @@ pub struct StreamTotals {
     pub chunks: u64,
     /// Entries in range: counted where a chunk lies inside, by the share of time where it lies across an edge.
     pub entries: u64,
-    /// Bytes of their lines, and 8 for each piece of metadata, likewise: what Loki counts.
+    /// Bytes of their lines and metadata, likewise. What many entries of a chunk share of metadata may count once, and 8 bytes
+    /// for each of them, as in Loki.
     pub bytes: u64,
 }
 
@@ -271,8 +272,8 @@ pub trait LogSource: Send + Sync + 'static {
             let totals =
                 found.entry(labels.clone()).or_insert(StreamTotals { labels, chunks: 1, entries: 0, bytes: 0 });
             totals.entries += run.timestamps_ns.len() as u64;
-            let metadata = 8 * run.metadata.len() as u64;
-            totals.bytes += run.line_bytes.iter().map(|&n| u64::from(n) + metadata).sum::<u64>();
+            let metadata: usize = run.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+            totals.bytes += run.line_bytes.iter().map(|&n| u64::from(n) + metadata as u64).sum::<u64>();
             Ok(())
         })?;
         Ok(found.into_values().collect())

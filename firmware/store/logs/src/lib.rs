@@ -41,6 +41,7 @@ mod tally;
 mod template;
 mod times;
 mod varint;
+mod volume;
 mod words;
 
 pub use limits::{FloatingRules, LogBudgets, LogLimits};

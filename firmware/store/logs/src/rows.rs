@@ -1,9 +1,7 @@
 //! Entries of one stream, one after the other: what heads gather, codecs take and the merge hands on.
 
+use crate::volume::VolumeCounter;
 use bramble_signal::{LabelsRef, LogEntry};
-
-/// What a piece of metadata counts in volumes, as in Loki, whose chunks hold a pair of references for each.
-pub(crate) const METADATA_VOLUME_BYTES: u64 = 8;
 
 /// Entries of one stream in one arena. Each costs its bytes and 16 more.
 #[derive(Clone, Default, Debug)]
@@ -39,15 +37,15 @@ impl Rows {
         self.arena.len()
     }
 
-    /// What answers about volumes say: bytes of lines, and [`METADATA_VOLUME_BYTES`] per piece of metadata.
+    /// What answers about volumes say of them as one chunk: see [`VolumeCounter`].
     pub(crate) fn volume_bytes(&self) -> u64 {
-        (0..self.len()).map(|at| self.volume_bytes_of(at)).sum()
+        let mut counter = VolumeCounter::default();
+        (0..self.len()).map(|at| self.count_volume(at, &mut counter)).sum()
     }
 
-    /// [`volume_bytes`](Self::volume_bytes) of entry `at` (below [`len`](Self::len)).
-    pub(crate) fn volume_bytes_of(&self, at: usize) -> u64 {
-        let metadata = LabelsRef::from_encoded(self.metadata(at)).len() as u64;
-        self.line(at).len() as u64 + METADATA_VOLUME_BYTES * metadata
+    /// What entry `at` (below [`len`](Self::len)) adds to a chunk.
+    pub(crate) fn count_volume(&self, at: usize, counter: &mut VolumeCounter) -> u64 {
+        counter.add(self.line(at).len(), LabelsRef::from_encoded(self.metadata(at)))
     }
 
     /// Timestamps in order of arrival.

@@ -8,8 +8,8 @@
 use super::{last_of, report};
 use crate::gather::accepts;
 use crate::head::{Generation, StreamHead};
-use crate::rows::METADATA_VOLUME_BYTES;
 use crate::store::LogStore;
+use crate::volume::VolumeCounter;
 use bramble_signal::{Labels, Matcher};
 use bramble_storage::{
     LogSelect, LogSource, MetadataWanted, QueryContext, QueryStats, ReadError, StreamSteps, StreamTotals,
@@ -131,9 +131,9 @@ fn open_facts(
         out.push((stream.labels.clone(), all));
         return;
     }
-    let mut chunks = 1;
+    let (mut chunks, mut counter) = (1, VolumeCounter::default());
     for (at, &time_ns) in times.iter().enumerate().filter(|(_, t)| (range.0..=range.1).contains(*t)) {
-        let bytes = rows.volume_bytes_of(at);
+        let bytes = rows.count_volume(at, &mut counter);
         out.push((stream.labels.clone(), Facts { min_ns: time_ns, max_ns: time_ns, chunks, entries: 1, bytes }));
         chunks = 0;
     }
@@ -156,14 +156,13 @@ fn by_entry(
     each: &mut dyn FnMut(&Labels, i64, u64) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let select = LogSelect { matchers, start_ns, end_ns, ..LogSelect::default() };
-    let mut labels = Labels::empty();
+    let (mut labels, mut counter) = (Labels::empty(), VolumeCounter::default());
     store.tally(&select, MetadataWanted::All, true, context, &mut |run| {
         if labels.as_bytes() != run.labels.as_bytes() {
             labels = run.labels.to_labels();
         }
-        let metadata = METADATA_VOLUME_BYTES * run.metadata.len() as u64;
         for (&time_ns, &line) in run.timestamps_ns.iter().zip(run.line_bytes) {
-            each(&labels, time_ns, u64::from(line) + metadata)?;
+            each(&labels, time_ns, counter.add(line as usize, run.metadata))?;
         }
         Ok(())
     })
