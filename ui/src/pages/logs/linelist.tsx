@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { ApiError } from "../../api/http";
 import { type LogLine, lineService } from "../../api/loki";
 import { count } from "../../format";
-import { looser } from "../../logql/edit";
+import { ALL_LINES, looser } from "../../logql/edit";
 import { soughtBy } from "../../logql/highlight";
 import { Body, Trouble, Warnings } from "../../parts/panel";
 import { go } from "../../state/route";
@@ -81,8 +81,8 @@ function Nothing({ route, actions }: { route: LogsRoute; actions: Actions }) {
   return (
     <>
       <p>
-        No lines match in this range.{" "}
-        {route.live ? "New ones appear here as they come." : "Try a longer range, or fewer conditions:"}
+        No lines match in this range. {route.live ? "New ones appear here as they come." : null}
+        {!route.live && (tries.length > 0 ? "Try a longer range, or fewer conditions:" : "Try a longer one:")}
       </p>
       <ul class="tries">
         {length < 86_400 && (
@@ -115,6 +115,11 @@ function Nothing({ route, actions }: { route: LogsRoute; actions: Actions }) {
           </li>
         ))}
       </ul>
+      {actions.query === ALL_LINES && (
+        <p>
+          How lines are sent here is on the <a href="#/">overview</a>.
+        </p>
+      )}
     </>
   );
 }
@@ -210,7 +215,7 @@ export function LineList({ lines, route, actions, refused }: LineListProps) {
 
   return (
     <section class="panel line-list" aria-label="Log lines">
-      <div class="list-head">
+      <div class={`list-head ${where.atFirst ? "" : "is-stuck"}`}>
         <h3>Log lines</h3>
         <Tools route={route} />
         <span class="panel-aside">{aside(lines)}</span>

@@ -95,7 +95,9 @@ function Everywhere({ field, route, actions }: Omit<StatsProps, "lines">) {
     >
       {(found) => (
         <>
-          <p class="stats-note">All lines of the range, the most frequent {SHOWN}.</p>
+          <p class="stats-note">
+            All lines of the range{found.length === SHOWN && `, the ${SHOWN} most frequent values`}.
+          </p>
           <Rows
             of={found}
             total={found.reduce((sum, one) => sum + one.count, 0)}
