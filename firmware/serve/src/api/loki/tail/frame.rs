@@ -30,7 +30,8 @@ pub(super) fn text(form: Form, entries: &[Held], dropped: &[(Labels, i64)]) -> S
 }
 
 fn grouped(entries: &[Held]) -> Vec<(&LabelSet, Vec<&Held>)> {
-    let (mut streams, mut at): (Vec<(&LabelSet, Vec<&Held>)>, HashMap<&LabelSet, usize>) = Default::default();
+    let mut streams: Vec<(&LabelSet, Vec<&Held>)> = Vec::new();
+    let mut at: HashMap<&LabelSet, usize> = HashMap::new();
     for held in entries {
         let stream = *at.entry(&held.labels).or_insert_with(|| {
             streams.push((&held.labels, Vec::new()));
