@@ -4,8 +4,8 @@
 
 use crate::memory::{span_accepts, span_ids};
 use crate::{
-    Direction, LinePredicate, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource,
-    QueryContext, SpanPredicate, SpanScan, SpanSink, TraceSource,
+    Direction, LinePredicate, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, MetricSelect, MetricSink,
+    MetricSource, QueryContext, SpanPredicate, SpanScan, SpanSink, TallyRun, TraceSource,
 };
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
@@ -252,6 +252,63 @@ pub fn logs<S: LogSink + LogSource>(store: &S, between: &mut dyn FnMut(&S)) {
             .count();
     }
     assert_eq!(with_metadata, 1, "structured metadata comes back with its entry");
+    log_counts(store, &env);
+    floating_labels(store, &env, between);
+}
+
+/// Timestamps after [`BASE_NS`] that a tally gives, with the metadata asked for.
+fn tallied(store: &dyn LogSource, select: &LogSelect<'_>, metadata: MetadataWanted<'_>) -> Vec<(i64, String)> {
+    let (mut found, context) = (Vec::new(), QueryContext::unlimited());
+    let mut each = |run: &TallyRun<'_>| {
+        assert_eq!(run.timestamps_ns.len(), run.line_bytes.len());
+        found.extend(run.timestamps_ns.iter().map(|t| (t - BASE_NS, run.metadata.to_string())));
+        Ok(())
+    };
+    store.tally(select, metadata, true, &context, &mut each).unwrap();
+    found.sort();
+    found
+}
+
+fn log_counts(store: &dyn LogSource, env: &[Matcher]) {
+    let (start_ns, end_ns) = (BASE_NS, BASE_NS + 100);
+    let select = LogSelect { matchers: env, start_ns, end_ns, ..LogSelect::default() };
+    let times = |found: Vec<(i64, String)>| found.into_iter().map(|(t, _)| t).collect::<Vec<_>>();
+    assert_eq!(times(tallied(store, &select, MetadataWanted::None)), [1, 2, 3, 3, 4], "each entry counts once");
+    let error = [LinePredicate::Contains(b"error".to_vec())];
+    let errors = tallied(store, &LogSelect { lines: &error, ..select.clone() }, MetadataWanted::Only(&["trace_id"]));
+    assert_eq!(errors.iter().map(|(t, _)| *t).collect::<Vec<_>>(), [2, 3]);
+    assert!(errors[1].1.contains("abc") && !errors[0].1.contains("abc"), "{errors:?}");
+    let totals = store.totals(env, start_ns, end_ns, &QueryContext::unlimited()).unwrap();
+    assert!(totals.is_sorted_by(|a, b| a.labels < b.labels));
+    let of = |service: &str| totals.iter().find(|t| t.labels.get("service") == Some(service)).unwrap();
+    // Duplicates that wait in different places may be counted by statistics.
+    assert!(of("arda").entries >= 1 && of("beorn").entries >= 4 && of("arda").bytes >= 15, "{totals:?}");
+}
+
+fn floating_labels<S: LogSink + LogSource>(store: &S, env: &[Matcher], between: &mut dyn FnMut(&S)) {
+    let mut batch = LogBatch::new();
+    batch.start_stream(&mut [("service", "gondor"), ("env", "dev")]).unwrap();
+    batch.push_entry(BASE_NS + 200, b"floats", &mut [("\u{1}trace_id", "f00d")]).unwrap();
+    batch.push_entry(BASE_NS + 201, b"has it as metadata", &mut [("trace_id", "f00d")]).unwrap();
+    batch.push_entry(BASE_NS + 202, b"has none", &mut []).unwrap();
+    let prepared = store.prepare(batch, BASE_NS + 60_000_000_000).unwrap();
+    store.apply(prepared, 4);
+    between(store);
+    let (context, whole) = (QueryContext::unlimited(), (BASE_NS + 200, BASE_NS + 300));
+    let lines = |op, value: &str| {
+        let matchers = [env[0].clone(), Matcher::new("trace_id", op, value).unwrap()];
+        let streams = store.streams(&matchers, whole.0, whole.1, &context).unwrap();
+        let lines = all_lines(store, &matchers, &[], Direction::Forward, whole);
+        assert_eq!(streams.is_empty(), lines.is_empty());
+        lines.into_iter().map(|(t, _)| t).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(MatchOp::Equal, "f00d"), [200, 201], "a label, or metadata, that is kept out of streams");
+    assert_eq!(lines(MatchOp::Equal, "beef"), [0; 0]);
+    assert_eq!(lines(MatchOp::Equal, ""), [202]);
+    assert_eq!(lines(MatchOp::NotEqual, "beef"), [200, 201, 202]);
+    assert_eq!(lines(MatchOp::Regex, "f.*d"), [200, 201]);
+    let other = [Matcher::equal("level", "f00d")];
+    assert!(all_lines(store, &other, &[], Direction::Forward, whole).is_empty(), "other metadata is no label");
 }
 
 /// A small batch: `count` spans of trace `trace`, span ids from 1, each 1 ms after the other, service by name.

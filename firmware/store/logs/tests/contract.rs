@@ -18,7 +18,7 @@ fn in_the_head() {
 fn across_flushes() {
     let bench = Bench::new();
     contract::logs(&bench.store, &mut |store| flush(store, &mut || bench.id(), &mut bench.blocks.borrow_mut()));
-    assert_eq!(everything(&bench.reopened()).len(), 5);
+    assert_eq!(everything(&bench.reopened()).len(), 8);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn across_merges() {
         merge(store, 1 << 20, &mut || bench.id(), blocks);
     });
     assert_eq!(bench.blocks.borrow().len(), 1);
-    assert_eq!(everything(&bench.reopened()).len(), 5);
+    assert_eq!(everything(&bench.reopened()).len(), 8);
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn a_frozen_generation_stays_readable_until_it_is_swapped() {
         store.freeze(1);
     });
     let written = bench.store.write_frozen(&mut || bench.id()).unwrap();
-    assert_eq!(everything(&bench.store).len(), 5);
+    assert_eq!(everything(&bench.store).len(), 8);
     bench.store.swap(&written, &[], true).unwrap();
-    assert_eq!(everything(&bench.store).len(), 5);
+    assert_eq!(everything(&bench.store).len(), 8);
     assert!(bench.store.head().total_bytes > 0 && !bench.store.head().frozen);
 }
 

@@ -108,14 +108,6 @@ impl Fit {
     }
 }
 
-/// What has to stand in a literal of templates with certain kinds of slots.
-enum Required {
-    /// Nothing certain.
-    Unknown,
-    /// This run of the text.
-    Run(Finder<'static>),
-}
-
 /// A text made ready to be looked for in templates and lines.
 pub(crate) struct Needle {
     finder: Finder<'static>,
@@ -124,8 +116,8 @@ pub(crate) struct Needle {
     tried_finder: Finder<'static>,
     /// By kind; filled as kinds turn up.
     fits: RwLock<Vec<(Kind, Arc<Fit>)>>,
-    /// By the families of kinds that a template has.
-    required: RwLock<Vec<(u16, Arc<Required>)>>,
+    /// By the families of kinds that a template has: what has to stand in a literal, as far as something has to.
+    required: RwLock<Vec<(u16, Option<Arc<Finder<'static>>>)>>,
 }
 
 impl Needle {
@@ -161,7 +153,7 @@ impl Needle {
         fit
     }
 
-    fn required(&self, families: u16) -> Arc<Required> {
+    fn required(&self, families: u16) -> Option<Arc<Finder<'static>>> {
         if let Some((_, known)) = self.required.read().iter().find(|(known, _)| *known == families) {
             return known.clone();
         }
@@ -183,12 +175,7 @@ impl Needle {
             }
             at += run.len();
         }
-        let found = if best.is_empty() {
-            Required::Unknown
-        } else {
-            Required::Run(Finder::new(&self.tried[best]).into_owned())
-        };
-        let found = Arc::new(found);
+        let found = (!best.is_empty()).then(|| Arc::new(Finder::new(&self.tried[best]).into_owned()));
         self.required.write().push((families, found.clone()));
         found
     }
@@ -198,7 +185,7 @@ impl Needle {
         if self.tried.is_empty() {
             return Verdict::Always;
         }
-        if let Required::Run(run) = &*self.required(template.families())
+        if let Some(run) = self.required(template.families())
             && run.find(template.text()).is_none()
         {
             return Verdict::Never;
