@@ -6,6 +6,7 @@ import { isLogQuery } from "../../logql/shape";
 import { RangePicker, RangeSteps } from "../../parts/range";
 import { go } from "../../state/route";
 import type { LogsRoute, LogView } from "../../state/url";
+import "../../style/lines.css";
 import "../../style/logs.css";
 import { actionsOf } from "./actions";
 import { Asking } from "./asking";
