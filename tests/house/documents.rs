@@ -133,6 +133,7 @@ fn shown(expression: &str) -> String {
         Some(word) if word.is_empty() || word == "info(" => "info".to_owned(),
         Some(word) => word,
         None if expression.contains("Auto") => "auto".to_owned(),
+        None if expression.contains("FilterAndDelete") => "filter-and-delete".to_owned(),
         None => expression.trim_end_matches(".to_owned()").trim_matches('"').to_owned(),
     }
 }
