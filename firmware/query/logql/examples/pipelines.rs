@@ -24,11 +24,7 @@ impl LogCursor for Walk<'_> {
 }
 
 impl LogSource for Ready {
-    fn select<'a>(
-        &'a self,
-        _: &LogSelect<'_>,
-        _: &'a QueryContext,
-    ) -> Result<Box<dyn LogCursor + 'a>, ReadError> {
+    fn select<'a>(&'a self, _: &LogSelect<'_>, _: &'a QueryContext) -> Result<Box<dyn LogCursor + 'a>, ReadError> {
         Ok(Box::new(Walk(self.0.iter())))
     }
 

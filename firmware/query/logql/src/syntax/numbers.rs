@@ -1,5 +1,7 @@
 //! Durations and byte sizes, as Go's `time` and `humanize` read them.
 
+use std::borrow::Cow;
+
 /// Largest duration a query may name, nanoseconds (Go's limit).
 const DURATION_MAX: f64 = 9.223_372_036_854_775e18;
 
@@ -14,6 +16,22 @@ const UNITS: [(&str, f64); 10] = [
     ("h", 3600e9),
     ("d", 86_400e9),
     ("w", 604_800e9),
+];
+
+const SIZES: [(&[&str], f64); 13] = [
+    (&["", "b"], 1.0),
+    (&["k", "kb"], 1e3),
+    (&["m", "mb"], 1e6),
+    (&["g", "gb"], 1e9),
+    (&["t", "tb"], 1e12),
+    (&["p", "pb"], 1e15),
+    (&["e", "eb"], 1e18),
+    (&["ki", "kib"], 1024.0),
+    (&["mi", "mib"], 1_048_576.0),
+    (&["gi", "gib"], 1_073_741_824.0),
+    (&["ti", "tib"], 1_099_511_627_776.0),
+    (&["pi", "pib"], 1_125_899_906_842_624.0),
+    (&["ei", "eib"], 1_152_921_504_606_846_976.0),
 ];
 
 /// Nanoseconds of `1h30m`, `-1.5s`, `0`. `days` also allows `d`, `w` and `y`, which queries may use but Go's own
@@ -67,25 +85,13 @@ pub fn parse_duration(text: &str, days: bool) -> Result<i64, String> {
 /// The text humanize gives.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ',')).unwrap_or(text.len());
-    let number = text[..end].replace(',', "");
+    let (digits, unit) = (&text[..end], text[end..].trim());
+    let digits: Cow<'_, str> = if digits.contains(',') { digits.replace(',', "").into() } else { digits.into() };
     let number: f64 =
-        number.parse().map_err(|_| format!("strconv.ParseFloat: parsing {}: invalid syntax", super::quote(&number)))?;
-    let unit = text[end..].trim().to_ascii_lowercase();
-    let factor: f64 = match unit.as_str() {
-        "" | "b" => 1.0,
-        "k" | "kb" => 1e3,
-        "m" | "mb" => 1e6,
-        "g" | "gb" => 1e9,
-        "t" | "tb" => 1e12,
-        "p" | "pb" => 1e15,
-        "e" | "eb" => 1e18,
-        "ki" | "kib" => 1024.0,
-        "mi" | "mib" => 1_048_576.0,
-        "gi" | "gib" => 1_073_741_824.0,
-        "ti" | "tib" => 1_099_511_627_776.0,
-        "pi" | "pib" => 1_125_899_906_842_624.0,
-        "ei" | "eib" => 1_152_921_504_606_846_976.0,
-        _ => return Err(format!("unhandled size name: {unit}")),
+        digits.parse().map_err(|_| format!("strconv.ParseFloat: parsing {}: invalid syntax", super::quote(&digits)))?;
+    let factor = SIZES.iter().find(|(names, _)| names.iter().any(|n| unit.eq_ignore_ascii_case(n)));
+    let Some((_, factor)) = factor else {
+        return Err(format!("unhandled size name: {}", unit.to_ascii_lowercase()));
     };
     let bytes = number * factor;
     if bytes >= u64::MAX as f64 { Err(format!("too large: {text}")) } else { Ok(bytes as u64) }
