@@ -65,3 +65,30 @@ pub(crate) async fn submit(state: &ReceiverState, batch: Batch, held: Reservatio
     // The write path drops what it holds only when it stops.
     outcome.await.unwrap_or(Err(WriteError::ShuttingDown)).map_err(Refusal::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receivers::testing::Bench;
+
+    async fn waits(full_for: u32) -> (u32, usize) {
+        let bench = Bench::small();
+        *bench.writer.full_for.lock() = full_for;
+        let mut batch = LogBatch::new();
+        batch.start_stream(&mut [("app", "web")]).unwrap();
+        batch.push_entry(1, b"a", &mut []).unwrap();
+        let held = bench.budget.reserve(batch.memory_bytes()).unwrap();
+        submit(&bench.state, Batch::Logs(batch), held).await.unwrap();
+        let (left, written) = (*bench.writer.full_for.lock(), bench.writer.logs.lock().len());
+        (left, written)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_waits_for_room_but_not_for_ever() {
+        assert_eq!(waits(0).await, (0, 1));
+        assert_eq!(waits(4).await, (0, 1));
+        // The writer has the last word.
+        let looks = ROOM_WAIT_MAX.as_millis().div_ceil(ROOM_LOOK_EVERY.as_millis()) as u32;
+        assert_eq!(waits(1000).await, (1000 - looks, 1));
+    }
+}

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bramble_runtime::{Budget, BudgetName, ManualClock, Reservation};
-use bramble_signal::{LogBatch, MetricBatch, SpanBatch};
+use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
 use bramble_storage::{Done, RejectReason, Rejections, Urgency, WriteError, Writer, Written};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -27,6 +27,8 @@ pub(crate) struct FakeWriter {
     pub(crate) reject_one: Mutex<bool>,
     /// Leaves exemplars out without a word, as stores do.
     pub(crate) forget_exemplars: Mutex<bool>,
+    /// So many times more it says that there is no room.
+    pub(crate) full_for: Mutex<u32>,
 }
 
 impl FakeWriter {
@@ -65,6 +67,13 @@ impl Writer for FakeWriter {
     fn write_spans(&self, batch: SpanBatch, held: Reservation, urgency: Urgency, done: Done) {
         self.spans.lock().push(batch);
         self.finish(Written { accepted: 1, ..Written::default() }, held, urgency, done);
+    }
+
+    fn has_room(&self, _: Signal, memory_bytes: usize) -> bool {
+        assert!(memory_bytes > 0);
+        let mut full_for = self.full_for.lock();
+        *full_for = full_for.saturating_sub(1);
+        *full_for == 0
     }
 }
 
