@@ -6,7 +6,9 @@
 //!   columns: timestamps, lines as template and typed tokens ([`template`], [`lines`]), metadata by key
 //!   ([`metadata`]); beside it stands a filter over long ids ([`filter`]).
 //! * **Flush**: a stream's chunks in order ([`flush`]).
-//! * **Reading**: a heap of sources, each under the earliest time it can contribute ([`gather`]).
+//! * **Reading**: a heap of sources, each under the earliest time it can contribute ([`gather`]). Tests ask filters, then
+//!   a stream's templates, then columns, then lines, several chunks at once where few entries pass ([`search`]); counts
+//!   ([`tally`]) rebuild no line that need not be looked at.
 //!
 //! Promises: whatever bytes a line has, exactly these come back; the memory of the head, of queries and of merges
 //! is counted against budgets; damaged pages are reported and left out, never a crash.
