@@ -2,8 +2,10 @@
 //!
 //!     cargo run --release -p bramble-query-logql --example pipelines [-- LINES]
 
+#![allow(clippy::print_stdout, reason = "a tool prints")]
+
 use bramble_query_logql::{Expr, LogParams, RangeParams, eval, parse};
-use bramble_signal::{Labels, LogBatch, Matcher};
+use bramble_signal::{Labels, Matcher};
 use bramble_storage::{Direction, LogCursor, LogRows, LogSelect, LogSource, QueryContext, ReadError};
 
 /// Batches that are handed over as often as asked.
@@ -38,9 +40,10 @@ const STEP_NS: i64 = 10_000_000;
 
 fn line(n: u64) -> String {
     let id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (level, status) = if n % 33 == 0 { ("error", 500) } else { ("info", 200) };
+    let (level, status) = if n.is_multiple_of(33) { ("error", 500) } else { ("info", 200) };
     // Most are short, one in some fifty is above 60 ms, as in the load that peers were measured with.
-    let latency = if id % 50 == 0 { 60.0 + (id >> 40) as f64 / 1e5 } else { (id >> 32) as f64 % 5000.0 / 100.0 };
+    let latency =
+        if id.is_multiple_of(50) { 60.0 + (id >> 40) as f64 / 1e5 } else { (id >> 32) as f64 % 5000.0 / 100.0 };
     format!(
         "{{\"time\":\"2026-11-18T00:00:00.000Z\",\"level\":\"{level}\",\"service\":\"beorn\",\"trace_id\":\"{id:016x}{n:016x}\",\
          \"span_id\":\"{id:016x}\",\"circuit_id\":\"circ-{:05}\",\"request_id\":\"{id:08x}-4a3b-4c5d-8e9f-{n:012x}\",\

@@ -9,7 +9,9 @@ pub(crate) struct Random(u64);
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1);
-        (0..4).for_each(|_| drop(random.below(2)));
+        (0..4).for_each(|_| {
+            random.below(2);
+        });
         random
     }
 

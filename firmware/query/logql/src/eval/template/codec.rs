@@ -23,7 +23,7 @@ pub(super) fn base64_decode(text: &str) -> String {
         body.iter().enumerate().map(|(i, b)| ALPHABET.iter().position(|a| a == b).map(|s| s as u32).ok_or(i)).collect();
     let illegal = |at: usize| format!("illegal base64 data at input byte {at}");
     let sextets = match sextets {
-        Ok(_) if text.len() % 4 != 0 => return illegal(text.len() / 4 * 4),
+        Ok(_) if !text.len().is_multiple_of(4) => return illegal(text.len() / 4 * 4),
         Ok(sextets) => sextets,
         Err(at) => return illegal(at),
     };
