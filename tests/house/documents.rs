@@ -123,7 +123,13 @@ fn shown(expression: &str) -> String {
     if expression == "Optional(None)" {
         return "auto".to_owned();
     }
-    let units = [("seconds(", " s"), ("days(", " d"), ("mib(", " MiB"), ("kib(", " KiB"), ("port(", "")];
+    if expression.starts_with("Names") {
+        // A list is told by the program, where it is longer than a cell.
+        let none = expression == "Names::default()";
+        return if none { "none" } else { "a list, see `bramble print-config`" }.to_owned();
+    }
+    let units =
+        [("seconds(", " s"), ("hours(", " h"), ("days(", " d"), ("mib(", " MiB"), ("kib(", " KiB"), ("port(", "")];
     for (prefix, unit) in units {
         if let Some(value) = inside(prefix) {
             return value + unit;

@@ -254,7 +254,7 @@ settings! {
         /// Lines that one query may ask for.
         max_entries_limit_per_query: u64 = 5000;
         /// Longest range of one query; "0s" for any.
-        max_query_length: Interval = Interval::seconds(721 * 3600);
+        max_query_length: Interval = Interval::hours(721);
         /// How far back queries see; "0s" for any distance.
         max_query_lookback: Interval = Interval::seconds(0);
         /// Series that a metric query over logs may give; 0 for any number.

@@ -190,6 +190,11 @@ impl Interval {
         Interval(Duration::from_secs(n))
     }
 
+    /// So many hours.
+    pub(crate) const fn hours(n: u64) -> Self {
+        Interval(Duration::from_secs(n * 3600))
+    }
+
     /// So many days.
     pub(crate) const fn days(n: u64) -> Self {
         Interval(Duration::from_secs(n * 86_400))
