@@ -32,7 +32,7 @@ impl Serialize for Point {
 }
 
 /// `["ns", "line"]`, and by origin `{"structuredMetadata": {…}, "parsed": {…}}` if asked for.
-struct Line<'a>(&'a Entry, bool);
+pub(super) struct Line<'a>(pub(super) &'a Entry, pub(super) bool);
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

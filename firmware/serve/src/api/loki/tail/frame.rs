@@ -1,9 +1,11 @@
 //! Frames of a tail: apis.md §3, and the form that the old path gives.
 
 use super::holding::Held;
+use crate::api::loki::answer::LabelsJson;
+use crate::api::loki::value::Line;
 use bramble_query_logql::LabelSet;
 use bramble_signal::Labels;
-use serde::ser::{SerializeMap, SerializeSeq};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 
@@ -64,14 +66,6 @@ impl Serialize for Frame<'_> {
     }
 }
 
-struct LabelsJson<'a>(&'a LabelSet);
-
-impl Serialize for LabelsJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter())
-    }
-}
-
 struct StreamJson<'a>(Form, &'a LabelSet, &'a [&'a Held]);
 
 impl Serialize for StreamJson<'_> {
@@ -95,32 +89,14 @@ struct EntryJson<'a>(Form, &'a Held);
 
 impl Serialize for EntryJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Origins<'a> {
-            #[serde(rename = "structuredMetadata", skip_serializing_if = "Option::is_none")]
-            metadata: Option<LabelsJson<'a>>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            parsed: Option<LabelsJson<'a>>,
-        }
         let EntryJson(form, Held { entry, .. }) = self;
-        let line = String::from_utf8_lossy(&entry.line);
-        if *form == Form::Old {
-            let mut map = serializer.serialize_map(Some(2))?;
-            map.serialize_entry("ts", &rfc3339(entry.timestamp_ns))?;
-            map.serialize_entry("line", &*line)?;
-            return map.end();
+        if let Form::V1 { categorize } = form {
+            return Line(entry, *categorize).serialize(serializer);
         }
-        let mut seq = serializer.serialize_seq(None)?;
-        seq.serialize_element(&entry.timestamp_ns.to_string())?;
-        seq.serialize_element(&*line)?;
-        if *form == (Form::V1 { categorize: true }) {
-            let some = |set: &'_ LabelSet| !set.is_empty();
-            seq.serialize_element(&Origins {
-                metadata: some(&entry.metadata).then_some(LabelsJson(&entry.metadata)),
-                parsed: some(&entry.parsed).then_some(LabelsJson(&entry.parsed)),
-            })?;
-        }
-        seq.end()
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("ts", &rfc3339(entry.timestamp_ns))?;
+        map.serialize_entry("line", &*String::from_utf8_lossy(&entry.line))?;
+        map.end()
     }
 }
 
