@@ -159,7 +159,7 @@ impl LogStore {
         let range = (deleted.deletion.start_ns, deleted.deletion.last_ns);
         let wanted = |labels: LabelsRef<'_>| deleted.selector.of_stream(labels).is_some();
         let index = block.index_with_deleted(range, wanted).map_err(|error| store_error(error, &block.meta))?;
-        let (pages, mut count) = (Arc::new(index.pages), 0);
+        let (pages, mut count) = (index.pages, 0);
         for stream in &index.streams {
             let Some(only) = StreamDeletions::among(std::iter::once(deleted), &stream.labels) else { continue };
             count += self.count_in_stream(block, (&pages, stream), only)?;

@@ -108,7 +108,7 @@ fn add_block(
     };
     QueryStats::add(&context.stats.blocks, 1);
     QueryStats::add(&context.stats.series, index.streams.len() as u64);
-    let pages = Arc::new(index.pages);
+    let pages = index.pages;
     let (from, id) = block.age();
     for stream in index.streams {
         let sought = selection.sought(stream.labels.as_ref());

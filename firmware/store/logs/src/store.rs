@@ -1,6 +1,7 @@
 //! The store: its state, the writing side, and what the write path drives.
 
 use crate::block::index::StreamEntry;
+use crate::block::kept::Kept;
 use crate::block::writer::{BlockIdentity, BlockWriter};
 use crate::block::{Block, store_error, write_error};
 use crate::deleted::Deletions;
@@ -38,7 +39,7 @@ pub struct LogStore {
     pub(crate) state: RwLock<State>,
     pub(crate) metrics: Metrics,
     disk: Arc<dyn Disk>,
-    cache: Arc<PageCache>,
+    kept: Arc<Kept>,
     clock: Arc<dyn Clock>,
     budgets: LogBudgets,
     limits: LogLimits,
@@ -67,12 +68,13 @@ impl LogStore {
         let metrics = Metrics::register(registry).expect("names of our own metrics are well formed");
         let floating = Floating::new(&limits.floating, budgets.head.clone());
         let deletions = Deletions::default();
-        Ok(LogStore { state, metrics, disk, cache, clock, budgets, limits, floating, deletions })
+        let kept = Arc::new(Kept::new(cache, budgets.index.clone()));
+        Ok(LogStore { state, metrics, disk, kept, clock, budgets, limits, floating, deletions })
     }
 
     fn open_block(&self, meta: &BlockMeta) -> Result<Arc<Block>, StoreError> {
         let deleted = self.deletions.of(meta);
-        Block::open(&self.disk, &self.cache, &self.budgets.index, meta, deleted).map(Arc::new)
+        Block::open(&self.disk, &self.kept, meta, deleted).map(Arc::new)
     }
 
     fn judge(&self, batch: &LogBatch, now_ns: i64, keep: Option<&mut LogBatch>) -> (Rejections, usize) {
@@ -332,7 +334,7 @@ type Indexes = Vec<(Arc<Vec<PageRef>>, Vec<StreamEntry>)>;
 fn read_indexes(blocks: &[Arc<Block>]) -> Result<Indexes, StoreError> {
     let read = |block: &Arc<Block>| {
         let index = block.index((i64::MIN, i64::MAX), |_| true).map_err(|error| store_error(error, &block.meta))?;
-        Ok((Arc::new(index.pages), index.streams))
+        Ok((index.pages, index.streams))
     };
     blocks.iter().map(read).collect()
 }

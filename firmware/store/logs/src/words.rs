@@ -53,6 +53,11 @@ impl ValueWriter {
         id
     }
 
+    /// Whether `value` is one of them.
+    pub(crate) fn has(&self, value: &[u8]) -> bool {
+        self.find(local_hash(value, HASH_SEED), value).is_some()
+    }
+
     /// The values so far.
     pub(crate) fn snapshot(&self) -> Strings {
         Strings::of(self.bytes.clone(), self.ends.clone())

@@ -12,6 +12,7 @@
 use crate::varint::{put, put_bytes, take, take_bytes, take_count, unzigzag, zigzag};
 use bramble_disk::segment::PageRef;
 use bramble_signal::{Labels, LabelsRef};
+use std::sync::Arc;
 
 const EQUAL_TIMES: u64 = 1;
 
@@ -81,7 +82,7 @@ impl StreamEntry {
 /// What a reader wants of an index.
 #[derive(Debug)]
 pub(crate) struct Index {
-    pub(crate) pages: Vec<PageRef>,
+    pub(crate) pages: Arc<Vec<PageRef>>,
     pub(crate) streams: Vec<StreamEntry>,
     /// Names of labels that float in entries, ascending.
     pub(crate) floating: Vec<String>,
@@ -98,7 +99,7 @@ impl Index {
         let input = &mut input;
         let pages = take_count(input, input.len())?;
         let pages: Option<Vec<PageRef>> = (0..pages).map(|_| PageRef::take(input)).collect();
-        let (pages, mut streams) = (pages?, Vec::new());
+        let (pages, mut streams) = (Arc::new(pages?), Vec::new());
         for _ in 0..take_count(input, input.len())? {
             let labels = LabelsRef::parse(take_bytes(input)?)?;
             let dictionary = Place::take(input)?;
@@ -119,6 +120,30 @@ impl Index {
             floating.push(std::str::from_utf8(take_bytes(input)?).ok()?.to_owned());
         }
         Some(Index { pages, streams, floating })
+    }
+
+    /// The streams that `wanted` accepts, with their groups that meet `start_ns..=last_ns`, as [`read`](Self::read)
+    /// would have them.
+    pub(crate) fn part(&self, (start_ns, last_ns): (i64, i64), mut wanted: impl FnMut(LabelsRef<'_>) -> bool) -> Index {
+        let mut streams = Vec::new();
+        for stream in self.streams.iter().filter(|stream| wanted(stream.labels.as_ref())) {
+            let meets = |group: &&GroupEntry| group.min_time_ns <= last_ns && group.max_time_ns >= start_ns;
+            let groups: Vec<GroupEntry> = stream.groups.iter().filter(meets).copied().collect();
+            if !groups.is_empty() {
+                streams.push(StreamEntry { labels: stream.labels.clone(), dictionary: stream.dictionary, groups });
+            }
+        }
+        Index { pages: self.pages.clone(), streams, floating: self.floating.clone() }
+    }
+
+    /// Memory held, about, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let of = |stream: &StreamEntry| {
+            let groups = stream.groups.capacity() * size_of::<GroupEntry>();
+            size_of::<StreamEntry>() + stream.labels.as_bytes().len() + 16 + groups
+        };
+        let floating: usize = self.floating.iter().map(|name| size_of::<String>() + name.len()).sum();
+        self.pages.capacity() * size_of::<PageRef>() + self.streams.iter().map(of).sum::<usize>() + floating
     }
 }
 

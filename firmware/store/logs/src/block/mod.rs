@@ -1,13 +1,16 @@
 //! Blocks: one UTC day's entries in a segment. Content version 2; tables in docs/formats.md.
 
 pub(crate) mod index;
+pub(crate) mod kept;
 pub(crate) mod writer;
 
 use crate::block::index::{Index, Place};
+use crate::block::kept::Kept;
 use crate::deleted::{BlockDeletions, Deleted};
+use crate::dictionary::Dictionary;
 use bramble_disk::segment::{PageRef, SegmentReader};
-use bramble_disk::{Disk, DiskError, Page, PageCache};
-use bramble_runtime::{Budget, Reservation};
+use bramble_disk::{Disk, DiskError, Page};
+use bramble_runtime::Reservation;
 use bramble_signal::{LabelsRef, Signal};
 use bramble_storage::{BlockMeta, StoreError};
 use std::ops::Range;
@@ -24,6 +27,7 @@ pub(crate) struct Block {
     /// What of it was deleted.
     pub(crate) deletions: BlockDeletions,
     reader: SegmentReader,
+    kept: Arc<Kept>,
     _space: Reservation,
 }
 
@@ -31,14 +35,13 @@ impl Block {
     /// Opens the segment of `meta`, of which `deleted` were deleted.
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
-        cache: &Arc<PageCache>,
-        budget: &Budget,
+        kept: &Arc<Kept>,
         meta: &BlockMeta,
         deleted: Vec<Arc<Deleted>>,
     ) -> Result<Block, StoreError> {
         let damaged = |what: String| StoreError::Damaged { block: meta.id, what };
         let reader =
-            SegmentReader::open(disk.clone(), &meta.file_name(), cache.clone()).map_err(|error| match error {
+            SegmentReader::open(disk.clone(), &meta.file_name(), kept.cache.clone()).map_err(|error| match error {
                 error if error.is_damage() => damaged(error.to_string()),
                 error => store_error(error, meta),
             })?;
@@ -53,10 +56,16 @@ impl Block {
                 header.content_version
             )));
         }
-        let mut space = budget.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
+        let mut space = kept.index.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
         // A block that exists has to be served; the budget's owner sees when there are too many.
         space.force_resize(OPEN_BLOCK_BYTES);
-        Ok(Block { meta: meta.clone(), deletions: BlockDeletions::new(deleted), reader, _space: space })
+        Ok(Block {
+            meta: meta.clone(),
+            deletions: BlockDeletions::new(deleted),
+            reader,
+            kept: kept.clone(),
+            _space: space,
+        })
     }
 
     /// Blocks of a day's merge hold what came before all flushes that are not merged yet.
@@ -88,8 +97,36 @@ impl Block {
         range: (i64, i64),
         wanted: impl FnMut(LabelsRef<'_>) -> bool,
     ) -> Result<Index, DiskError> {
+        if let Some(whole) = self.kept.index_of(self.meta.id) {
+            return Ok(whole.part(range, wanted));
+        }
         let footer = self.reader.footer()?;
-        Index::read(&footer, range, wanted).ok_or_else(|| self.corrupt("index of streams is damaged"))
+        let damaged = || self.corrupt("index of streams is damaged");
+        // Decoded it takes some times as much.
+        if footer.len() * 4 > self.kept.most_bytes() {
+            return Index::read(&footer, range, wanted).ok_or_else(damaged);
+        }
+        let whole = Arc::new(Index::read(&footer, (i64::MIN, i64::MAX), |_| true).ok_or_else(damaged)?);
+        self.kept.keep_index(self.meta.id, &whole);
+        Ok(whole.part(range, wanted))
+    }
+
+    /// The dictionary at `place`; whether it is worth keeping for others.
+    pub(crate) fn dictionary(&self, pages: &[PageRef], place: Place, keep: bool) -> Result<Arc<Dictionary>, DiskError> {
+        if place.bytes == 0 {
+            return Ok(Arc::default());
+        }
+        let at = (place.page, place.offset);
+        if let Some(known) = self.kept.dictionary_of(self.meta.id, at) {
+            return Ok(known);
+        }
+        let stored = self.read(pages, place)?;
+        let read = Dictionary::read(stored.bytes());
+        let read = Arc::new(read.ok_or_else(|| self.corrupt("a template dictionary does not decode"))?);
+        if keep {
+            self.kept.keep_dictionary(self.meta.id, at, &read);
+        }
+        Ok(read)
     }
 
     /// Names of labels that float in entries.
@@ -113,6 +150,12 @@ impl Block {
     /// Damage found in what the pages mean.
     pub(crate) fn corrupt(&self, what: &'static str) -> DiskError {
         DiskError::corrupt(&self.reader.info().name, 0, what)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.kept.forget(self.meta.id);
     }
 }
 

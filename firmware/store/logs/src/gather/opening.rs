@@ -119,7 +119,7 @@ impl Gather<'_> {
             QueryStats::add(&context.stats.blocks, 1);
             QueryStats::add(&context.stats.series, index.streams.len() as u64);
         }
-        let pages = Arc::new(index.pages);
+        let pages = index.pages;
         for stream in &index.streams {
             self.add_stream(block, &pages, stream);
         }

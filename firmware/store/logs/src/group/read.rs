@@ -64,8 +64,17 @@ impl Group {
     /// Appends line `at`.
     #[inline]
     pub(crate) fn put_line(&self, at: usize, out: &mut Vec<u8>) {
-        if let Some(&timestamp_ns) = self.timestamps_ns().get(at) {
+        if let Some(timestamp_ns) = self.time_for(at, None) {
             self.lines.put(at, timestamp_ns, self.from(), out);
+        }
+    }
+
+    /// The timestamp of entry `at`, or 0 when its line, or its token `slot`, can be printed without: timestamps take
+    /// long to decode for a line that is only looked at.
+    fn time_for(&self, at: usize, slot: Option<usize>) -> Option<i64> {
+        match self.timestamps_ns.known() {
+            None if at < self.count && !self.lines.needs_time(at, slot, self.from()) => Some(0),
+            _ => self.timestamps_ns().get(at).copied(),
         }
     }
 
@@ -76,7 +85,7 @@ impl Group {
 
     /// Appends the varying token `slot` of line `at`.
     pub(crate) fn put_token(&self, at: usize, slot: usize, out: &mut Vec<u8>) {
-        if let Some(&timestamp_ns) = self.timestamps_ns().get(at) {
+        if let Some(timestamp_ns) = self.time_for(at, Some(slot)) {
             self.lines.put_token(at, slot, timestamp_ns, self.from(), out);
         }
     }

@@ -144,6 +144,18 @@ impl Lines {
         }
     }
 
+    /// Whether the entry's timestamp is needed to print line `at`, or its varying token `slot`.
+    pub(crate) fn needs_time(&self, at: usize, slot: Option<usize>, from: From<'_>) -> bool {
+        let is_time = |kind: Kind| matches!(kind, Kind::Time(_) | Kind::Clock);
+        self.template_of(at).is_some_and(|(used, _)| {
+            let mut kinds = slots(used.parts(from.dictionary));
+            match slot {
+                Some(slot) => kinds.nth(slot).is_some_and(is_time),
+                None => kinds.any(is_time),
+            }
+        })
+    }
+
     /// The dictionary id of line `at`'s template.
     pub(crate) fn template_id(&self, at: usize) -> Option<usize> {
         self.template_of(at).map(|(used, _)| used.id)

@@ -74,7 +74,7 @@ struct Shared<'a> {
     numbers: Vec<&'a [u8]>,
     hex: Vec<u8>,
     words: Vec<&'a [u8]>,
-    /// Template and slot of each of `words`, without repetition.
+    /// Template and slot of each of `words`.
     word_slots: Vec<(u32, usize)>,
     uuids: Vec<u8>,
     times: Vec<u64>,
@@ -103,9 +103,7 @@ impl<'a> Shared<'a> {
             Kind::Uuid => pack_uuid(text, &mut self.uuids),
             _ => {
                 self.words.push(text);
-                if self.word_slots.last() != Some(&(id, slot)) {
-                    self.word_slots.push((id, slot));
-                }
+                self.word_slots.push((id, slot));
             }
         }
     }
@@ -117,7 +115,12 @@ impl<'a> Shared<'a> {
         columns.bytes(&self.hex, out);
         put(out, self.words.len() as u64);
         if !columns.words(&self.words, Some(&mut dictionary.values), out) {
-            self.word_slots.iter().for_each(|&(id, slot)| dictionary.note_others(id, slot));
+            // Few words of rare templates are equal to each other, but many to values of the frequent ones.
+            for (word, &(id, slot)) in self.words.iter().zip(&self.word_slots) {
+                if !dictionary.values.has(word) {
+                    dictionary.note_others(id, slot);
+                }
+            }
         }
         columns.bytes(&self.uuids, out);
         put(out, self.times.len() as u64);

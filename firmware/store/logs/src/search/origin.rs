@@ -141,17 +141,12 @@ impl Origin {
         if let Some(view) = &*known {
             return Ok(view.clone());
         }
-        let dictionary = if self.dictionary.bytes == 0 {
-            Dictionary::default()
-        } else {
-            let stored = self.block.read(&self.pages, self.dictionary)?;
-            Dictionary::read(stored.bytes())
-                .ok_or_else(|| self.block.corrupt("a template dictionary does not decode"))?
-        };
+        // Merges read everything once.
+        let dictionary = self.block.dictionary(&self.pages, self.dictionary, asked.context.is_some())?;
         let tests = !asked.selection.tests().is_empty();
         let outlook = tests.then(|| Arc::new(Outlook::new(asked.selection, &dictionary)));
         let never = outlook.as_ref().is_some_and(|outlook| outlook.is_never());
-        let view = View { dictionary: (!never).then(|| Arc::new(dictionary)), outlook, accounted: false };
+        let view = View { dictionary: (!never).then_some(dictionary), outlook, accounted: false };
         *known = Some(view.clone());
         Ok(view)
     }

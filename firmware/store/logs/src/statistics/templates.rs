@@ -111,7 +111,7 @@ fn places(
                 continue;
             }
         };
-        let pages = Arc::new(index.pages);
+        let pages = index.pages;
         for stream in index.streams {
             // A dictionary tells of lines that were deleted and are still there: until they are gone it is not asked.
             if block.deletions.of_stream(&stream.labels).is_some_and(|deleted| deleted.meets_any(&stream.groups)) {
