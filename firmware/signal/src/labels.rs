@@ -5,7 +5,7 @@
 //! not kept (Prometheus' data model). Names and values are UTF-8. Two sets are equal exactly when their bytes
 //! are, so they hash and compare for equality without decoding.
 
-use crate::bytes::{put_bytes, take_bytes};
+use crate::bytes::{put_bytes, put_varint, take_bytes};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::fmt;
@@ -293,6 +293,24 @@ pub fn encode_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, ou
     }
 }
 
+/// Appends the encoding of a pair whose value is what `write` appends, without a copy of it elsewhere: for columns that print
+/// values. A value that is empty or no UTF-8 is left out.
+pub fn encode_written(name: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    let value_bytes = out.len().saturating_sub(start);
+    if value_bytes == 0 || out.get(start..).is_none_or(|value| std::str::from_utf8(value).is_err()) {
+        out.truncate(start);
+        return;
+    }
+    put_bytes(out, name.as_bytes());
+    put_varint(out, value_bytes as u64);
+    // The value was written first, since its length is known only then.
+    if let Some(pair) = out.get_mut(start..) {
+        pair.rotate_left(value_bytes);
+    }
+}
+
 /// Builds or edits a label set.
 #[derive(Clone, Default, Debug)]
 pub struct LabelsBuilder {
@@ -345,6 +363,17 @@ impl LabelsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_written_is_a_value_that_is_given() {
+        let (mut written, mut given) = (Vec::new(), Vec::new());
+        for value in ["x".to_owned(), "long ".repeat(60), String::new(), "é".to_owned()] {
+            encode_written("name", &mut written, |out| out.extend_from_slice(value.as_bytes()));
+            encode_sorted([("name", value.as_str())], &mut given);
+        }
+        encode_written("bad", &mut written, |out| out.extend_from_slice(b"a\xff"));
+        assert_eq!(written, given);
+    }
 
     #[test]
     fn order_of_pairs_does_not_matter() {

@@ -7,7 +7,7 @@ use crate::template::put_hex;
 use crate::varint::{take_byte, take_bytes, take_count};
 use crate::words::{Words, take_words};
 use bramble_signal::LabelsRef;
-use bramble_signal::labels::encode_sorted;
+use bramble_signal::labels::{encode_sorted, encode_written};
 use std::cell::OnceCell;
 
 /// Metadata shares no values with other groups.
@@ -104,18 +104,14 @@ impl Metadata {
                 }
             }
             Metadata::ByKey(columns) => {
-                let mut scratch = Vec::new();
                 for column in columns.iter().filter(|column| wanted(&column.key)) {
                     let Some(values) = column.get(lines) else {
                         from.stored.note_damage();
                         continue;
                     };
                     let Some(place) = values.place(at) else { continue };
-                    scratch.clear();
-                    values.form.put(place, at, timestamp_ns, lines, from, &mut scratch);
-                    if let Ok(value) = std::str::from_utf8(&scratch) {
-                        encode_sorted([(column.key.as_str(), value)], out);
-                    }
+                    let write = |out: &mut Vec<u8>| values.form.put(place, at, timestamp_ns, lines, from, out);
+                    encode_written(&column.key, out, write);
                 }
             }
         }
