@@ -99,7 +99,7 @@ def main():
             assert found(bramble, '{service="shop"}') == sorted(plain)
             assert on_disk(bramble, MARK) == []
             answer = cancel(bramble, request["request_id"])
-            text = "deletion of request which is in process or already processed is not allowed"
+            text = "the delete request is being carried out or done, so it cannot be cancelled"
             assert (answer.status, answer.text) == (400, text), answer.text
     with Bramble({**QUIET, "BRAMBLE_LOKI_DELETION_MODE": "disabled"}) as bramble:
         with check("it can be switched off"):

@@ -135,11 +135,10 @@ pub(super) async fn cancel(State(state): Shared, params: Params) -> Result<Respo
             Err(ApiError(StatusCode::NOT_FOUND, "could not find delete request with given id".to_owned()))
         }
         Err(CancelError::Processed) => {
-            Err(ApiError::bad("deletion of request which is in process or already processed is not allowed"))
+            Err(ApiError::bad("the delete request is being carried out or done, so it cannot be cancelled"))
         }
         Err(CancelError::TooLate) => Err(ApiError::bad(format!(
-            "Cancellation of partially completed delete request or delete request past the deadline of {period} since its \
-             creation is not allowed. To force, use the ?force query parameter"
+            "the delete request is older than {period}, so it cannot be cancelled; force=true cancels what is not done yet"
         ))),
         Err(CancelError::Store(error)) => Err(of_store(error)),
     }
