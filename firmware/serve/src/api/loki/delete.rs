@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(ask("request_id=00000000").await, (204, String::new()));
         assert_eq!(ask("request_id=x").await.0, 404);
         assert_eq!(ask("request_id=done").await.0, 400);
-        assert!(ask("request_id=late").await.1.contains("past the deadline of 24h0m0s since"));
+        assert!(ask("request_id=late").await.1.contains("is older than 24h0m0s"));
         assert_eq!(ask("request_id=late&force=true").await.0, 204);
     }
 }
