@@ -1,5 +1,7 @@
 //! A filter over the long ids of a page group: 16 and more letters and digits with a digit among them, and UUIDs, in
 //! lines and in values of metadata. They are what people paste into a search, and what templates cannot answer for.
+//! Of a run longer than a trace id, but not than [`WINDOWED_MAX`], every piece of a trace id's length is in it too: a trace id
+//! that is pasted alone could be a part of it, and would otherwise have to be looked for wherever such a run is.
 //! Floating labels, and metadata whose name says that it is an id, are in it as (name, value), however short.
 //!
 //! ```text
@@ -14,6 +16,10 @@ use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
+/// Length of a trace id in hexadecimal digits.
+const WINDOW_BYTES: usize = 32;
+/// Longest run whose pieces are in filters: digests have 40 or 64 digits, what is longer is no id. Part of the format.
+const WINDOWED_MAX: usize = 64;
 /// Up to this many ids are kept as hashes.
 const LISTED_MAX: usize = 24;
 /// Hashes are on disk: seed and function are part of the format.
@@ -95,21 +101,24 @@ impl FilterBuilder {
         let mut whole = false;
         ids(line, |start, end, uuid| {
             whole |= start == 0 && end == line.len();
-            self.hashes.push(hash(&line[start..end]));
-            if !uuid {
-                self.longest = self.longest.max(end - start);
-            }
+            self.add_run(&line[start..end], uuid);
         });
         whole
     }
 
+    fn add_run(&mut self, run: &[u8], uuid: bool) {
+        self.hashes.push(hash(run));
+        if !uuid {
+            self.longest = self.longest.max(run.len());
+            if (WINDOW_BYTES + 1..=WINDOWED_MAX).contains(&run.len()) {
+                self.hashes.extend(run.windows(WINDOW_BYTES).map(hash));
+            }
+        }
+    }
+
     /// Adds an id of `line`.
     pub(crate) fn add_id(&mut self, line: &[u8], id: Id) {
-        let id_bytes = line.get(id.start as usize..id.end as usize).unwrap_or_default();
-        self.hashes.push(hash(id_bytes));
-        if !id.uuid {
-            self.longest = self.longest.max(id_bytes.len());
-        }
+        self.add_run(line.get(id.start as usize..id.end as usize).unwrap_or_default(), id.uuid);
     }
 
     /// Adds the metadata of an entry: ids in values, floating labels, and what is named as an id.
@@ -152,7 +161,14 @@ impl FilterBuilder {
 /// A text that must be in a line, as far as filters can answer for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Needle {
-    hashes: Vec<(u64, usize)>,
+    hashes: Vec<Wanted>,
+}
+
+/// The hash of an id that must be there in groups whose longest run has at most so many bytes.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    hash: u64,
+    longest_max: usize,
 }
 
 impl Needle {
@@ -162,7 +178,12 @@ impl Needle {
         ids(text, |start, end, uuid| {
             // At an end of the text the line's own run may go on.
             let whole = uuid || (start > 0 && end < text.len());
-            hashes.push((hash(&text[start..end]), if whole { usize::MAX } else { end - start }));
+            let longest_max = if whole { usize::MAX } else { end - start };
+            hashes.push(Wanted { hash: hash(&text[start..end]), longest_max });
+            // Whatever run this is a part of, its first piece is there as that run itself or as a piece of it.
+            if !whole && let Some(window) = text[start..end].get(..WINDOW_BYTES) {
+                hashes.push(Wanted { hash: hash(window), longest_max: WINDOWED_MAX });
+            }
         });
         (!hashes.is_empty()).then_some(Needle { hashes })
     }
@@ -170,7 +191,7 @@ impl Needle {
     /// An entry's floating label `name` (without the mark), or its metadata of that name, is `value`. Filters know
     /// all floating labels, but metadata only of names that [`is_id_name`] accepts.
     pub(crate) fn field(name: &str, value: &str) -> Needle {
-        Needle { hashes: vec![(field_hash(name, value), usize::MAX)] }
+        Needle { hashes: vec![Wanted { hash: field_hash(name, value), longest_max: usize::MAX }] }
     }
 
     /// Whether an entry of the group whose filter this is may contain the text, or have the field. A damaged filter
@@ -180,11 +201,11 @@ impl Needle {
     }
 }
 
-fn may_be_in(wanted: &[(u64, usize)], mut filter: &[u8]) -> Option<bool> {
+fn may_be_in(wanted: &[Wanted], mut filter: &[u8]) -> Option<bool> {
     let longest = take_count(&mut filter, 1 << 30)?;
     let listed = take(&mut filter)?;
     // A run that could be part of a longer one is not in the filter by itself.
-    let mut certain = wanted.iter().filter(|(_, whole_from)| *whole_from >= longest).map(|(hash, _)| *hash);
+    let mut certain = wanted.iter().filter(|wanted| wanted.longest_max >= longest).map(|wanted| wanted.hash);
     if listed > 0 {
         let hashes: Vec<u64> =
             filter.chunks_exact(8).filter_map(|c| c.try_into().ok().map(u64::from_le_bytes)).collect();
@@ -265,8 +286,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_part_of_a_line_is_ever_missed(
-            lines in prop::collection::vec("[a-f0-9]{0,40}[ -]?(f81d4fae-7dec-11d0-a765-00a0c91e6bf6)?[a-f0-9]{0,20}", 1..40),
-            from in 0usize..60, len in 0usize..60, which in 0usize..40
+            lines in prop::collection::vec("[a-f0-9]{0,75}[ -]?(f81d4fae-7dec-11d0-a765-00a0c91e6bf6)?[a-f0-9]{0,20}", 1..40),
+            from in 0usize..90, len in 0usize..70, which in 0usize..40
         ) {
             let lines: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
             let filter = filter_of(&lines);
