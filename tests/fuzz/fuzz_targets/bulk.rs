@@ -1,10 +1,11 @@
-//! Any bytes as a remote read request, as a line of an import, and as a compressed body in pieces: the first byte
+//! Any bytes as a remote read request, as a line of an import, as lines of logs, and as a compressed body in pieces: the first byte
 //! chooses.
 #![no_main]
 
 use bramble_wire::Decoded;
 use bramble_wire::compression::{Encoding, decompress};
 use bramble_wire::inflate::Inflate;
+use bramble_wire::json_lines::{self, FieldNames};
 use bramble_wire::remote_read::{QUERIES_MAX, ReadRequest};
 use bramble_wire::victoria::LineDecoder;
 use libfuzzer_sys::fuzz_target;
@@ -27,9 +28,23 @@ fuzz_target!(|data: &[u8]| {
                 assert!(decoded.batch.is_empty());
             }
         }
+        b'j' => json_lines(body),
         other => inflate(other, body),
     }
 });
+
+/// Objects of logs, a line each, as they are and as a bulk; a decoder is the same after anything that it has read.
+fn json_lines(body: &[u8]) {
+    let names = FieldNames { stream: vec!["service".into(), "a.b".into()], ..FieldNames::default() };
+    let mut decoder = json_lines::Decoder::new(bramble_fuzz::limits());
+    for bulk in [false, true] {
+        let first = decoder.decode(body, &names, bulk, 1);
+        if let Ok(decoded) = &first {
+            bramble_fuzz::check_logs(&decoded.batch);
+        }
+        assert_eq!(decoder.decode(body, &names, bulk, 1), first);
+    }
+}
 
 /// In pieces as in one piece.
 fn inflate(choice: u8, body: &[u8]) {
