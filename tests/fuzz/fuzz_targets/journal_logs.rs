@@ -63,7 +63,8 @@ fuzz_target!(|data: &[u8]| {
     let space = Budget::standalone(BudgetName::LogHead, 1 << 20).reserve(0).unwrap();
     let expected = entries(&batch);
     let body = Body::Logs(PreparedLogs { batch, accepted: 0, rejections: Rejections::new(), space });
-    let (mut encoder, mut decoder, mut from) = (Encoder::new(usize::from(first) * 16 + 64), Decoder::default(), Some(0));
+    let (mut encoder, mut decoder, mut from) =
+        (Encoder::new(usize::from(first) * 16 + 64), Decoder::default(), Some(0));
     // Twice: the second time everything is known.
     for _ in 0..2 {
         encoder.enter(1);
