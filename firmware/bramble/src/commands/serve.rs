@@ -262,6 +262,7 @@ fn loki_limits(config: &Config) -> LokiLimits {
         max_query_lookback: loki.max_query_lookback.0,
         max_query_series: loki.max_query_series as usize,
         volume_max_series: loki.volume_max_series as usize,
+        approx_topk: loki.approx_topk,
         retention_period: Duration::from_secs(config.storage.warm_days.saturating_mul(86_400)),
         max_line_bytes: config.ingest.line_max.0 as usize,
         discover_log_levels: config.ingest.loki_detect_level,

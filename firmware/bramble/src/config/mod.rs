@@ -261,6 +261,8 @@ settings! {
         max_query_series: u64 = 500;
         /// Series that an answer about volumes may have.
         volume_max_series: u64 = 1000;
+        /// Whether `approx_topk` is answered, as `topk` would be; otherwise it is refused, as by a Loki with its own defaults.
+        approx_topk: bool = false;
         /// Live tails at once; further ones are told so and closed.
         max_concurrent_tail_requests: u64 = 10;
         /// How long one live tail may last; then it is closed, and clients connect anew.

@@ -46,6 +46,8 @@ pub struct LokiLimits {
     pub max_query_series: usize,
     /// Series that an answer about volumes may have.
     pub volume_max_series: usize,
+    /// Whether `approx_topk` is answered, exactly; Loki refuses it unless it shards queries.
+    pub approx_topk: bool,
     /// How long logs are kept.
     pub retention_period: Duration,
     /// Longest line that is stored, bytes.
@@ -64,6 +66,7 @@ impl Default for LokiLimits {
             max_query_lookback: Duration::ZERO,
             max_query_series: 500,
             volume_max_series: 1000,
+            approx_topk: false,
             retention_period: Duration::ZERO,
             max_line_bytes: 256 << 10,
             discover_log_levels: true,

@@ -38,8 +38,14 @@ pub(super) fn categorize(headers: &HeaderMap) -> bool {
     flags.any(|v| v.split(',').any(|flag| flag.trim() == "categorize-labels"))
 }
 
-fn query_of(params: &Params) -> Result<Expr, ApiError> {
-    Ok(parse(params.raw("query").unwrap_or(""))?)
+fn query_of(state: &ApiState, params: &Params) -> Result<Expr, ApiError> {
+    let mut expr = parse(params.raw("query").unwrap_or(""))?;
+    if state.loki_limits.approx_topk
+        && let Expr::Sample(sample) = &mut expr
+    {
+        sample.make_exact();
+    }
+    Ok(expr)
 }
 
 /// Loki's own front end asks for shards of a query; nobody else does. All of it is one shard.
@@ -76,7 +82,7 @@ pub(super) async fn instant(State(state): State<Arc<ApiState>>, params: Params) 
     let time_ns = time(&params, "time", now_ns(&state))?;
     limit(&params, "limit", LINES, usize::MAX)?;
     direction(&params)?;
-    let Expr::Sample(sample) = query_of(&params)? else {
+    let Expr::Sample(sample) = query_of(&state, &params)? else {
         return Err(ApiError::bad(
             "log queries are not supported as an instant query type, please change your query to a range query type",
         ));
@@ -113,7 +119,7 @@ pub(super) async fn range(
     let now_ns = now_ns(&state);
     let (start_ns, end_ns) = range_of(&params, now_ns)?;
     let limits = state.loki_limits;
-    let expr = query_of(&params);
+    let expr = query_of(&state, &params);
     // A metric query has no lines to limit, whatever is asked for.
     let of_numbers = matches!(expr, Ok(Expr::Sample(_)));
     let limit =
@@ -151,5 +157,25 @@ pub(super) async fn format(params: Params) -> Response {
     match parse(params.raw("query").unwrap_or("")) {
         Ok(expr) => success(expr.to_string()),
         Err(e) => json(StatusCode::BAD_REQUEST, &json!({"status": "invalid-query", "error": e.to_string()})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use bramble_query_logql::syntax::VectorOp;
+
+    #[test]
+    fn an_approximate_topk_is_exact_where_it_is_allowed() {
+        let params = Params::parse("query=approx_topk(2, rate({a=\"b\"}[1m]))");
+        for (allowed, expected) in [(false, VectorOp::ApproxTopk), (true, VectorOp::Topk)] {
+            let mut state = testing::state(Arc::default(), Arc::default(), 1 << 20);
+            state.loki_limits.approx_topk = allowed;
+            match query_of(&state, &params) {
+                Ok(Expr::Sample(Sample::Aggregate { op, .. })) => assert_eq!(op, expected),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }
