@@ -6,6 +6,7 @@
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry};
+use bramble_wire::loki::SERVICE_LABELS;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -24,23 +25,6 @@ const SERVICE_NAME: &str = "service_name";
 const UNKNOWN_SERVICE: &str = "unknown_service";
 const DETECTED_LEVEL: &str = "detected_level";
 const UNKNOWN_LEVEL: &str = "unknown";
-
-/// Labels that name a service, best first (Loki's `discover_service_name`).
-const SERVICE_LABELS: [&str; 13] = [
-    "service",
-    "app",
-    "application",
-    "app_name",
-    "name",
-    "app_kubernetes_io_name",
-    "container",
-    "container_name",
-    "k8s_container_name",
-    "component",
-    "workload",
-    "job",
-    "k8s_job_name",
-];
 
 /// Names under which senders keep a level (Loki's `log_level_fields`); dots are underscores in metadata.
 const LEVEL_NAMES: [&str; 15] = [

@@ -20,6 +20,23 @@ use crate::limits::Meter;
 use crate::{DecodeError, DecodeErrorKind, Decoded, Format, Limits, RejectReason, Rejected};
 use bramble_signal::{LabelsRef, LogBatch};
 
+/// Labels that name a service, best first (Loki's `discover_service_name`).
+pub const SERVICE_LABELS: [&str; 13] = [
+    "service",
+    "app",
+    "application",
+    "app_name",
+    "name",
+    "app_kubernetes_io_name",
+    "container",
+    "container_name",
+    "k8s_container_name",
+    "component",
+    "workload",
+    "job",
+    "k8s_job_name",
+];
+
 /// Decodes push requests; keeps its scratch memory between them. One per worker, not shared.
 #[derive(Clone, Default, Debug)]
 pub struct Decoder {

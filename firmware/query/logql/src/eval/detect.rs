@@ -1,77 +1,17 @@
-//! What the lists of fields and volumes need: streams, sizes, fields of a sample of lines.
+//! What the list of fields needs: the fields of a sample of lines.
 
+use super::QueryError;
 use super::fields::{Fields, Origin, SUFFIX};
 use super::pipeline::{Pipeline, Row};
 use super::rows::walk;
-use super::{LabelSet, QueryError};
 use crate::syntax::{LogExpr, parse_bytes, parse_duration};
 use bramble_line::json::{self, Raw, Visit, unescape};
 use bramble_line::logfmt::pairs;
 use bramble_line::name::sanitize;
-use bramble_signal::Matcher;
 use bramble_storage::{Direction, LogSelect, LogSource, QueryContext};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
-
-/// Entries and bytes of one stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StreamVolume {
-    /// The stream's labels.
-    pub labels: LabelSet,
-    /// Lines in range.
-    pub entries: u64,
-    /// Bytes of these lines and of their structured metadata.
-    pub bytes: u64,
-}
-
-/// Entries and bytes of the streams that match, ascending by labels. Reads the lines in range.
-///
-/// # Errors
-/// [`QueryError`].
-pub fn volumes(
-    source: &dyn LogSource,
-    matchers: &[Matcher],
-    start_ns: i64,
-    end_ns: i64,
-    context: &QueryContext,
-) -> Result<Vec<StreamVolume>, QueryError> {
-    let select =
-        LogSelect { matchers, start_ns, end_ns, lines: &[], direction: Direction::Forward, ..LogSelect::default() };
-    let mut found: BTreeMap<LabelSet, (u64, u64)> = BTreeMap::new();
-    let mut pending: Vec<(LabelSet, u64, u64)> = Vec::new();
-    let mut merge = |pending: &mut Vec<(LabelSet, u64, u64)>| -> Result<(), QueryError> {
-        for (labels, entries, bytes) in pending.drain(..) {
-            if !found.contains_key(&labels) {
-                context.reserve(labels.memory_bytes() + 64)?;
-            }
-            let sum = found.entry(labels).or_default();
-            sum.0 += entries;
-            sum.1 += bytes;
-        }
-        Ok(())
-    };
-    let mut fields = Fields::default();
-    let mut cursor = source.select(&select, context)?;
-    walk(&mut *cursor, context, |fresh, stream, base, entry| {
-        if let Some(streams) = fresh {
-            merge(&mut pending)?;
-            pending.resize(streams, (LabelSet::default(), 0, 0));
-        }
-        if let Some(place) = pending.get_mut(stream) {
-            if place.1 == 0 {
-                fields.start(base, bramble_signal::LabelsRef::EMPTY);
-                place.0 = fields.to_set(None);
-            }
-            let metadata: usize = entry.metadata.iter().map(|(n, v)| n.len() + v.len()).sum();
-            place.1 += 1;
-            place.2 += (entry.line.len() + metadata) as u64;
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    merge(&mut pending)?;
-    Ok(found.into_iter().map(|(labels, (entries, bytes))| StreamVolume { labels, entries, bytes }).collect())
-}
 
 /// Which parser finds a field.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

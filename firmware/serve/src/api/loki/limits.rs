@@ -8,6 +8,8 @@ use axum::extract::State;
 use axum::response::Response;
 use bramble_query_logql::Answer;
 use bramble_query_logql::syntax::duration_text;
+use bramble_query_promql::syntax::format_duration;
+use bramble_wire::loki::SERVICE_LABELS;
 use http::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
@@ -16,23 +18,6 @@ use std::time::Duration;
 /// Names of labels in which a line's level is looked for.
 const LEVEL_FIELDS: [&str; 9] =
     ["level", "LEVEL", "Level", "severity", "SEVERITY", "Severity", "lvl", "LVL", "log.level"];
-/// Names of labels that a service's name is taken from.
-const SERVICE_LABELS: [&str; 13] = [
-    "service",
-    "app",
-    "application",
-    "app_name",
-    "name",
-    "app_kubernetes_io_name",
-    "container",
-    "container_name",
-    "k8s_container_name",
-    "component",
-    "workload",
-    "job",
-    "k8s_job_name",
-];
-
 /// Limits on queries; a duration of zero stands for none.
 #[derive(Clone, Copy, Debug)]
 pub struct LokiLimits {
@@ -81,27 +66,7 @@ fn ns(duration: Duration) -> i64 {
 
 /// A duration as Prometheus prints it: `30d1h`.
 fn short(duration: Duration) -> String {
-    let mut ms = duration.as_millis();
-    if ms == 0 {
-        return "0s".to_owned();
-    }
-    let mut out = String::new();
-    // Years and weeks only where nothing is left over.
-    for (unit, length, whole) in [
-        ("y", 31_536_000_000, true),
-        ("w", 604_800_000, true),
-        ("d", 86_400_000, false),
-        ("h", 3_600_000, false),
-        ("m", 60_000, false),
-        ("s", 1000, false),
-        ("ms", 1, false),
-    ] {
-        if ms >= length && (!whole || ms.is_multiple_of(length)) {
-            out.push_str(&format!("{}{unit}", ms / length));
-            ms %= length;
-        }
-    }
-    out
+    format_duration(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl LokiLimits {
