@@ -2,10 +2,11 @@
 //! instance; each panics with what is wrong.
 #![allow(clippy::unwrap_used, reason = "test code that is shared between crates")]
 
-use crate::memory::{span_accepts, span_ids};
+use crate::memory::span_ids;
 use crate::{
-    Direction, LinePredicate, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, MetricSelect, MetricSink,
-    MetricSource, QueryContext, SpanPredicate, SpanScan, SpanSink, TallyRun, TraceSource,
+    AttributeScope, Direction, FoundValue, LinePredicate, LogRows, LogSelect, LogSink, LogSource, MetadataWanted,
+    MetricSelect, MetricSink, MetricSource, QueryContext, SpanFields, SpanPredicate, SpanScan, SpanSink, TallyRun,
+    TraceSource, ValueTest,
 };
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
@@ -369,10 +370,10 @@ pub fn traces<S: SpanSink + TraceSource>(store: &S, between: &mut dyn FnMut(&S))
     assert_eq!(operations, (1..=3).map(|i| (format!("op-{i}"), SpanKind::Server)).collect::<Vec<_>>());
 
     let scan = |predicates: &[SpanPredicate]| {
-        let mut cursor = store.scan(&SpanScan { start_ns: 0, end_ns: u64::MAX, predicates }, &context).unwrap();
+        let mut cursor = store.scan(&SpanScan::whole(0, u64::MAX, predicates), &context).unwrap();
         let (mut found, mut batch) = (Vec::new(), SpanBatch::new());
         while cursor.next(&mut batch).unwrap() {
-            for span in batch.spans.iter().filter(|s| predicates.iter().all(|p| span_accepts(&batch, s, p))) {
+            for span in batch.spans.iter().filter(|s| predicates.iter().all(|p| p.accepts(&batch, s))) {
                 found.push((span.trace_id.0[0], span.span_id.0[0]));
             }
         }
@@ -380,12 +381,66 @@ pub fn traces<S: SpanSink + TraceSource>(store: &S, between: &mut dyn FnMut(&S))
         found
     };
     assert_eq!(scan(&[]).len(), 7);
-    assert_eq!(scan(&[SpanPredicate::Service("arda".into())]).len(), 3);
+    assert_eq!(scan(&[SpanPredicate::Service(ValueTest::is("arda"))]).len(), 3);
     assert_eq!(scan(&[SpanPredicate::DurationAtLeast(4_000_000)]), [(1, 4)]);
     assert_eq!(scan(&[SpanPredicate::Status(StatusCode::Error), SpanPredicate::DurationAtMost(1_000_000)]), [(2, 1)]);
-    let attribute = |key: &str, text: &str| SpanPredicate::Attribute { key: key.into(), text: text.into() };
+    let attribute = |key: &str, text: &str| SpanPredicate::Attribute {
+        scope: AttributeScope::Any,
+        key: key.into(),
+        test: ValueTest::is(text),
+    };
     assert_eq!(scan(&[attribute("circuit_id", "circ-2"), attribute("n", "2")]), [(2, 2)]);
-    assert!(scan(&[SpanPredicate::Name("nope".into())]).is_empty());
+    assert!(scan(&[SpanPredicate::Name(ValueTest::is("nope"))]).is_empty());
+    let circuits = SpanPredicate::Attribute {
+        scope: AttributeScope::Span,
+        key: "circuit_id".into(),
+        test: ValueTest::Matches(regex::Regex::new("^circ-[13]$").unwrap()),
+    };
+    let ns = SpanPredicate::Attribute {
+        scope: AttributeScope::Span,
+        key: "n".into(),
+        test: ValueTest::Within { at_least: 2.0, at_most: 3.5 },
+    };
+    assert_eq!(scan(std::slice::from_ref(&circuits)), [(1, 1), (1, 2), (1, 3), (1, 4)]);
+    assert_eq!(scan(&[SpanPredicate::Any(vec![SpanPredicate::Name(ValueTest::is("op-4")), ns.clone()])]).len(), 5);
+    assert_eq!(scan(&[ns, circuits, SpanPredicate::Service(ValueTest::is("beorn"))]), [(1, 2), (1, 3)]);
+    single_spans(store);
+    attributes_of(store);
+}
+
+/// Spans without their traces, and without what nobody asked for.
+fn single_spans(store: &dyn TraceSource) {
+    let context = QueryContext::unlimited();
+    let predicates = [SpanPredicate::DurationAtLeast(3_000_000)];
+    let scan = SpanScan {
+        whole_traces: false,
+        fields: SpanFields { attributes: Some(vec!["n".into()]), ..SpanFields::LEAST },
+        ..SpanScan::whole(0, u64::MAX, &predicates)
+    };
+    let mut cursor = store.scan(&scan, &context).unwrap();
+    let (mut found, mut batch) = (Vec::new(), SpanBatch::new());
+    while cursor.next(&mut batch).unwrap() {
+        for span in batch.spans.iter().filter(|s| predicates[0].accepts(&batch, s)) {
+            let n = batch.attributes(span.attributes).get("n");
+            found.push((span.trace_id.0[0], n == Some(AttributeValue::Int(i64::from(span.span_id.0[0])))));
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, [(1, true), (1, true), (2, true)]);
+}
+
+/// What completion asks for.
+fn attributes_of(store: &dyn TraceSource) {
+    let context = QueryContext::unlimited();
+    let (names, more) = store.attribute_names(AttributeScope::Span, (0, u64::MAX), 10, &context).unwrap();
+    assert_eq!(names, ["circuit_id", "n"].map(|key| (AttributeScope::Span, key.to_owned())));
+    assert!(!more);
+    let (values, more) = store.attribute_values(AttributeScope::Any, "n", (0, u64::MAX), 10, &context).unwrap();
+    assert_eq!(values, [1, 2, 3, 4].map(FoundValue::Int));
+    assert!(!more);
+    let (values, more) =
+        store.attribute_values(AttributeScope::Resource, "service.name", (0, u64::MAX), 1, &context).unwrap();
+    assert_eq!((values.len(), more), (1, true));
 }
 
 #[cfg(test)]

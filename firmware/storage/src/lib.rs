@@ -21,6 +21,7 @@ pub mod memory;
 mod metrics;
 mod query;
 mod selector;
+mod span_test;
 mod taps;
 mod traces;
 mod verdict;
@@ -35,14 +36,16 @@ pub use logs::{
     Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, PreparedLogs,
     StreamSteps, StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
 };
-pub use memory::span_accepts;
 pub use metrics::{
     Cardinality, MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef,
 };
 pub use query::{QueryContext, QueryStats, ReadError};
 pub use selector::{PerEntry, Selector};
+pub use span_test::{AttributeScope, SpanPredicate, ValueTest};
 pub use taps::{Drained, Dropped, LogTap, LogTaps, Offering, Wake};
-pub use traces::{PreparedSpans, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource};
+pub use traces::{
+    FoundValue, PreparedSpans, SpanCursor, SpanFields, SpanObserver, SpanScan, SpanSink, TraceSource, each_attribute,
+};
 pub use verdict::{RejectReason, Rejections, Verdict};
 pub use writer::{Done, Urgency, WriteError, Writer, Written};
 

@@ -5,10 +5,9 @@ use crate::logs::answer_order;
 use crate::{
     Cardinality, Direction, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetricSelect, MetricSink, MetricSource,
     PreparedLogs, PreparedMetrics, PreparedSeries, PreparedSpans, QueryContext, ReadError, RejectReason, Rejections,
-    Selector, Sequence, SeriesCursor, SeriesRef, SpanCursor, SpanPredicate, SpanScan, SpanSink, TraceSource,
+    Selector, Sequence, SeriesCursor, SeriesRef, SpanCursor, SpanScan, SpanSink, TraceSource,
 };
 use bramble_runtime::{Budget, BudgetName, OverBudget, Reservation};
-use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use bramble_signal::{
     Exemplar, Labels, LabelsRef, LogBatch, LogEntry, METRIC_NAME, Matcher, MetricBatch, MetricMetadata,
     NativeHistogram, Sample, SeriesExemplars, SeriesSamples, SpanBatch, SpanEntry, SpanId, SpanKind, StartChange,
@@ -436,41 +435,6 @@ impl SpanSink for MemoryTraces {
     }
 }
 
-/// Whether one span passes one predicate exactly; shared with tests of stores.
-pub fn span_accepts(batch: &SpanBatch, span: &SpanEntry, predicate: &SpanPredicate) -> bool {
-    match predicate {
-        SpanPredicate::Service(name) => batch.service(span) == name,
-        SpanPredicate::Name(name) => batch.text(span.name) == name,
-        SpanPredicate::DurationAtLeast(ns) => span.duration_ns() >= *ns,
-        SpanPredicate::DurationAtMost(ns) => span.duration_ns() <= *ns,
-        SpanPredicate::Kind(kind) => span.kind == *kind,
-        SpanPredicate::Status(status) => span.status == *status,
-        SpanPredicate::Attribute { key, text } => {
-            let scope = batch.scopes[span.scope as usize].attributes;
-            [batch.attributes(span.attributes), batch.resource_attributes(span), batch.attributes(scope)]
-                .iter()
-                .any(|a| has_attribute(*a, key, text))
-        }
-    }
-}
-
-fn has_attribute(attributes: AttributesRef<'_>, key: &str, text: &str) -> bool {
-    let is = |v: AttributeValue<'_>| match v {
-        AttributeValue::Str(s) => s == text,
-        AttributeValue::Int(i) => i.to_string() == text,
-        AttributeValue::Double(d) => d.to_string() == text,
-        AttributeValue::Bool(b) => b.to_string() == text,
-        _ => false,
-    };
-    attributes.iter().any(|(k, v)| {
-        k == key
-            && match v {
-                AttributeValue::Array(array) => array.iter().any(is),
-                single => is(single),
-            }
-    })
-}
-
 struct Traces(std::vec::IntoIter<SpanBatch>);
 
 impl SpanCursor for Traces {
@@ -505,13 +469,17 @@ impl TraceSource for MemoryTraces {
         context: &'a QueryContext,
     ) -> Result<Box<dyn SpanCursor + 'a>, ReadError> {
         context.check()?;
-        let accepts = |t: &SpanBatch, s: &SpanEntry| scan.predicates.iter().all(|p| span_accepts(t, s, p));
-        let mut found: Vec<SpanBatch> = self
-            .in_range(scan.start_ns, scan.end_ns)
-            .into_iter()
-            .filter(|(t, spans)| spans.iter().any(|s| accepts(t, s)))
-            .map(|(t, _)| t)
-            .collect();
+        let accepts = |t: &SpanBatch, s: &SpanEntry| scan.predicates.iter().all(|p| p.accepts(t, s));
+        let wanted = |(mut trace, mut spans): (SpanBatch, Vec<SpanEntry>)| {
+            spans.retain(|s| accepts(&trace, s));
+            let some = !spans.is_empty();
+            if !scan.whole_traces {
+                trace.spans = spans;
+            }
+            some.then_some(trace)
+        };
+        let mut found: Vec<SpanBatch> =
+            self.in_range(scan.start_ns, scan.end_ns).into_iter().filter_map(wanted).collect();
         found.sort_by_key(|t| std::cmp::Reverse(t.spans.iter().map(|s| s.start_ns).min()));
         Ok(Box::new(Traces(found.into_iter())))
     }

@@ -1,7 +1,7 @@
 //! What a store may use to skip traces: tests that a span of every accepted trace must pass.
 
 use crate::syntax::ast::{BinaryOp, Expr, Field, Intrinsic, Literal, Relation, Scope, SpansetExpr, Stage};
-use bramble_storage::SpanPredicate;
+use bramble_storage::{AttributeScope, SpanPredicate, ValueTest};
 
 /// Predicates of a query's first step. All of them hold for at least one span of every trace that the query accepts.
 pub fn predicates(stages: &[Stage]) -> Vec<SpanPredicate> {
@@ -59,7 +59,7 @@ fn of_comparison(op: BinaryOp, field: &Field, literal: &Literal) -> Option<SpanP
             of_duration(op, u64::try_from(*ns).ok()?)
         }
         (Field::Intrinsic(Intrinsic::Name), BinaryOp::Eq, Literal::Text(text)) => {
-            Some(SpanPredicate::Name(text.clone()))
+            Some(SpanPredicate::Name(ValueTest::is(text)))
         }
         (Field::Intrinsic(Intrinsic::Kind), BinaryOp::Eq, Literal::Kind(kind)) => Some(SpanPredicate::Kind(*kind)),
         (Field::Intrinsic(Intrinsic::Status), BinaryOp::Eq, Literal::Status(status)) => {
@@ -68,13 +68,17 @@ fn of_comparison(op: BinaryOp, field: &Field, literal: &Literal) -> Option<SpanP
         (Field::Attribute(Scope::Resource, key), BinaryOp::Eq, Literal::Text(text))
             if key == "service.name" && !text.is_empty() =>
         {
-            Some(SpanPredicate::Service(text.clone()))
+            Some(SpanPredicate::Service(ValueTest::is(text)))
         }
         (
             Field::Attribute(Scope::Any | Scope::Span | Scope::Resource | Scope::Instrumentation, key),
             BinaryOp::Eq,
             literal,
-        ) => Some(SpanPredicate::Attribute { key: key.clone(), text: text_of(literal)? }),
+        ) => Some(SpanPredicate::Attribute {
+            scope: AttributeScope::Any,
+            key: key.clone(),
+            test: ValueTest::Is(text_of(literal)?),
+        }),
         _ => None,
     }
 }
@@ -105,7 +109,11 @@ mod tests {
     #[test]
     fn only_what_must_hold_is_pushed() {
         let of = |text: &str| predicates(&parse(text).unwrap().stages);
-        let attribute = |key: &str, text: &str| SpanPredicate::Attribute { key: key.to_owned(), text: text.to_owned() };
+        let attribute = |key: &str, text: &str| SpanPredicate::Attribute {
+            scope: AttributeScope::Any,
+            key: key.to_owned(),
+            test: ValueTest::is(text),
+        };
         assert_eq!(of("{ span.circuit_id = \"circ-00042\" }"), [attribute("circuit_id", "circ-00042")]);
         assert_eq!(of("{ duration > 500ms }"), [SpanPredicate::DurationAtLeast(500_000_000)]);
         assert_eq!(of("{ 500ms < duration }"), [SpanPredicate::DurationAtLeast(500_000_000)]);

@@ -108,7 +108,7 @@ pub fn each_trace(
     mut each: impl FnMut(&TraceView<'_>) -> Result<bool, ReadError>,
 ) -> Result<(), ReadError> {
     let predicates = plan::predicates(&query.stages);
-    let mut cursor = source.scan(&SpanScan { start_ns, end_ns, predicates: &predicates }, context)?;
+    let mut cursor = source.scan(&SpanScan::whole(start_ns, end_ns, &predicates), context)?;
     let mut batch = SpanBatch::new();
     while cursor.next(&mut batch)? {
         context.check()?;

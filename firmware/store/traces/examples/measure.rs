@@ -8,7 +8,9 @@ use bramble_disk::{Disk, PageCache, ThreadsDisk};
 use bramble_runtime::{Budget, BudgetName, Rng, SystemClock};
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::{ResourceEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
-use bramble_storage::{BlockId, BlockStore, QueryContext, SpanPredicate, SpanScan, SpanSink, TraceSource};
+use bramble_storage::{
+    AttributeScope, BlockId, BlockStore, QueryContext, SpanPredicate, SpanScan, SpanSink, TraceSource, ValueTest,
+};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
 use std::sync::Arc;
 use std::time::Instant;
@@ -208,17 +210,20 @@ fn ask(store: &TraceStore, traces: u64) {
         let found = store.trace(TraceId(id), &context).unwrap().spans.len();
         println!("trace        {round}: {found} spans, {:?}", begun.elapsed());
     }
-    let attribute = |key: &str, text: &str| SpanPredicate::Attribute { key: key.into(), text: text.into() };
+    let attribute = |key: &str, text: &str| SpanPredicate::Attribute {
+        scope: AttributeScope::Any,
+        key: key.into(),
+        test: ValueTest::Is(text.into()),
+    };
     for (name, predicates) in [
         ("circuit", vec![attribute("circuit_id", "circ-00042")]),
-        ("errors", vec![SpanPredicate::Service("db".into()), SpanPredicate::Status(StatusCode::Error)]),
+        ("errors", vec![SpanPredicate::Service(ValueTest::is("db")), SpanPredicate::Status(StatusCode::Error)]),
         ("slow", vec![SpanPredicate::DurationAtLeast(400_000_000)]),
-        ("absent", vec![SpanPredicate::Name("nope".into())]),
+        ("absent", vec![SpanPredicate::Name(ValueTest::is("nope"))]),
         ("all", vec![]),
     ] {
         let begun = Instant::now();
-        let mut cursor =
-            store.scan(&SpanScan { start_ns: 0, end_ns: u64::MAX, predicates: &predicates }, &context).unwrap();
+        let mut cursor = store.scan(&SpanScan::whole(0, u64::MAX, &predicates), &context).unwrap();
         let (mut batch, mut found, mut first) = (SpanBatch::new(), 0, None);
         while cursor.next(&mut batch).unwrap() {
             first.get_or_insert(begun.elapsed());

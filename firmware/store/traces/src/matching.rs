@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use crate::view::{ValueType, resource_parts, scope_parts, service_of, template_items};
 use bramble_disk::DiskError;
 use bramble_signal::attributes::{ArrayRef, AttributeValue, AttributesRef};
-use bramble_storage::SpanPredicate;
+use bramble_storage::{AttributeScope, SpanPredicate, ValueTest};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,25 +20,8 @@ pub(crate) struct Query {
     pub(crate) predicates: Vec<SpanPredicate>,
 }
 
-/// Whether a value, or an element of an array, prints as `text`.
-fn value_is(value: &AttributeValue<'_>, text: &str) -> bool {
-    match value {
-        AttributeValue::Str(s) => *s == text,
-        AttributeValue::Int(i) => i.to_string() == text,
-        AttributeValue::Double(d) => d.to_string() == text,
-        AttributeValue::Bool(b) => (if *b { "true" } else { "false" }) == text,
-        AttributeValue::Array(array) => array.iter().any(|element| element_is(&element, text)),
-        _ => false,
-    }
-}
-
-/// As [`value_is`], but arrays within arrays have no text.
-fn element_is(element: &AttributeValue<'_>, text: &str) -> bool {
-    !matches!(element, AttributeValue::Array(_)) && value_is(element, text)
-}
-
-fn has_attribute(attributes: &[u8], key: &str, text: &str) -> bool {
-    AttributesRef::from_encoded(attributes).iter().any(|(k, v)| k == key && value_is(&v, text))
+fn has_attribute(attributes: &[u8], key: &str, test: &ValueTest) -> bool {
+    test.accepts_attribute(AttributesRef::from_encoded(attributes), key)
 }
 
 /// Where a shape's numbers point.
@@ -96,21 +79,23 @@ fn judge(shape: &Shape, query: &Query, memo: &mut Memo, owner: &dyn Dictionaries
     let mut open = 0;
     for (i, predicate) in query.predicates.iter().enumerate() {
         let passes = match predicate {
-            SpanPredicate::Service(name) => {
-                memo.ask(i, 0, shape.resource, || service_of(owner.resource(shape.resource)) == name)
+            SpanPredicate::Service(test) => {
+                memo.ask(i, 0, shape.resource, || test.accepts_text(service_of(owner.resource(shape.resource))))
             }
-            SpanPredicate::Name(name) => owner.name(shape.name) == name.as_bytes(),
+            SpanPredicate::Name(test) => {
+                std::str::from_utf8(owner.name(shape.name)).is_ok_and(|n| test.accepts_text(n))
+            }
             SpanPredicate::Kind(kind) => shape.kind() == *kind,
             SpanPredicate::Status(status) => shape.status() == *status,
-            SpanPredicate::DurationAtLeast(_) | SpanPredicate::DurationAtMost(_) => true,
-            SpanPredicate::Attribute { key, text } => {
-                let resource = || has_attribute(resource_parts(owner.resource(shape.resource)).2, key, text);
-                let scope = || has_attribute(scope_parts(owner.scope(shape.scope)).2, key, text);
+            SpanPredicate::Attribute { scope: AttributeScope::Any, key, test: test @ ValueTest::Is(_) } => {
+                let resource = || has_attribute(resource_parts(owner.resource(shape.resource)).2, key, test);
+                let scope = || has_attribute(scope_parts(owner.scope(shape.scope)).2, key, test);
                 memo.ask(i, 0, shape.resource, resource) || memo.ask(i, 1, shape.scope, scope) || {
                     open |= 1 << i;
                     memo.ask(i, 2, shape.template, || owner.template_has(shape.template, key))
                 }
             }
+            _ => true,
         };
         if !passes {
             return None;
@@ -155,8 +140,8 @@ pub(crate) fn match_head(
         let passes = open == 0
             || generation.view(at as u32, &mut scratch).is_some_and(|view| {
                 query.predicates.iter().enumerate().all(|(i, p)| match p {
-                    SpanPredicate::Attribute { key, text } if open & 1 << i != 0 => {
-                        has_attribute(view.attributes, key, text)
+                    SpanPredicate::Attribute { key, test, .. } if open & 1 << i != 0 => {
+                        has_attribute(view.attributes, key, test)
                     }
                     _ => true,
                 })
@@ -197,7 +182,8 @@ impl Needle {
     fn new(predicate: usize, text: &str, column: &Column, value_type: ValueType) -> Self {
         let same = |printed: String| printed == text;
         let is_array = value_type == ValueType::Array;
-        let has = |array: &[u8]| value_is(&AttributeValue::Array(ArrayRef::from_encoded(array)), text);
+        let test = ValueTest::is(text);
+        let has = |array: &[u8]| test.accepts(&AttributeValue::Array(ArrayRef::from_encoded(array)));
         Needle {
             predicate,
             text: match column {
@@ -259,7 +245,10 @@ fn needed_columns(
 ) -> Result<(HashMap<u32, Walked>, u64), DiskError> {
     let (mut needed, mut hopeless) = (HashMap::<u32, Walked>::new(), asked);
     for (i, predicate) in query.predicates.iter().enumerate() {
-        let SpanPredicate::Attribute { key, text } = predicate else { continue };
+        let SpanPredicate::Attribute { scope: AttributeScope::Any, key, test: ValueTest::Is(text) } = predicate else {
+            hopeless &= !(1 << i);
+            continue;
+        };
         if asked & 1 << i == 0 {
             continue;
         }

@@ -8,7 +8,9 @@ mod common;
 use bramble_signal::{SpanBatch, SpanId, SpanKind, StatusCode, TraceId};
 use bramble_storage::contract::{self, BASE_MS};
 use bramble_storage::memory::MemoryTraces;
-use bramble_storage::{BlockStore, QueryContext, RejectReason, SpanPredicate, SpanScan, SpanSink, TraceSource};
+use bramble_storage::{
+    AttributeScope, BlockStore, QueryContext, RejectReason, SpanPredicate, SpanScan, SpanSink, TraceSource, ValueTest,
+};
 use common::{Bench, arbitrary_batch, canonical, predicates, scan_all};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -128,7 +130,7 @@ fn a_scan_is_one_snapshot() {
         }
     }
     let context = QueryContext::unlimited();
-    let mut cursor = bench.store.scan(&SpanScan { start_ns: 0, end_ns: u64::MAX, predicates: &[] }, &context).unwrap();
+    let mut cursor = bench.store.scan(&SpanScan::whole(0, u64::MAX, &[]), &context).unwrap();
     let (mut batch, mut spans) = (SpanBatch::new(), 0);
     assert!(cursor.next(&mut batch).unwrap());
     spans += batch.spans.len();
@@ -153,7 +155,7 @@ fn a_query_over_its_budget_ends_with_its_reason() {
     bench.flush();
     let budget = Budget::standalone(BudgetName::Query, 20_000);
     let context = QueryContext::new(&budget, None, Cancel::new()).unwrap();
-    let mut cursor = bench.store.scan(&SpanScan { start_ns: 0, end_ns: u64::MAX, predicates: &[] }, &context).unwrap();
+    let mut cursor = bench.store.scan(&SpanScan::whole(0, u64::MAX, &[]), &context).unwrap();
     let mut batch = SpanBatch::new();
     assert!(matches!(cursor.next(&mut batch), Err(bramble_storage::ReadError::OverBudget(_))));
 }
@@ -227,8 +229,12 @@ fn damage_costs_a_warning_and_never_an_answer_or_a_panic() {
         }
         for predicates in [
             vec![],
-            vec![SpanPredicate::Service("arda".into())],
-            vec![SpanPredicate::Attribute { key: "n".into(), text: "3".into() }],
+            vec![SpanPredicate::Service(ValueTest::is("arda"))],
+            vec![SpanPredicate::Attribute {
+                scope: AttributeScope::Any,
+                key: "n".into(),
+                test: ValueTest::Is("3".into()),
+            }],
             vec![SpanPredicate::DurationAtLeast(3_000_000)],
         ] {
             let found = scan_all(&bench.store, &predicates, 0, u64::MAX, &context);

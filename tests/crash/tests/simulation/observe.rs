@@ -134,7 +134,7 @@ fn entries(machine: &Machine, backward: bool, context: &QueryContext, found: &mu
 }
 
 fn spans(machine: &Machine, context: &QueryContext, found: &mut Vec<Item>) -> Result<(), ReadError> {
-    let scan = SpanScan { start_ns: 0, end_ns: u64::MAX / 4, predicates: &[] };
+    let scan = SpanScan::whole(0, u64::MAX / 4, &[]);
     let mut cursor = machine.traces.scan(&scan, context)?;
     let mut batch = SpanBatch::new();
     while cursor.next(&mut batch)? {

@@ -159,7 +159,7 @@ async fn dependencies(State(state): Shared, params: Params) -> Result<Response, 
     let lookback_ms = number(&params, "lookback", 86_400_000)?;
     let range = (end_ms.saturating_sub(lookback_ms).saturating_mul(1_000_000), end_ms.saturating_mul(1_000_000));
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        let scan = bramble_storage::SpanScan { start_ns: range.0, end_ns: range.1, predicates: &[] };
+        let scan = bramble_storage::SpanScan::whole(range.0, range.1, &[]);
         let mut calls = std::collections::BTreeMap::<(String, String), u64>::new();
         let (mut cursor, mut batch) = (state.traces.scan(&scan, context)?, SpanBatch::new());
         while cursor.next(&mut batch)? {

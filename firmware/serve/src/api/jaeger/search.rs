@@ -7,7 +7,7 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
 use bramble_signal::{SpanBatch, SpanEntry, TraceId};
-use bramble_storage::{QueryContext, ReadError, SpanPredicate, SpanScan};
+use bramble_storage::{QueryContext, ReadError, SpanPredicate, SpanScan, ValueTest};
 use std::sync::Arc;
 
 const LIMIT_DEFAULT: usize = 100;
@@ -91,11 +91,11 @@ fn search_of(params: &Params, now_us: u64) -> Result<Search, ApiError> {
     }
     let mut predicates = Vec::new();
     match params.get("service") {
-        Some(service) => predicates.push(SpanPredicate::Service(service.to_owned())),
+        Some(service) => predicates.push(SpanPredicate::Service(ValueTest::is(service))),
         None if ids.is_empty() => return Err(ApiError::bad("parameter 'service' is required")),
         None => {}
     }
-    predicates.extend(params.get("operation").map(|o| SpanPredicate::Name(o.to_owned())));
+    predicates.extend(params.get("operation").map(|o| SpanPredicate::Name(ValueTest::is(o))));
     let (min_ns, max_ns) = (duration(params, "minDuration")?, duration(params, "maxDuration")?);
     if let (Some(min), Some(max)) = (min_ns, max_ns)
         && max < min
@@ -135,7 +135,7 @@ impl Search {
 
     fn accepts(&self, batch: &SpanBatch, span: &SpanEntry) -> bool {
         (self.start_ns..=self.end_ns).contains(&span.start_ns)
-            && self.predicates.iter().all(|p| bramble_storage::span_accepts(batch, span, p))
+            && self.predicates.iter().all(|p| p.accepts(batch, span))
             && self.accepts_tags(batch, span)
     }
 
@@ -148,7 +148,7 @@ impl Search {
             }
             return Ok(found);
         }
-        let scan = SpanScan { start_ns: self.start_ns, end_ns: self.end_ns, predicates: &self.predicates };
+        let scan = SpanScan::whole(self.start_ns, self.end_ns, &self.predicates);
         let (mut cursor, mut batch, mut traces) = (state.traces.scan(&scan, context)?, SpanBatch::new(), 0);
         while traces < self.limit && cursor.next(&mut batch)? {
             context.check()?;

@@ -9,7 +9,8 @@ use bramble_signal::{
 };
 use bramble_storage::contract::BASE_MS;
 use bramble_storage::{
-    BlockId, BlockMeta, BlockStore, QueryContext, SpanPredicate, SpanScan, SpanSink, StoreError, TraceSource,
+    AttributeScope, BlockId, BlockMeta, BlockStore, QueryContext, SpanPredicate, SpanScan, SpanSink, StoreError,
+    TraceSource, ValueTest,
 };
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
 use proptest::prelude::*;
@@ -164,13 +165,13 @@ pub(crate) fn scan_all(
     end_ns: u64,
     context: &QueryContext,
 ) -> BTreeSet<(TraceId, SpanId)> {
-    let mut cursor = store.scan(&SpanScan { start_ns, end_ns, predicates }, context).unwrap();
+    let mut cursor = store.scan(&SpanScan::whole(start_ns, end_ns, predicates), context).unwrap();
     let (mut batch, mut found, mut traces) = (SpanBatch::new(), BTreeSet::new(), BTreeSet::new());
     while cursor.next(&mut batch).unwrap() {
         for part in batch.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
             assert!(traces.insert(part[0].trace_id), "a trace came twice, or in pieces");
             for span in part {
-                let passes = predicates.iter().all(|p| bramble_storage::memory::span_accepts(&batch, span, p));
+                let passes = predicates.iter().all(|p| p.accepts(&batch, span));
                 if passes && (start_ns..=end_ns).contains(&span.start_ns) {
                     found.insert((span.trace_id, span.span_id));
                 }
@@ -351,14 +352,15 @@ pub(crate) fn arbitrary_batch() -> impl Strategy<Value = SpanBatch> {
 
 fn predicate() -> impl Strategy<Value = SpanPredicate> {
     prop_oneof![
-        "[a-c]".prop_map(SpanPredicate::Service),
-        "op-[a-d]".prop_map(SpanPredicate::Name),
+        "[a-c]".prop_map(|s| SpanPredicate::Service(ValueTest::Is(s))),
+        "op-[a-d]".prop_map(|s| SpanPredicate::Name(ValueTest::Is(s))),
         prop_oneof![0u64..12, 500_000_000u64..3_000_000_000].prop_map(SpanPredicate::DurationAtLeast),
         prop_oneof![0u64..12, 500_000_000u64..3_000_000_000].prop_map(SpanPredicate::DurationAtMost),
         (0u64..6).prop_map(|k| SpanPredicate::Kind(SpanKind::from_code(k))),
         (0u64..3).prop_map(|k| SpanPredicate::Status(StatusCode::from_code(k))),
-        ("[k-n]?", prop_oneof!["[0-4]", "[a-c]{0,2}", "true|false", "0\\.5|1\\.5|NaN"])
-            .prop_map(|(key, text)| SpanPredicate::Attribute { key, text }),
+        ("[k-n]?", prop_oneof!["[0-4]", "[a-c]{0,2}", "true|false", "0\\.5|1\\.5|NaN"]).prop_map(|(key, text)| {
+            SpanPredicate::Attribute { scope: AttributeScope::Any, key, test: ValueTest::Is(text) }
+        }),
     ]
 }
 
