@@ -2,6 +2,7 @@
 
 use crate::maintenance::Unswapped;
 use crate::metrics::IngestMetrics;
+use crate::observing::Observing;
 use crate::options::IngestOptions;
 use crate::queue::{Due, Pending, Queue};
 use crate::record::{Body, Encoder};
@@ -46,8 +47,8 @@ pub enum OpenError {
     Store(#[from] bramble_storage::StoreError),
 }
 
-/// A journal sequence per signal.
-pub(crate) type Positions = [Sequence; 3];
+/// A journal sequence per signal, and one of what is derived from spans.
+pub(crate) type Positions = [Sequence; 4];
 
 /// How far the first waiting batch is in the journal, if it takes several commits.
 #[derive(Clone, Copy, Default)]
@@ -62,14 +63,18 @@ struct Partly {
 struct Group {
     /// Where each ends.
     ends: Vec<usize>,
-    /// Of each batch that is wholly among them, the sequence of its first record.
+    /// Of each batch that ends among them, the sequence of its first record.
     began: Vec<Sequence>,
+    /// And of its last one.
+    ended: Vec<Sequence>,
 }
 
 /// What a group commit made durable.
 struct Committed {
     /// Of each batch that is wholly in the journal now, the sequence of its first record.
     began: Vec<Sequence>,
+    /// And of its last one.
+    ended: Vec<Sequence>,
     /// The last sequence below which no batch is in pieces: what is flushed may be recorded up to here.
     through: Sequence,
 }
@@ -84,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) metrics: IngestMetrics,
     pub(crate) taps: Arc<LogTaps>,
+    pub(crate) observing: Observing,
     receive: Budget,
     pub(crate) journal_budget: Budget,
     queue: Mutex<Queue>,
@@ -157,6 +163,7 @@ impl WritePath {
             catalog,
             metrics,
             taps,
+            observing: Observing::default(),
             receive,
             journal_budget,
             queue: Mutex::default(),
@@ -354,6 +361,10 @@ impl Writer for WritePath {
 }
 
 impl Shared {
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == RECOVERING
+    }
+
     /// Whether a head would take a batch of so much memory, with those that wait for their commit.
     fn head_has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
         let head = self.stores.keeper(signal).head();
@@ -412,13 +423,13 @@ impl Shared {
             (group, after) = self.encode_group(side, moved_to, waiting, *partly);
         }
         *partly = after;
-        let Group { ends, began } = group;
+        let Group { ends, began, ended } = group;
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let records: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &side.records[start..end]).collect();
         let sequence = side.journal.append(&records)?;
         self.metrics.commits.inc();
         self.metrics.commit_records.inc_by(ends.len() as u64);
-        Ok(Committed { began, through: partly.began.map_or(sequence, |first| first - 1) })
+        Ok(Committed { began, ended, through: partly.began.map_or(sequence, |first| first - 1) })
     }
 
     /// Encodes as many of the first batches as go into one commit; returns them and where the next one starts.
@@ -432,20 +443,22 @@ impl Shared {
         side.encoder.enter(epoch);
         side.records.clear();
         let next_sequence = side.journal.next_sequence();
-        let (mut ends, mut began) = (Vec::new(), Vec::new());
+        let (mut ends, mut began, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         while began.len() < waiting.len() && side.records.len() < self.sizes.soft_max_bytes {
-            let first = *partly.began.get_or_insert(next_sequence + ends.len() as Sequence);
+            let sequence = next_sequence + ends.len() as Sequence;
+            let first = *partly.began.get_or_insert(sequence);
             let left = side.encoder.encode(&waiting[began.len()].body, partly.from, &mut side.records);
             ends.push(side.records.len());
             match left {
                 Some(from) => partly.from = from,
                 None => {
                     began.push(first);
+                    ended.push(sequence);
                     partly = Partly::default();
                 }
             }
         }
-        (Group { ends, began }, partly)
+        (Group { ends, began, ended }, partly)
     }
 
     /// Heads hear the first sequence of a batch: from there on the journal must keep it until it is in a block.
@@ -453,7 +466,7 @@ impl Shared {
         let mut answers = Vec::new();
         let mut applied = self.applied.lock();
         let offering = self.taps.offering();
-        for (pending, &sequence) in batches.zip(&committed.began) {
+        for ((pending, &sequence), &ended) in batches.zip(&committed.began).zip(&committed.ended) {
             self.offer(&offering, &pending.body);
             let signal = match pending.body {
                 Body::Metrics(prepared) => {
@@ -465,6 +478,7 @@ impl Shared {
                     Signal::Logs
                 }
                 Body::Spans(prepared) => {
+                    self.observing.observe(&prepared.batch, ended);
                     self.stores.spans.apply(prepared, sequence);
                     Signal::Traces
                 }

@@ -21,6 +21,7 @@ mod deletions;
 mod log_deletions;
 mod maintenance;
 mod metrics;
+mod observing;
 mod options;
 mod queue;
 mod record;

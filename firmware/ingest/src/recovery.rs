@@ -5,10 +5,11 @@
 //! fill up during the replay they are flushed on the spot, as in normal running.
 
 use crate::catalog_rows::{meta_of_row, meta_of_segment, row_of};
-use crate::commit::{JournalSide, OpenError, Parts, WritePath};
+use crate::commit::{JournalSide, OpenError, Parts, Positions, WritePath};
 use crate::metrics::IngestMetrics;
+use crate::observing::DERIVED;
 use crate::options::IngestOptions;
-use crate::record::{Decoder, Targets};
+use crate::record::{Decoder, Targets, has_spans};
 use crate::stores::Stores;
 use crate::timekeeping::{TimeTrust, TrustedTime};
 use bramble_catalog::{BlockRow, Catalog, Change, OpenReport, Place};
@@ -112,21 +113,24 @@ impl WritePath {
     /// [`OpenError`]: the journal is from a newer version, the disk fails, or a flush that the replay needed failed.
     pub fn recover(&self) -> Result<RecoverySummary, OpenError> {
         let shared = &self.shared;
-        let mut flushed = [0 as Sequence; 3];
-        for (code, sequence) in shared.catalog.flushed()? {
-            if let Some(signal) = Signal::from_code(code) {
-                flushed[signal as usize] = sequence;
-            }
-        }
+        let flushed = positions_of(&shared.catalog.flushed()?, shared.observing.is_set());
         *shared.recorded.lock() = flushed;
         let after = flushed.iter().copied().min().unwrap_or(0);
-        let mut replay =
-            Replay { path: self, decoder: Decoder::default(), flushed, items: 0, damaged: 0, failed: None };
+        let mut replay = Replay {
+            path: self,
+            decoder: Decoder::default(),
+            flushed,
+            spans_at: 0,
+            items: 0,
+            damaged: 0,
+            failed: None,
+        };
         let (journal, report) =
             Journal::open(shared.disk.clone(), shared.options.journal, after, &mut |record| replay.record(record))?;
         if let Some(error) = replay.failed.take() {
             return Err(error.into());
         }
+        self.observe_again(&journal, replay.spans_at)?;
         let damaged = report.damaged.len() + replay.damaged;
         for place in &report.damaged {
             tracing::error!(damage = ?place, "journal is damaged here; the rest was applied");
@@ -150,11 +154,28 @@ impl WritePath {
     }
 }
 
+/// Positions as the catalog has them. What is derived from spans needs none of the journal when nobody derives it; and at
+/// its first start it gets what the journal has.
+fn positions_of(rows: &[(u8, Sequence)], is_observed: bool) -> Positions {
+    let of =
+        |index: usize| rows.iter().find(|(code, _)| usize::from(*code) == index + 1).map(|(_, sequence)| *sequence);
+    let mut positions: Positions = std::array::from_fn(|index| of(index).unwrap_or(0));
+    let signals = positions.iter().take(DERIVED).copied();
+    positions[DERIVED] = match of(DERIVED) {
+        Some(recorded) if is_observed => recorded,
+        None if is_observed => signals.min().unwrap_or(0),
+        _ => signals.max().unwrap_or(0),
+    };
+    positions
+}
+
 /// State of a running replay.
 struct Replay<'a> {
     path: &'a WritePath,
     decoder: Decoder,
-    flushed: [Sequence; 3],
+    flushed: Positions,
+    /// The last record with spans.
+    spans_at: Sequence,
     items: u64,
     damaged: usize,
     failed: Option<bramble_storage::StoreError>,
@@ -166,6 +187,9 @@ impl Replay<'_> {
             return;
         }
         let shared = &self.path.shared;
+        if has_spans(record.record) {
+            self.spans_at = record.sequence;
+        }
         let wanted = |signal: Signal| record.sequence > self.flushed[signal as usize];
         let targets = Targets {
             metrics: wanted(Signal::Metrics).then_some(&*shared.stores.metrics),

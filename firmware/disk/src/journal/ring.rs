@@ -89,6 +89,17 @@ impl Journal {
         Ok((journal, recovered.report))
     }
 
+    /// Hands over once more what [`open`](Self::open) did, from the extent with the first record above `after` on. To be
+    /// called before the first commit, if at all.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn read_again(&self, after: Sequence, on_record: &mut dyn FnMut(Replayed<'_>)) -> Result<(), JournalError> {
+        let recovered = recovery::recover(&self.disk, after.max(self.released), on_record)?;
+        recovered.extents.iter().for_each(|extent| self.disk.close(extent.file));
+        Ok(())
+    }
+
     /// Makes sure that a commit of `raw_bytes` (the sum of its records) fits into the current extent, or moves on to the
     /// next one. Returns the epoch the commit will be in; when it differs from the last commit's, callers restart their
     /// encoding state, and the commit may then be as large as any. Writes nothing, unless the ring has to grow right now.

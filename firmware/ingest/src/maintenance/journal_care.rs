@@ -74,14 +74,21 @@ impl Maintenance {
     /// Moves the journal's tail to the oldest record that the catalog does not know to be in blocks.
     pub(super) fn release_journal(&self) {
         let shared = &self.path.shared;
-        if self.journal_is_pressed() {
+        let (recorded, [metrics, logs, traces, derived]) = {
+            let recorded = shared.recorded.lock();
+            (lowest(&recorded), *recorded)
+        };
+        // Who derives something from spans is a little behind when they are flushed.
+        let kept_for_observer = derived < metrics.min(logs).min(traces);
+        if self.journal_is_pressed() || kept_for_observer {
             // Flushes record positions too; this is for a journal full of what leaves nothing to flush.
+            let waits = shared.waits_for_observer();
             let positions = {
                 let applied = shared.applied.lock();
-                shared.positions(*applied)
+                shared.positions(*applied, waits)
             };
-            let recorded = lowest(&shared.recorded.lock());
-            if lowest(&positions) > recorded
+            let moves = if kept_for_observer { metrics.min(logs).min(traces) } else { recorded + 1 };
+            if lowest(&positions) >= moves
                 && let Err(error) = shared.commit_positions(&[], positions)
             {
                 tracing::warn!(%error, "positions could not be recorded; the journal keeps its records");

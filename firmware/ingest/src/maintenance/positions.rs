@@ -1,6 +1,7 @@
 //! How far each signal is in blocks, and stores that follow the catalog.
 
 use crate::commit::{Positions, Shared};
+use crate::observing::DERIVED;
 use bramble_catalog::Change;
 use bramble_signal::Signal;
 use bramble_storage::{BlockId, BlockMeta, HeadStats, Sequence, StoreError};
@@ -63,9 +64,13 @@ impl Shared {
     ///
     /// Positions of signals that are quiet move with the others: what the journal's tail has left behind is otherwise
     /// missing at the next start, and looks like damage.
-    pub(super) fn positions(&self, applied: Sequence) -> Positions {
+    ///
+    /// `waits`: whether the journal keeps what only the observer of spans needs.
+    pub(super) fn positions(&self, applied: Sequence, waits: bool) -> Positions {
         let recorded = *self.recorded.lock();
-        Signal::ALL.map(|s| needed_after(&self.stores.keeper(s).head(), applied, recorded[s as usize]))
+        let of = |s: Signal| needed_after(&self.stores.keeper(s).head(), applied, recorded[s as usize]);
+        let [metrics, logs, traces] = Signal::ALL.map(of);
+        [metrics, logs, traces, self.observer_position(applied, recorded[DERIVED], waits)]
     }
 
     /// One catalog transaction: new blocks and how far each signal is in blocks.
@@ -74,7 +79,11 @@ impl Shared {
         rows: &[bramble_catalog::BlockRow],
         positions: Positions,
     ) -> Result<(), StoreError> {
-        let flushed = Signal::ALL.map(|s| (s.code(), positions[s as usize]));
+        let mut code = 0;
+        let flushed = positions.map(|sequence| {
+            code += 1;
+            (code, sequence)
+        });
         let change = Change { add: rows, remove: &[], flushed: &flushed };
         self.catalog.commit(&change).map_err(|e| StoreError::Disk(e.to_string()))?;
         let mut recorded = self.recorded.lock();

@@ -18,6 +18,7 @@ mod tests;
 pub(crate) use metrics::SAMPLE_BYTES_MAX;
 pub(crate) use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
 
+use bramble_signal::SpanBatch;
 use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
 
 /// Raw bytes after which a record ends and a large batch goes on in the next one. A record is at most this plus
@@ -147,10 +148,33 @@ impl Decoder {
             METRICS_0 => self.metrics.replay_0(body, targets.metrics, sequence),
             METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
             LOGS | LOGS_0 => self.logs.replay(kind, body, targets.logs, sequence),
-            SPANS => spans::replay(body, targets.spans, sequence),
+            SPANS => {
+                let Some(sink) = targets.spans else { return Ok(0) };
+                let batch = spans::read(body)?;
+                sink.replay(&batch, sequence);
+                Ok(batch.spans.len() as u64)
+            }
             _ => Err(RecordError("unknown kind")),
         }
     }
+
+    /// The spans of a record, if it has any; of other records nothing is decoded. To be asked about all records of an
+    /// epoch.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) fn spans(&mut self, epoch: u64, record: &[u8]) -> Result<Option<SpanBatch>, RecordError> {
+        self.epoch = epoch;
+        match record.split_first() {
+            Some((&SPANS, body)) => spans::read(body).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Whether a record has spans.
+pub(crate) fn has_spans(record: &[u8]) -> bool {
+    record.first().is_some_and(|&kind| kind == SPANS)
 }
 
 /// A prepared batch on its way into the journal.

@@ -7,7 +7,6 @@
 use super::bytes::{Reader, put_bytes, put_varint, zigzag};
 use super::{RecordError, SPANS};
 use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
-use bramble_storage::{Sequence, SpanSink};
 
 /// Positions of the resources or scopes that a record uses, in order of first use.
 struct Used {
@@ -144,8 +143,7 @@ fn take_span(
     })
 }
 
-pub(super) fn replay(body: &[u8], sink: Option<&dyn SpanSink>, sequence: Sequence) -> Result<u64, RecordError> {
-    let Some(sink) = sink else { return Ok(0) };
+pub(super) fn read(body: &[u8]) -> Result<SpanBatch, RecordError> {
     let mut body = Reader(body);
     let mut batch = SpanBatch::new();
     for _ in 0..body.count()? {
@@ -175,6 +173,5 @@ pub(super) fn replay(body: &[u8], sink: Option<&dyn SpanSink>, sequence: Sequenc
         time = span.start_ns;
         batch.spans.push(span);
     }
-    sink.replay(&batch, sequence);
-    Ok(batch.spans.len() as u64)
+    Ok(batch)
 }
