@@ -28,29 +28,29 @@ pub(crate) fn damaged(what: &'static str) -> DiskError {
 pub(crate) struct ColumnRef {
     pub(crate) value_type: ValueType,
     pub(crate) key: String,
-    page: PageRef,
+    pub(crate) page: PageRef,
 }
 
 /// A group's dictionaries and the places of its pages.
 #[derive(Debug)]
 pub(crate) struct GroupHeader {
-    spans: usize,
-    traces: usize,
-    trace_ids: PageRef,
-    span_ids: PageRef,
-    layout: PageRef,
-    foreign_parents: PageRef,
-    starts: PageRef,
-    durations: PageRef,
+    pub(crate) spans: usize,
+    pub(crate) traces: usize,
+    pub(crate) trace_ids: PageRef,
+    pub(crate) span_ids: PageRef,
+    pub(crate) layout: PageRef,
+    pub(crate) foreign_parents: PageRef,
+    pub(crate) starts: PageRef,
+    pub(crate) durations: PageRef,
     pub(crate) resources: TextList,
     pub(crate) scopes: TextList,
     pub(crate) names: TextList,
-    messages: TextList,
+    pub(crate) messages: TextList,
     pub(crate) shapes: Vec<Shape>,
     /// Columns of each template, in order.
     pub(crate) templates: Vec<Vec<u32>>,
     pub(crate) columns: Vec<ColumnRef>,
-    extras: [PageRef; 3],
+    pub(crate) extras: [PageRef; 3],
 }
 
 impl GroupHeader {
@@ -143,11 +143,11 @@ fn resolve_templates(templates: &TextList, columns: &[ColumnRef]) -> Option<Vec<
 pub(crate) struct Layout {
     pub(crate) spans_per_trace: Vec<u32>,
     pub(crate) shape_of: Vec<u32>,
-    parents: Vec<u32>,
+    pub(crate) parents: Vec<u32>,
 }
 
 impl Layout {
-    fn take(mut bytes: &[u8], header: &GroupHeader) -> Option<Self> {
+    pub(crate) fn take(mut bytes: &[u8], header: &GroupHeader) -> Option<Self> {
         let bytes = &mut bytes;
         let layout =
             Layout { spans_per_trace: take_codes(bytes)?, shape_of: take_codes(bytes)?, parents: take_codes(bytes)? };
@@ -160,7 +160,7 @@ impl Layout {
         sound.then_some(layout)
     }
 
-    fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         (self.spans_per_trace.capacity() + self.shape_of.capacity() + self.parents.capacity()) * 4
     }
 }
@@ -178,7 +178,7 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    fn take(mut bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn take(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let [form] = take_array(bytes)?;
         Some(match form {
@@ -196,7 +196,7 @@ impl Column {
         matches!(self, Column::Texts(texts) if texts.per_trace)
     }
 
-    fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Column::Empty | Column::Duration(_) => 0,
             Column::Bools(v) => v.capacity() * 4,
@@ -217,7 +217,7 @@ impl GroupHeader {
         self.take_trace_ids(&page).ok_or_else(|| damaged("trace ids"))
     }
 
-    fn take_trace_ids(&self, mut bytes: &[u8]) -> Option<Vec<TraceId>> {
+    pub(crate) fn take_trace_ids(&self, mut bytes: &[u8]) -> Option<Vec<TraceId>> {
         let steps = take_u64s(&mut bytes)?;
         let lows = bytes.as_chunks::<8>().0;
         let mut high = 0u64;
@@ -243,7 +243,7 @@ impl GroupHeader {
     }
 
     /// The first start of each trace, and the step to each further span.
-    fn take_starts(&self, mut bytes: &[u8], layout: &Layout) -> Option<Vec<u64>> {
+    pub(crate) fn take_starts(&self, mut bytes: &[u8], layout: &Layout) -> Option<Vec<u64>> {
         let firsts = take_u64s(&mut bytes)?;
         let mut steps = take_u64s(&mut bytes)?.into_iter();
         let mut starts = Vec::with_capacity(self.spans);

@@ -32,7 +32,7 @@ pub(crate) struct HeadSpan {
     pub(crate) trace: u32,
     pub(crate) shape: u32,
     /// Where the body starts in the arena.
-    body: u32,
+    pub(crate) body: u32,
     /// The trace's next span in order of arrival.
     next: u32,
 }
@@ -52,7 +52,7 @@ pub(crate) struct HeadTrace {
 #[derive(Default)]
 pub(crate) struct Generation {
     pub(crate) spans: Vec<HeadSpan>,
-    bodies: Vec<u8>,
+    pub(crate) bodies: Vec<u8>,
     pub(crate) traces: Vec<HeadTrace>,
     by_trace: HashTable<u32>,
     by_span: HashTable<u32>,
