@@ -2,24 +2,24 @@
 
 /// Numbers below a length fixed when made; those beyond are in no set.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Bits {
+pub(crate) struct RowSet {
     words: Vec<u64>,
     len: usize,
 }
 
-impl Bits {
+impl RowSet {
     /// No number below `len`.
     pub(crate) fn none(len: usize) -> Self {
-        Bits { words: vec![0; len.div_ceil(64)], len }
+        RowSet { words: vec![0; len.div_ceil(64)], len }
     }
 
     /// Numbers below `len` that `test` accepts.
-    pub(crate) fn where_(len: usize, mut test: impl FnMut(usize) -> bool) -> Self {
+    pub(crate) fn accepted(len: usize, mut test: impl FnMut(usize) -> bool) -> Self {
         let word = |at: usize| {
             let (from, to) = (at * 64, (at * 64 + 64).min(len));
             (from..to).fold(0, |word, n| word | u64::from(test(n)) << (n - from))
         };
-        Bits { words: (0..len.div_ceil(64)).map(word).collect(), len }
+        RowSet { words: (0..len.div_ceil(64)).map(word).collect(), len }
     }
 
     pub(crate) fn insert(&mut self, n: usize) {
@@ -43,12 +43,12 @@ impl Bits {
     }
 
     /// Adds all of `other`.
-    pub(crate) fn add(&mut self, other: &Bits) {
+    pub(crate) fn add(&mut self, other: &RowSet) {
         self.words.iter_mut().zip(&other.words).for_each(|(word, more)| *word |= more);
     }
 
     /// Takes away all of `other`.
-    pub(crate) fn remove(&mut self, other: &Bits) {
+    pub(crate) fn remove(&mut self, other: &RowSet) {
         self.words.iter_mut().zip(&other.words).for_each(|(word, less)| *word &= !less);
     }
 
@@ -62,8 +62,8 @@ impl Bits {
     }
 
     /// Those of its numbers that `test` accepts.
-    pub(crate) fn filtered(&self, mut test: impl FnMut(usize) -> bool) -> Bits {
-        let mut out = Bits::none(self.len);
+    pub(crate) fn filtered(&self, mut test: impl FnMut(usize) -> bool) -> RowSet {
+        let mut out = RowSet::none(self.len);
         for (at, (&word, out)) in self.words.iter().zip(&mut out.words).enumerate() {
             let mut rest = word;
             while rest != 0 {
@@ -86,18 +86,18 @@ mod tests {
 
     #[test]
     fn sets_do_what_sets_do() {
-        let threes = Bits::where_(130, |n| n % 3 == 0);
+        let threes = RowSet::accepted(130, |n| n % 3 == 0);
         assert_eq!(threes.iter().collect::<Vec<_>>(), (0..130).step_by(3).collect::<Vec<_>>());
         assert_eq!((threes.count(), threes.contains(129), threes.contains(130)), (44, true, false));
         let sixes = threes.filtered(|n| n % 2 == 0);
-        assert_eq!(sixes, Bits::where_(130, |n| n % 6 == 0));
+        assert_eq!(sixes, RowSet::accepted(130, |n| n % 6 == 0));
         let mut odd = threes.clone();
         odd.remove(&sixes);
-        assert_eq!(odd, Bits::where_(130, |n| n % 6 == 3));
+        assert_eq!(odd, RowSet::accepted(130, |n| n % 6 == 3));
         odd.add(&sixes);
         assert_eq!(odd, threes);
-        let mut none = Bits::none(130);
-        assert!(none.is_empty() && Bits::where_(0, |_| true).is_empty());
+        let mut none = RowSet::none(130);
+        assert!(none.is_empty() && RowSet::accepted(0, |_| true).is_empty());
         none.insert(129);
         none.insert(130);
         assert_eq!(none.iter().collect::<Vec<_>>(), [129]);
