@@ -1,6 +1,7 @@
 //! One folder per API.
 
 pub mod bramble;
+mod error;
 pub mod jaeger;
 pub mod loki;
 pub mod prometheus;

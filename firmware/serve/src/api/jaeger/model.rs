@@ -1,9 +1,8 @@
 //! Spans in the JSON of Jaeger's UI.
 
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
-use bramble_signal::{SpanBatch, SpanEntry, SpanEvent, SpanKind, StatusCode};
+use bramble_signal::{ResourceEntry, SpanBatch, SpanEntry, SpanEvent, SpanKind, StatusCode};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 
 /// Integers beyond this are not exact in JavaScript and are printed as strings.
 const JAVASCRIPT_INTEGER_MAX: i64 = (1 << 53) - 1;
@@ -112,7 +111,8 @@ fn log(event: &SpanEvent<'_>) -> Value {
     json!({"timestamp": event.time_ns / 1000, "fields": fields})
 }
 
-fn span_json(batch: &SpanBatch, span: &SpanEntry, process: &str) -> Value {
+/// A span; `process` names its process within the trace.
+pub(super) fn span(batch: &SpanBatch, span: &SpanEntry, process: &str) -> Value {
     let mut tags: Vec<Value> = attribute_tags(batch.attributes(span.attributes)).collect();
     for (key, text) in derived_tags(batch, span) {
         let value = if key == "error" { AttributeValue::Bool(true) } else { AttributeValue::Str(&text) };
@@ -126,38 +126,18 @@ fn span_json(batch: &SpanBatch, span: &SpanEntry, process: &str) -> Value {
     })
 }
 
-/// All traces of a batch, spans adjacent or not.
-pub(super) fn traces(batch: &SpanBatch) -> Vec<Value> {
-    let mut order = Vec::new();
-    let mut by_trace: HashMap<_, Vec<&SpanEntry>> = HashMap::new();
-    for span in &batch.spans {
-        by_trace
-            .entry(span.trace_id)
-            .or_insert_with(|| {
-                order.push(span.trace_id);
-                Vec::new()
-            })
-            .push(span);
-    }
-    order.into_iter().map(|id| trace_json(batch, &id.to_string(), &by_trace[&id])).collect()
+/// A process: who emitted.
+pub(super) fn process(batch: &SpanBatch, resource: &ResourceEntry) -> Value {
+    let attributes = batch.attributes(resource.attributes);
+    let tags: Vec<Value> = attributes.iter().filter(|(k, _)| *k != "service.name").map(|(k, v)| tag(k, v)).collect();
+    json!({"serviceName": service_of(attributes), "tags": tags})
 }
 
-fn trace_json(batch: &SpanBatch, id: &str, spans: &[&SpanEntry]) -> Value {
-    let mut processes = Map::new();
-    let mut names: HashMap<u32, String> = HashMap::new();
-    let mut list = Vec::with_capacity(spans.len());
-    for span in spans {
-        let next = format!("p{}", names.len() + 1);
-        let process = names.entry(span.resource).or_insert(next).clone();
-        if !processes.contains_key(&process) {
-            let attributes = batch.resource_attributes(span);
-            let tags: Vec<Value> =
-                attributes.iter().filter(|(k, _)| *k != "service.name").map(|(k, v)| tag(k, v)).collect();
-            processes.insert(process.clone(), json!({"serviceName": batch.service(span), "tags": tags}));
-        }
-        list.push(span_json(batch, span, &process));
+fn service_of(attributes: AttributesRef<'_>) -> &str {
+    match attributes.get("service.name") {
+        Some(AttributeValue::Str(name)) if !name.is_empty() => name,
+        _ => "unknown_service",
     }
-    json!({"traceID": id, "spans": list, "processes": processes, "warnings": null})
 }
 
 #[cfg(test)]

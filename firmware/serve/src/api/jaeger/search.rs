@@ -1,25 +1,31 @@
 //! `/api/traces`: search by service, operation, tags and duration, or by ids.
 
-use super::{ApiError, envelope, model};
+use super::answer::{self, ApiError};
+use super::tags::{has_tag, predicate};
 use crate::params::Params;
-use crate::run::run;
+use crate::run::run_holding;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
 use bramble_signal::{SpanBatch, SpanEntry, TraceId};
-use bramble_storage::{QueryContext, ReadError, SpanPredicate, SpanScan, ValueTest};
+use bramble_storage::{QueryContext, ReadError, SpanFields, SpanPredicate, SpanScan, ValueTest};
 use std::sync::Arc;
 
-const LIMIT_DEFAULT: usize = 100;
-const LOOKBACK_DEFAULT_US: u64 = 2 * 86_400_000_000;
+pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(super) const LOOKBACK_DEFAULT_US: u64 = 2 * 86_400_000_000;
 
-struct Search {
-    ids: Vec<TraceId>,
-    predicates: Vec<SpanPredicate>,
-    tags: Vec<(String, String)>,
-    start_ns: u64,
-    end_ns: u64,
-    limit: usize,
+/// What is looked for.
+pub(super) struct Search {
+    pub(super) ids: Vec<TraceId>,
+    /// On one span, beside its tags.
+    pub(super) predicates: Vec<SpanPredicate>,
+    /// On the same span.
+    pub(super) tags: Vec<(String, String)>,
+    /// Nanoseconds, both inclusive.
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    /// Most traces.
+    pub(super) limit: usize,
 }
 
 fn micros(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
@@ -37,7 +43,7 @@ pub(super) fn check_times(params: &Params) -> Result<(), ApiError> {
 }
 
 /// Nanoseconds of Go's duration form: `1.5s`, `300ms`, `2h45m`.
-fn go_duration_ns(text: &str) -> Option<u64> {
+pub(super) fn go_duration_ns(text: &str) -> Option<u64> {
     const UNITS: [(&str, f64); 7] =
         [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
     let (mut rest, mut sum) = (text, 0.0);
@@ -65,7 +71,7 @@ fn duration(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
     params.get(name).map(parse).transpose()
 }
 
-fn tags_of(params: &Params) -> Result<Vec<(String, String)>, ApiError> {
+pub(super) fn tags_of(params: &Params) -> Result<Vec<(String, String)>, ApiError> {
     let mut tags = Vec::new();
     for tag in params.all(&["tag"]) {
         let (key, value) = tag
@@ -117,63 +123,65 @@ fn search_of(params: &Params, now_us: u64) -> Result<Search, ApiError> {
 }
 
 impl Search {
-    /// All tags anywhere in the span: its attributes, derived tags, resource, scope, events and links.
-    fn accepts_tags(&self, batch: &SpanBatch, span: &SpanEntry) -> bool {
-        let scope = batch.attributes(batch.scopes[span.scope as usize].attributes);
-        self.tags.iter().all(|(key, text)| {
-            let within = |attributes: bramble_signal::attributes::AttributesRef<'_>| {
-                attributes.iter().any(|(k, v)| k == key && model::text_of(v) == *text)
-            };
-            within(batch.attributes(span.attributes))
-                || within(batch.resource_attributes(span))
-                || within(scope)
-                || model::derived_tags(batch, span).iter().any(|(k, v)| k == key && v == text)
-                || batch.events(span).any(|e| within(e.attributes) || (key == "event" && e.name == text))
-                || batch.links(span).any(|l| within(l.attributes))
-        })
-    }
-
     fn accepts(&self, batch: &SpanBatch, span: &SpanEntry) -> bool {
         (self.start_ns..=self.end_ns).contains(&span.start_ns)
             && self.predicates.iter().all(|p| p.accepts(batch, span))
-            && self.accepts_tags(batch, span)
+            && self.tags.iter().all(|(key, text)| has_tag(batch, span, key, text))
     }
 
-    fn find(&self, state: &ApiState, context: &QueryContext) -> Result<SpanBatch, ReadError> {
-        let mut found = SpanBatch::new();
-        if !self.ids.is_empty() {
-            for id in &self.ids {
-                let trace = state.traces.trace(*id, context)?;
-                trace.spans.iter().for_each(|s| found.push_from(&trace, s));
+    /// Shows `each` the wanted traces, newest first to the precision of a block, with `fields` of their spans.
+    pub(super) fn each_trace(
+        &self,
+        state: &ApiState,
+        fields: SpanFields,
+        context: &QueryContext,
+        mut each: impl FnMut(&SpanBatch, &[SpanEntry]) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        for id in &self.ids {
+            let trace = state.traces.trace(*id, context)?;
+            if !trace.is_empty() {
+                each(&trace, &trace.spans)?;
             }
-            return Ok(found);
         }
-        let scan = SpanScan::whole(self.start_ns, self.end_ns, &self.predicates);
+        if !self.ids.is_empty() {
+            return Ok(());
+        }
+        let mut predicates = self.predicates.clone();
+        predicates.extend(self.tags.iter().filter_map(|(key, text)| predicate(key, text)));
+        // Tags are judged on everything that a span has.
+        let fields = if self.tags.is_empty() { fields } else { SpanFields::ALL };
+        let scan = SpanScan { fields, ..SpanScan::whole(self.start_ns, self.end_ns, &predicates) };
         let (mut cursor, mut batch, mut traces) = (state.traces.scan(&scan, context)?, SpanBatch::new(), 0);
         while traces < self.limit && cursor.next(&mut batch)? {
             context.check()?;
             for spans in batch.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
                 if traces < self.limit && spans.iter().any(|s| self.accepts(&batch, s)) {
-                    let before = found.memory_bytes();
-                    spans.iter().for_each(|s| found.push_from(&batch, s));
-                    context.reserve(found.memory_bytes() - before)?;
+                    each(&batch, spans)?;
                     traces += 1;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// All spans of the wanted traces.
+    pub(super) fn find(&self, state: &ApiState, context: &QueryContext) -> Result<SpanBatch, ReadError> {
+        let mut found = SpanBatch::new();
+        self.each_trace(state, SpanFields::ALL, context, |batch, spans| {
+            let before = found.memory_bytes();
+            spans.iter().for_each(|s| found.push_from(batch, s));
+            Ok(context.reserve(found.memory_bytes() - before)?)
+        })?;
         Ok(found)
     }
 }
 
+/// `/api/traces`.
 pub(super) async fn traces(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
     let search = search_of(&params, (state.clock.wall_ns() / 1000) as u64)?;
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
-        search.find(state, context).map(|t| (t, context.warnings()))
-    };
-    let (found, warnings) = run(&state, None, work).await??;
-    let list = model::traces(&found);
-    let total = list.len();
-    Ok(envelope(list, total, &warnings))
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| search.find(state, context);
+    let (found, held) = run_holding(&state, None, work).await?;
+    Ok(answer::traces(found?, held))
 }
 
 #[cfg(test)]
@@ -200,7 +208,7 @@ mod tests {
             ("service=s&minDuration=25s&maxDuration=1s", "maxDuration"),
         ] {
             let error = search_of(&Params::parse(query), 0).err().unwrap();
-            assert!(error.1.contains(word), "{query}: {}", error.1);
+            assert!(error.message.contains(word), "{query}: {}", error.message);
         }
     }
 }
