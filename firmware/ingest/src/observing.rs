@@ -45,7 +45,7 @@ impl Observing {
     /// `applied` is behind.
     fn position(&self, applied: Sequence, recorded: Sequence, waits: bool) -> Sequence {
         let Some(observer) = self.observer.get() else { return applied };
-        let durable = observer.durable_through();
+        let durable = observer.durable_through().max(recorded);
         if durable >= self.shown.load(Ordering::Acquire) {
             return applied;
         }
@@ -53,7 +53,7 @@ impl Observing {
             tracing::warn!(durable, applied, "what is derived from spans is too far behind; some will not be counted");
             return applied;
         }
-        durable.clamp(recorded, applied.max(recorded))
+        durable.min(applied)
     }
 }
 

@@ -80,6 +80,7 @@ impl Batch {
 /// The senders of a world.
 pub(crate) struct Senders {
     large_chance: f64,
+    repeat_chance: f64,
     recent: Vec<Batch>,
     open_traces: Vec<(TraceId, SpanId)>,
 }
@@ -90,13 +91,14 @@ fn size(rng: &mut Rng, large_chance: f64) -> u64 {
 }
 
 impl Senders {
-    pub(crate) fn new(large_chance: f64) -> Self {
-        Senders { large_chance, recent: Vec::new(), open_traces: Vec::new() }
+    /// `repeat_chance`: of sending something recent once more.
+    pub(crate) fn new(large_chance: f64, repeat_chance: f64) -> Self {
+        Senders { large_chance, repeat_chance, recent: Vec::new(), open_traces: Vec::new() }
     }
 
     /// The next batch, at a wall time in milliseconds.
     pub(crate) fn next(&mut self, rng: &mut Rng, now_ms: i64) -> Batch {
-        if !self.recent.is_empty() && rng.chance(0.15) {
+        if !self.recent.is_empty() && rng.chance(self.repeat_chance) {
             // A sender that heard nothing, or an error, sends again.
             return self.recent[rng.below(self.recent.len() as u64) as usize].clone();
         }

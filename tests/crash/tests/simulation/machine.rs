@@ -1,5 +1,6 @@
 //! One life of the process: everything between power on and power off.
 
+use crate::counter::Counter;
 use crate::deletions::{CANCEL_PERIOD_MS, read_query};
 use crate::files::SimulatedFiles;
 use bramble_catalog::Place;
@@ -21,6 +22,8 @@ pub(crate) struct Hardware {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) options: IngestOptions,
     pub(crate) memory_bytes: usize,
+    /// Whether something is derived from spans.
+    pub(crate) observed: bool,
 }
 
 /// Settings with which laps of the ring, flushes and merges come often.
@@ -51,6 +54,7 @@ pub(crate) struct Machine {
     pub(crate) admin: Admin,
     pub(crate) log_deletions: LogDeletions,
     pub(crate) receive: Budget,
+    pub(crate) counter: Option<Arc<Counter>>,
     pub(crate) rebuilt: Rebuilt,
     pub(crate) recovered: RecoverySummary,
 }
@@ -81,8 +85,24 @@ impl Machine {
         let maintenance = Arc::new(Maintenance::new(path.clone()));
         let admin = Admin::open(maintenance.clone(), metrics.clone(), place)?;
         let log_deletions = admin.log_deletions(logs.clone(), Arc::new(read_query), CANCEL_PERIOD_MS)?;
+        let counter = hardware.observed.then(|| Arc::new(Counter::new(metrics.clone())));
+        if let Some(counter) = &counter {
+            path.set_span_observer(counter.clone());
+        }
         let recovered = path.recover()?;
         let receive = get(BudgetName::Receive);
-        Ok(Machine { metrics, logs, traces, path, maintenance, admin, log_deletions, receive, rebuilt, recovered })
+        Ok(Machine {
+            metrics,
+            logs,
+            traces,
+            path,
+            maintenance,
+            admin,
+            log_deletions,
+            receive,
+            counter,
+            rebuilt,
+            recovered,
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! acknowledged, bit for bit, and nothing that was never sent. The sabotages prove that this would be noticed.
 #![allow(clippy::unwrap_used, reason = "test code: what is unwrapped is made a few lines before")]
 
+mod counter;
 mod deletions;
 mod files;
 mod load;
@@ -97,6 +98,18 @@ fn power_cuts_during_deletions_on_a_failing_card() {
     let faults = SimulatedOptions { write_error_chance: 0.01, sync_error_chance: 0.01, ..SimulatedOptions::default() };
     let trouble = Trouble { faults, delete_percent: 20, ..Trouble::default() };
     survive("power_cuts_during_deletions_on_a_failing_card", 8_700_000, &trouble);
+}
+
+#[test]
+fn what_is_derived_from_spans_counts_each_once() {
+    let trouble = Trouble { observed: true, ..Trouble::default() };
+    survive("what_is_derived_from_spans_counts_each_once", 10_000_000, &trouble);
+}
+
+#[test]
+fn what_is_derived_from_spans_counts_each_once_in_long_lives() {
+    let trouble = Trouble { observed: true, steps: 400, large_chance: 0.05, ..Trouble::default() };
+    survive("what_is_derived_from_spans_counts_each_once_in_long_lives", 10_500_000, &trouble);
 }
 
 #[test]
