@@ -6,6 +6,8 @@ mod model;
 mod monitor;
 mod search;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod transform;
 mod v3;
 

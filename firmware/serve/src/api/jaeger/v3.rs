@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Errors as the gateway of API v3 prints them.
 pub(super) struct Gateway;
 
-type ApiError = error::ApiError<Gateway>;
+pub(super) type ApiError = error::ApiError<Gateway>;
 
 impl ErrorForm for Gateway {
     fn print(status: StatusCode, message: &str) -> Response {
@@ -140,7 +140,7 @@ fn result(traces: Vec<SpanBatch>, held: QueryContext) -> Result<Response, ApiErr
     Ok(streamed(ResultParts { traces: traces.into_iter(), began: false, comma: false }, held))
 }
 
-async fn trace(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn trace(State(state): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
     let id = TraceId::parse(&id)
         .ok_or_else(|| ApiError::bad(format!("malformed parameter trace_id: {id:?} is not 1 to 32 hex digits")))?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| state.traces.trace(id, context);
@@ -152,7 +152,7 @@ async fn trace(State(state): Shared, Path(id): Path<String>) -> Result<Response,
     result(vec![trace], held)
 }
 
-async fn traces(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+pub(super) async fn traces(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let search = search_of(&params, (state.clock.wall_ns() / 1000) as u64)?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
         let mut found = Vec::new();
@@ -173,7 +173,7 @@ async fn traces(State(state): Shared, params: Params) -> Result<Response, ApiErr
     result(found, held)
 }
 
-async fn summaries(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+pub(super) async fn summaries(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let search = search_of(&params, (state.clock.wall_ns() / 1000) as u64)?;
     let work = move |state: &Arc<ApiState>, context: &QueryContext| {
         let mut found = Vec::new();
