@@ -97,32 +97,6 @@ struct Group {
     cells: Vec<Cell>,
 }
 
-/// The name of a measure, for series without labels.
-fn name_of(measure: &Measure) -> &'static str {
-    match measure {
-        Measure::Rate => "rate",
-        Measure::Count => "count_over_time",
-        Measure::Min(_) => "min_over_time",
-        Measure::Max(_) => "max_over_time",
-        Measure::Avg(_) => "avg_over_time",
-        Measure::Sum(_) => "sum_over_time",
-        Measure::Quantile(..) => "quantile_over_time",
-        Measure::Histogram(_) => "histogram_over_time",
-    }
-}
-
-fn field_of(measure: &Measure) -> Option<&Field> {
-    match measure {
-        Measure::Rate | Measure::Count => None,
-        Measure::Min(f)
-        | Measure::Max(f)
-        | Measure::Avg(f)
-        | Measure::Sum(f)
-        | Measure::Quantile(f, _)
-        | Measure::Histogram(f) => Some(f),
-    }
-}
-
 /// The series of a measuring query, by labels ascending. A query that does not measure has none.
 ///
 /// # Errors
@@ -169,7 +143,7 @@ fn enter(
     groups: &mut BTreeMap<String, Group>,
     context: &QueryContext,
 ) -> Result<(), ReadError> {
-    let value = match field_of(&metrics.measure).map(|field| value_of(view, at, field)) {
+    let value = match metrics.measure.field().map(|field| value_of(view, at, field)) {
         None => 0.0,
         Some(Value::Duration(ns)) => ns as f64 / 1e9,
         Some(other) => match other.number() {
@@ -210,7 +184,7 @@ fn enter(
 
 fn is_duration(measure: &Measure) -> bool {
     use crate::syntax::ast::Intrinsic::{Duration, EventTimeSinceStart, TraceDuration};
-    matches!(field_of(measure), Some(Field::Intrinsic(Duration | TraceDuration | EventTimeSinceStart)))
+    matches!(measure.field(), Some(Field::Intrinsic(Duration | TraceDuration | EventTimeSinceStart)))
 }
 
 fn bound(measure: &Measure, exponent: i32) -> f64 {
@@ -227,7 +201,7 @@ fn finished(measure: &Measure, group: &Group, grid: &Grid) -> Vec<MetricSeries> 
         }
         labels.extend(extra);
         if labels.is_empty() {
-            labels.push(("__name__".to_owned(), Value::Text(name_of(measure).into())));
+            labels.push(("__name__".to_owned(), Value::Text(measure.name().into())));
         }
         let samples =
             group.cells.iter().enumerate().filter_map(|(place, cell)| Some((grid.time_ms(place), sample(cell)?)));
@@ -235,6 +209,7 @@ fn finished(measure: &Measure, group: &Group, grid: &Grid) -> Vec<MetricSeries> 
     };
     let known = |cell: &Cell, value: f64| (cell.count > 0).then_some(value);
     match measure {
+        Measure::Compare(_) => Vec::new(),
         Measure::Rate => vec![series(None, &|c| Some(c.count as f64 / (grid.step_ns as f64 / 1e9)))],
         Measure::Count => vec![series(None, &|c| Some(c.count as f64))],
         Measure::Min(_) => vec![series(None, &|c| known(c, c.min))],

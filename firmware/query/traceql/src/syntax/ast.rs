@@ -1,152 +1,9 @@
-//! A query as a tree, and how it prints in errors and as names of results.
+//! A query as a tree. How it prints is in `print`.
 
+pub use super::field::{Field, INTRINSICS, Intrinsic, Scope};
+pub use super::print::duration_text;
 use bramble_signal::{SpanKind, StatusCode};
 use regex::Regex;
-use std::fmt;
-
-/// Where an attribute is looked up.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Scope {
-    /// `.x`: the span, then its resource, then its instrumentation scope.
-    Any,
-    /// `span.x`.
-    Span,
-    /// `resource.x`.
-    Resource,
-    /// `instrumentation.x`.
-    Instrumentation,
-    /// `event.x`: of any event.
-    Event,
-    /// `link.x`: of any link.
-    Link,
-}
-
-impl Scope {
-    /// The scope of a word; `None` for others.
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "span" => Scope::Span,
-            "resource" => Scope::Resource,
-            "instrumentation" => Scope::Instrumentation,
-            "event" => Scope::Event,
-            "link" => Scope::Link,
-            _ => return None,
-        })
-    }
-
-    /// The word before the point; empty for any scope.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::Any => "",
-            Scope::Span => "span",
-            Scope::Resource => "resource",
-            Scope::Instrumentation => "instrumentation",
-            Scope::Event => "event",
-            Scope::Link => "link",
-        }
-    }
-}
-
-/// A fixed field of spans and traces.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Intrinsic {
-    /// Duration of the span.
-    Duration,
-    /// Operation.
-    Name,
-    /// Outcome.
-    Status,
-    /// Text of the outcome.
-    StatusMessage,
-    /// Role.
-    Kind,
-    /// Number of children.
-    ChildCount,
-    /// Id of the span.
-    SpanId,
-    /// Id of its parent.
-    ParentId,
-    /// From the first start to the last end in the trace.
-    TraceDuration,
-    /// Operation of the root.
-    RootName,
-    /// Service of the root.
-    RootService,
-    /// Id of the trace.
-    TraceId,
-    /// Number of the span when entering it, depth first.
-    NestedSetLeft,
-    /// Number of the span when leaving it.
-    NestedSetRight,
-    /// `NestedSetLeft` of the parent, -1 for a root.
-    NestedSetParent,
-    /// Name of any event.
-    EventName,
-    /// Time of any event since the span's start.
-    EventTimeSinceStart,
-    /// Trace of any link.
-    LinkTraceId,
-    /// Span of any link.
-    LinkSpanId,
-    /// Name of the instrumentation scope.
-    InstrumentationName,
-    /// Version of the instrumentation scope.
-    InstrumentationVersion,
-}
-
-/// Every spelling, the one that results show first.
-pub const INTRINSICS: [(Intrinsic, &[&str]); 21] = [
-    (Intrinsic::Duration, &["duration", "span:duration"]),
-    (Intrinsic::Name, &["name", "span:name"]),
-    (Intrinsic::Status, &["status", "span:status"]),
-    (Intrinsic::StatusMessage, &["statusMessage", "span:statusMessage"]),
-    (Intrinsic::Kind, &["kind", "span:kind"]),
-    (Intrinsic::ChildCount, &["span:childCount"]),
-    (Intrinsic::SpanId, &["span:id"]),
-    (Intrinsic::ParentId, &["span:parentID"]),
-    (Intrinsic::TraceDuration, &["traceDuration", "trace:duration"]),
-    (Intrinsic::RootName, &["rootName", "trace:rootName"]),
-    (Intrinsic::RootService, &["rootServiceName", "trace:rootService"]),
-    (Intrinsic::TraceId, &["trace:id"]),
-    (Intrinsic::NestedSetLeft, &["nestedSetLeft"]),
-    (Intrinsic::NestedSetRight, &["nestedSetRight"]),
-    (Intrinsic::NestedSetParent, &["nestedSetParent"]),
-    (Intrinsic::EventName, &["event:name"]),
-    (Intrinsic::EventTimeSinceStart, &["event:timeSinceStart"]),
-    (Intrinsic::LinkTraceId, &["link:traceID"]),
-    (Intrinsic::LinkSpanId, &["link:spanID"]),
-    (Intrinsic::InstrumentationName, &["instrumentation:name"]),
-    (Intrinsic::InstrumentationVersion, &["instrumentation:version"]),
-];
-
-impl Intrinsic {
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        INTRINSICS.iter().find(|(_, words)| words.contains(&word)).map(|(i, _)| *i)
-    }
-
-    /// The name that results show.
-    pub fn as_str(self) -> &'static str {
-        INTRINSICS.iter().find(|(i, _)| *i == self).and_then(|(_, words)| words.first()).copied().unwrap_or("")
-    }
-}
-
-/// Something a span has.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Field {
-    /// An attribute by scope and key.
-    Attribute(Scope, String),
-    /// A fixed field.
-    Intrinsic(Intrinsic),
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Field::Attribute(scope, name) => write!(f, "{}.{name}", scope.as_str()),
-            Field::Intrinsic(intrinsic) => f.write_str(intrinsic.as_str()),
-        }
-    }
-}
 
 /// A constant.
 #[derive(Clone, PartialEq, Debug)]
@@ -167,43 +24,6 @@ pub enum Literal {
     Status(StatusCode),
     /// Role.
     Kind(SpanKind),
-}
-
-impl fmt::Display for Literal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Literal::Nil => f.write_str("nil"),
-            Literal::Bool(b) => write!(f, "{b}"),
-            Literal::Int(i) => write!(f, "{i}"),
-            Literal::Float(d) => write!(f, "{d}"),
-            Literal::Duration(ns) => f.write_str(&duration_text(*ns)),
-            Literal::Text(text) => write!(f, "`{text}`"),
-            Literal::Status(status) => f.write_str(status.as_str()),
-            Literal::Kind(kind) => f.write_str(kind.as_str()),
-        }
-    }
-}
-
-/// A duration in Go's form: `1.5s`, `2m0.25s`, `300µs`.
-pub fn duration_text(ns: i64) -> String {
-    let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
-    let decimal = |unit_ns: u64, ns: u64| format!("{}", ns as f64 / unit_ns as f64);
-    let text = match ns {
-        0 => return "0s".to_owned(),
-        1..1_000 => format!("{ns}ns"),
-        1_000..1_000_000 => format!("{}µs", decimal(1_000, ns)),
-        1_000_000..1_000_000_000 => format!("{}ms", decimal(1_000_000, ns)),
-        _ => {
-            let (minutes, below) = (ns / 60_000_000_000, ns % 60_000_000_000);
-            let seconds = format!("{}s", decimal(1_000_000_000, below));
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => seconds,
-                (0, m) => format!("{m}m{seconds}"),
-                (h, m) => format!("{h}h{m}m{seconds}"),
-            }
-        }
-    };
-    format!("{sign}{text}")
 }
 
 /// An operator between two values.
@@ -299,25 +119,6 @@ pub enum Expr {
     },
 }
 
-impl fmt::Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = |e: &Expr| match e {
-            Expr::Binary(..) | Expr::Match { .. } => format!("({e})"),
-            _ => e.to_string(),
-        };
-        match self {
-            Expr::Literal(literal) => write!(f, "{literal}"),
-            Expr::Field(field) => write!(f, "{field}"),
-            Expr::Not(e) => write!(f, "!{}", inner(e)),
-            Expr::Negate(e) => write!(f, "-{}", inner(e)),
-            Expr::Binary(op, a, b) => write!(f, "{} {} {}", inner(a), op.as_str(), inner(b)),
-            Expr::Match { value, pattern, negative, .. } => {
-                write!(f, "{} {} `{pattern}`", inner(value), if *negative { "!~" } else { "=~" })
-            }
-        }
-    }
-}
-
 /// How spans of the right side lie to spans of the left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the words say it")]
@@ -329,6 +130,21 @@ pub enum Relation {
     Parent,
     Ancestor,
     Sibling,
+}
+
+impl Relation {
+    /// The sign, without `!` or `&` before it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Relation::And => "&&",
+            Relation::Or => "||",
+            Relation::Child => ">",
+            Relation::Descendant => ">>",
+            Relation::Parent => "<",
+            Relation::Ancestor => "<<",
+            Relation::Sibling => "~",
+        }
+    }
 }
 
 /// Spans of a trace.
@@ -388,17 +204,6 @@ pub enum Scalar {
     Binary(BinaryOp, Box<Scalar>, Box<Scalar>),
 }
 
-impl fmt::Display for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scalar::Literal(literal) => write!(f, "{literal}"),
-            Scalar::Count => f.write_str("count()"),
-            Scalar::Aggregate(aggregate, e) => write!(f, "{}({e})", aggregate.as_str()),
-            Scalar::Binary(op, a, b) => write!(f, "({a}) {} ({b})", op.as_str()),
-        }
-    }
-}
-
 /// A step of a pipeline.
 #[derive(Clone, Debug)]
 pub enum Stage {
@@ -415,7 +220,7 @@ pub enum Stage {
 }
 
 /// What is measured over time.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Measure {
     /// Spans per second.
     Rate,
@@ -433,6 +238,49 @@ pub enum Measure {
     Quantile(Field, Vec<f64>),
     /// Number of values in buckets that double.
     Histogram(Field),
+    /// Which values are frequent among selected spans, and which among the others.
+    Compare(Box<Compare>),
+}
+
+impl Measure {
+    /// The function's name, which series without labels bear.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Measure::Rate => "rate",
+            Measure::Count => "count_over_time",
+            Measure::Min(_) => "min_over_time",
+            Measure::Max(_) => "max_over_time",
+            Measure::Avg(_) => "avg_over_time",
+            Measure::Sum(_) => "sum_over_time",
+            Measure::Quantile(..) => "quantile_over_time",
+            Measure::Histogram(_) => "histogram_over_time",
+            Measure::Compare(_) => "compare",
+        }
+    }
+
+    /// Whose values are measured.
+    pub fn field(&self) -> Option<&Field> {
+        match self {
+            Measure::Rate | Measure::Count | Measure::Compare(_) => None,
+            Measure::Min(f)
+            | Measure::Max(f)
+            | Measure::Avg(f)
+            | Measure::Sum(f)
+            | Measure::Quantile(f, _)
+            | Measure::Histogram(f) => Some(f),
+        }
+    }
+}
+
+/// `compare({ … }, 10, start, end)`.
+#[derive(Clone, Debug)]
+pub struct Compare {
+    /// Spans that are selected; nothing means every span.
+    pub selection: Option<Expr>,
+    /// How many values of each field are shown, those with the most spans.
+    pub top: usize,
+    /// First and last start of spans that are selected, nanoseconds since the epoch, inclusive.
+    pub window_ns: Option<(u64, u64)>,
 }
 
 /// What is done with the series of a measure.
@@ -447,7 +295,7 @@ pub enum SeriesStage {
 }
 
 /// The measuring end of a query.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
     /// What.
     pub measure: Measure,

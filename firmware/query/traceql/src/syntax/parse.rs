@@ -1,20 +1,30 @@
 //! The grammar, by recursive descent: pipelines of spansets, groupings, filters and measures.
 
 use super::ast::*;
-use super::check;
+use super::check::Type;
+use super::exprs::keyword;
 use super::token::{Token, tokens};
-use super::{ParseError, Query};
+use super::{ParseError, Place, Query};
 
 /// Deepest nesting of brackets and operators: each level costs stack, here and when evaluating.
 const DEPTH_MAX: usize = 64;
+
+/// Most steps, and operators between spansets, of one query: each costs a pass over every trace.
+const STEPS_MAX: usize = 100;
+
+/// Most hints.
+const HINTS_MAX: usize = 32;
 
 /// Longest query, bytes.
 const QUERY_MAX_BYTES: usize = 128 << 10;
 
 pub(super) struct Parser {
-    tokens: Vec<(usize, Token)>,
+    tokens: Vec<(Place, Token)>,
     at: usize,
     depth: usize,
+    steps: usize,
+    /// Regular expressions so far.
+    pub(super) regexes: usize,
 }
 
 /// Parses and checks a query.
@@ -23,21 +33,18 @@ pub(super) struct Parser {
 /// [`ParseError`] with line and column, or about types.
 pub fn parse(text: &str) -> Result<Query, ParseError> {
     if text.len() > QUERY_MAX_BYTES {
-        return Err(ParseError(format!("query is longer than {QUERY_MAX_BYTES} bytes")));
+        return Err(Place::START.says(format!("query is longer than {QUERY_MAX_BYTES} bytes")));
     }
     let mut parser = Parser::new(text)?;
     if *parser.peek() == Token::End {
-        return Err(ParseError("parse error : syntax error: unexpected $end".to_owned()));
+        return Err(parser.place().says("parse error : syntax error: unexpected $end"));
     }
     let (stages, metrics) = parser.pipeline(true)?;
-    parser.hints()?;
+    let hints = parser.hints()?;
     match parser.peek() {
-        Token::End => {}
-        _ => return Err(parser.unexpected(", expecting with")),
+        Token::End => Ok(Query { stages, metrics, hints }),
+        _ => Err(parser.unexpected(", expecting with")),
     }
-    let query = Query { stages, metrics };
-    check::query(&query)?;
-    Ok(query)
 }
 
 /// Parses one field, as the tag value API names it.
@@ -45,6 +52,9 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
 /// # Errors
 /// [`ParseError`].
 pub fn parse_field(text: &str) -> Result<Field, ParseError> {
+    if text.len() > QUERY_MAX_BYTES {
+        return Err(Place::START.says(format!("name is longer than {QUERY_MAX_BYTES} bytes")));
+    }
     let mut parser = Parser::new(text)?;
     let field = parser.field()?;
     if *parser.peek() != Token::End {
@@ -55,31 +65,32 @@ pub fn parse_field(text: &str) -> Result<Field, ParseError> {
 
 impl Parser {
     fn new(text: &str) -> Result<Self, ParseError> {
-        Ok(Parser { tokens: tokens(text)?, at: 0, depth: 0 })
+        Ok(Parser { tokens: tokens(text)?, at: 0, depth: 0, steps: 0, regexes: 0 })
     }
 
     pub(super) fn peek(&self) -> &Token {
         self.tokens.get(self.at).map_or(&Token::End, |(_, t)| t)
     }
 
-    fn peek_second(&self) -> &Token {
-        self.tokens.get(self.at + 1).map_or(&Token::End, |(_, t)| t)
-    }
-
     pub(super) fn advance(&mut self) {
         self.at += 1;
     }
 
-    fn column(&self) -> usize {
-        self.tokens.get(self.at).or(self.tokens.last()).map_or(1, |(column, _)| *column)
+    pub(super) fn place(&self) -> Place {
+        self.tokens.get(self.at).or(self.tokens.last()).map_or(Place::START, |(place, _)| *place)
+    }
+
+    fn step(&mut self) -> Result<(), ParseError> {
+        self.steps += 1;
+        if self.steps <= STEPS_MAX { Ok(()) } else { Err(self.place().says(format!("more than {STEPS_MAX} steps"))) }
     }
 
     pub(super) fn unexpected(&self, expecting: &str) -> ParseError {
-        ParseError::at(self.column(), format!("syntax error: unexpected {}{expecting}", self.peek().describe()))
+        self.place().syntax(format_args!("syntax error: unexpected {}{expecting}", self.peek().describe()))
     }
 
     pub(super) fn unknown(&self, word: &str) -> ParseError {
-        ParseError::at(self.column(), format!("unknown identifier: {word}"))
+        self.place().syntax(format_args!("unknown identifier: {word}"))
     }
 
     pub(super) fn is(&self, sign: &str) -> bool {
@@ -104,7 +115,7 @@ impl Parser {
         inner: impl FnOnce(&mut Self) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
         if self.depth >= DEPTH_MAX {
-            return Err(ParseError::at(self.column(), format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(self.place().syntax(format_args!("nested deeper than {DEPTH_MAX} levels")));
         }
         self.depth += 1;
         let out = inner(self);
@@ -137,6 +148,7 @@ impl Parser {
     }
 
     fn stage(&mut self) -> Result<Stage, ParseError> {
+        self.step()?;
         let word = match self.peek() {
             Token::Sign("{") => return Ok(Stage::Spanset(self.spanset()?)),
             Token::Word(word) => word.clone(),
@@ -146,7 +158,7 @@ impl Parser {
             "by" => {
                 self.advance();
                 self.expect("(", ", expecting (")?;
-                let by = self.expr()?;
+                let by = self.expr()?.e;
                 self.expect(")", ", expecting )")?;
                 Ok(Stage::By(by))
             }
@@ -161,7 +173,6 @@ impl Parser {
                 self.expect("(", ", expecting (")?;
                 Ok(Stage::Select(self.fields()?))
             }
-            "compare" => Err(ParseError::at(self.column(), "compare() is not supported yet")),
             _ => self.filter(),
         }
     }
@@ -196,12 +207,14 @@ impl Parser {
             };
             let Some(op) = op.filter(|op| op.strength() > above.max(2)) else { return Ok(left) };
             self.advance();
+            self.step()?;
             let right = self.nested(|p| p.scalar(op.strength()))?;
             left = Scalar::Binary(op, Box::new(left), Box::new(right));
         }
     }
 
     fn scalar_operand(&mut self) -> Result<Scalar, ParseError> {
+        let place = self.place();
         if self.take("(") {
             let inner = self.scalar(0)?;
             self.expect(")", ", expecting )")?;
@@ -210,7 +223,7 @@ impl Parser {
         if let Token::Word(word) = self.peek() {
             let word = word.clone();
             if !is_aggregate(&word) {
-                return Err(ParseError::at(self.column(), "syntax error: unexpected IDENTIFIER"));
+                return Err(self.place().syntax("syntax error: unexpected IDENTIFIER"));
             }
             self.advance();
             self.expect("(", ", expecting (")?;
@@ -226,7 +239,11 @@ impl Parser {
             };
             let value = self.expr()?;
             self.expect(")", ", expecting )")?;
-            return Ok(Scalar::Aggregate(aggregate, value));
+            let scalar = Scalar::Aggregate(aggregate, value.e);
+            return match value.kind {
+                Type::Any | Type::Number => Ok(scalar),
+                _ => Err(place.says(format!("aggregate field expressions must resolve to a number type: {scalar}"))),
+            };
         }
         let negative = self.take("-");
         let sign = if negative { -1 } else { 1 };
@@ -259,6 +276,7 @@ impl Parser {
             if matches!(left, SpansetExpr::Pipeline(_)) && !self.is("(") {
                 return Err(self.unexpected(", expecting ("));
             }
+            self.step()?;
             let right = self.nested(|p| p.spanset_above(strength))?;
             left = SpansetExpr::Op { relation, negated, union, left: Box::new(left), right: Box::new(right) };
         }
@@ -276,36 +294,56 @@ impl Parser {
                 }
             });
         }
+        Ok(SpansetExpr::Filter(self.filter_in_braces()?))
+    }
+
+    /// `{ … }`; nothing when it is empty.
+    pub(super) fn filter_in_braces(&mut self) -> Result<Option<Expr>, ParseError> {
+        let place = self.place();
         self.expect("{", ", expecting { or (")?;
         if self.take("}") {
-            return Ok(SpansetExpr::Filter(None));
+            return Ok(None);
         }
         let filter = self.expr()?;
         self.expect("}", "")?;
-        Ok(SpansetExpr::Filter(Some(filter)))
+        match filter.kind {
+            Type::Any | Type::Bool => Ok(Some(filter.e)),
+            _ => {
+                let text = format!("span filter field expressions must resolve to a boolean: {{ {} }}", filter.e);
+                Err(place.says(text))
+            }
+        }
     }
 
-    /// `with (most_recent=true, …)`: read and not needed here.
-    fn hints(&mut self) -> Result<(), ParseError> {
+    /// `with (most_recent=true, …)`: names and values; unknown ones are read, too.
+    fn hints(&mut self) -> Result<Vec<(String, Literal)>, ParseError> {
+        let mut hints = Vec::new();
         if !matches!(self.peek(), Token::Word(w) if w == "with") {
-            return Ok(());
+            return Ok(hints);
         }
         self.advance();
         self.expect("(", ", expecting (")?;
         loop {
-            if !matches!((self.peek(), self.peek_second()), (Token::Word(_), Token::Sign("="))) {
-                return Err(self.unexpected(""));
-            }
+            let Token::Word(name) = self.peek() else { return Err(self.unexpected(", expecting IDENTIFIER")) };
+            let name = name.clone();
             self.advance();
-            self.advance();
-            match self.peek() {
-                Token::Word(_) | Token::Int(_) | Token::Float(_) | Token::Duration(_) | Token::Text(_) => {
-                    self.advance()
-                }
+            self.expect("=", ", expecting =")?;
+            let value = match self.peek() {
+                Token::Word(word) => keyword(word).unwrap_or_else(|| Literal::Text(word.clone())),
+                Token::Int(i) => Literal::Int(*i),
+                Token::Float(d) => Literal::Float(*d),
+                Token::Duration(ns) => Literal::Duration(*ns),
+                Token::Text(text) => Literal::Text(text.clone()),
                 _ => return Err(self.unexpected("")),
+            };
+            if hints.len() == HINTS_MAX {
+                return Err(self.place().says(format!("more than {HINTS_MAX} hints")));
             }
+            self.advance();
+            hints.push((name, value));
             if !self.take(",") {
-                return self.expect(")", ", expecting )");
+                self.expect(")", ", expecting )")?;
+                return Ok(hints);
             }
         }
     }
@@ -351,7 +389,7 @@ mod tests {
             ("{ span.a = nil + 1 }", "binary operations must operate on the same type: (span.a = nil) + 1"),
             ("{ .a =~ \"(\" }", "invalid regex: `(`"),
         ] {
-            assert_eq!(parse(query).err().map(|e| e.0).as_deref(), Some(error), "{query}");
+            assert_eq!(parse(query).err().map(|e| e.text).as_deref(), Some(error), "{query}");
         }
     }
 
