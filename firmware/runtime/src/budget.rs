@@ -29,20 +29,23 @@ pub enum BudgetName {
     Query,
     /// Flush and merge working memory.
     Merge,
+    /// What is counted of spans on arrival: label sets, and edges of the service graph that wait for their other half.
+    Derived,
 }
 
 impl BudgetName {
     /// All budgets with their share of the budgeted memory in thousandths; the shares sum to 1000.
-    pub const ALL: [(BudgetName, usize); 9] = [
+    pub const ALL: [(BudgetName, usize); 10] = [
         (BudgetName::Receive, 70),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 425),
+        (BudgetName::MetricHead, 405),
         (BudgetName::LogHead, 125),
         (BudgetName::TraceHead, 70),
         (BudgetName::PageCache, 60),
         (BudgetName::BlockIndex, 40),
         (BudgetName::Query, 110),
         (BudgetName::Merge, 60),
+        (BudgetName::Derived, 20),
     ];
 
     /// The name used in configuration, metrics and messages.
@@ -57,6 +60,7 @@ impl BudgetName {
             BudgetName::BlockIndex => "block_index",
             BudgetName::Query => "query",
             BudgetName::Merge => "merge",
+            BudgetName::Derived => "derived",
         }
     }
 }

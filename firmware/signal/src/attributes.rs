@@ -83,9 +83,14 @@ impl<'a> AttributesRef<'a> {
         Attributes(self.0)
     }
 
+    /// Key and value of each attribute, in arrival order, undecoded: for who looks for a few keys among many.
+    pub fn encoded(self) -> EncodedAttributes<'a> {
+        EncodedAttributes(self.0)
+    }
+
     /// The first value under `key`.
     pub fn get(self, key: &str) -> Option<AttributeValue<'a>> {
-        self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+        self.encoded().find(|(k, _)| *k == key.as_bytes())?.1.decode()
     }
 
     /// Whether there are none.
@@ -121,6 +126,42 @@ impl<'a> Iterator for Attributes<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let key = std::str::from_utf8(take_bytes(&mut self.0)?).ok()?;
         Some((key, take_value(&mut self.0)?))
+    }
+}
+
+/// Iterator of [`AttributesRef::encoded`].
+#[derive(Clone)]
+pub struct EncodedAttributes<'a>(&'a [u8]);
+
+/// A value that was skipped over; it may turn out to be damaged.
+#[derive(Clone, Copy)]
+pub struct EncodedValue<'a>(&'a [u8]);
+
+impl<'a> EncodedValue<'a> {
+    /// The value; `None` when it is damaged.
+    pub fn decode(self) -> Option<AttributeValue<'a>> {
+        take_value(&mut { self.0 })
+    }
+}
+
+impl<'a> Iterator for EncodedAttributes<'a> {
+    type Item = (&'a [u8], EncodedValue<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = take_bytes(&mut self.0)?;
+        let start = self.0;
+        let (&kind, rest) = start.split_first()?;
+        self.0 = match kind {
+            EMPTY | FALSE | TRUE => rest,
+            INT | DOUBLE => rest.get(8..)?,
+            STRING | BYTES | ARRAY | LIST => {
+                let mut rest = rest;
+                take_bytes(&mut rest)?;
+                rest
+            }
+            _ => return None,
+        };
+        Some((key, EncodedValue(start.get(..start.len() - self.0.len())?)))
     }
 }
 
@@ -264,6 +305,9 @@ mod tests {
         assert_eq!(attributes.get("i"), Some(AttributeValue::Int(-5)));
         assert_eq!(attributes.get("d"), Some(AttributeValue::Double(f64::NAN)));
         assert_eq!(attributes.get("nope"), None);
+        let undecoded: Vec<_> = attributes.encoded().map(|(k, v)| (k, v.decode().unwrap())).collect();
+        let decoded: Vec<_> = attributes.iter().map(|(k, v)| (k.as_bytes(), v)).collect();
+        assert_eq!(undecoded, decoded);
         let Some(AttributeValue::Array(array)) = attributes.get("a") else { panic!("an array") };
         let values: Vec<_> = array.iter().collect();
         assert_eq!(values.len(), 2);
@@ -290,6 +334,7 @@ mod tests {
         let bytes = sample();
         for cut in 0..bytes.len() {
             assert!(AttributesRef::from_encoded(&bytes[..cut]).iter().count() < 7);
+            assert!(AttributesRef::from_encoded(&bytes[..cut]).encoded().count() < 7);
         }
     }
 }
