@@ -2,6 +2,7 @@
 
 use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
+use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
 use bramble_query_promql::Engine;
 use bramble_runtime::{Budget, Clock};
@@ -140,6 +141,8 @@ pub struct ApiState {
     pub loki_limits: LokiLimits,
     /// Live tails of logs.
     pub tails: Tails,
+    /// Limits of Tempo's API.
+    pub tempo_limits: TempoLimits,
     /// Traces to read.
     pub traces: Arc<dyn TraceSource>,
     /// The PromQL engine over `metrics`.

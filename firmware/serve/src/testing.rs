@@ -2,6 +2,7 @@
 
 use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
+use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
 use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, MemoryStatus, Operations, Status};
 use bramble_query_promql::{Engine, EngineOptions};
@@ -83,6 +84,7 @@ pub(crate) fn state(metrics: Arc<MemoryMetrics>, logs: Arc<MemoryLogs>, budget_b
         metrics,
         logs,
         loki_limits: LokiLimits::default(),
+        tempo_limits: TempoLimits::default(),
         tails: Tails::new(Arc::new(LogTaps::new(query_budget.clone())), 10, Duration::from_secs(3600)),
         traces: Arc::new(MemoryTraces::default()),
         clock: Arc::new(ManualClock::new(NOW_MS * 1_000_000)),

@@ -5,6 +5,7 @@ use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
 use crate::config::{Config, Loaded};
 use crate::deletions::Admins;
+use crate::derived::Derived;
 use crate::doors::{self, Door};
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
@@ -23,6 +24,7 @@ use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::loki::LokiLimits;
 use bramble_serve::api::loki::tail::Tails;
+use bramble_serve::api::tempo::TempoLimits;
 use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
 use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
@@ -59,6 +61,7 @@ struct Core {
     logs: Arc<LogStore>,
     traces: Arc<TraceStore>,
     path: WritePath,
+    derived: Option<Derived>,
     started_ms: i64,
 }
 
@@ -146,11 +149,13 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
     );
     let (path, rebuilt) = opened?;
     tracing::info!(?rebuilt, "blocks opened");
+    let derive_budgets = (&budgets.get(BudgetName::Derived), budgets.get(BudgetName::Receive));
+    let derived = Derived::open(config, &path, metrics.clone(), clock.clone(), derive_budgets, &registry)?;
     let started_ms = clock.wall_ms();
     let (process, build) = ProcessMetrics::new(budgets.clone(), cache, started_ms, env!("CARGO_PKG_VERSION"));
     registry.register(Box::new(process))?;
     registry.register(Box::new(build))?;
-    Ok(Core { clock, budgets, registry, disk, disk_why, metrics, logs, traces, path, started_ms })
+    Ok(Core { clock, budgets, registry, disk, disk_why, metrics, logs, traces, path, derived, started_ms })
 }
 
 async fn run(
@@ -195,6 +200,9 @@ async fn run(
     let maintainer = spawn_maintainer(core.path.clone(), maintenance, log_deletions)?;
     let cancel = Cancel::new();
     start_sources(config, &core, own_logs, own_spans, &cancel)?;
+    if let Some(derived) = core.derived.clone() {
+        tokio::spawn(derived.run(cancel.clone()));
+    }
     tokio::spawn(notify_systemd(
         core.path.clone(),
         Arc::new(core.path.clone()),
@@ -213,6 +221,9 @@ async fn run(
     // Doors first, so that what was being received is still answered; then the last commit.
     let _ = stop.send(true);
     let _ = serving.await;
+    if let Some(derived) = &core.derived {
+        derived.finish();
+    }
     core.path.stop();
     let _ = tokio::task::spawn_blocking(move || committer.thread.join()).await;
     // Maintenance stops between pages; what it was writing is swept away at the next start.
@@ -237,6 +248,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
         metrics,
         logs: core.logs.clone() as Arc<dyn LogSource>,
         loki_limits: loki_limits(config),
+        tempo_limits: tempo_limits(config),
         tails: Tails::new(
             core.path.log_taps().clone(),
             config.loki.max_concurrent_tail_requests as usize,
@@ -270,6 +282,22 @@ fn loki_limits(config: &Config) -> LokiLimits {
     }
 }
 
+/// Limits of Tempo's API.
+fn tempo_limits(config: &Config) -> TempoLimits {
+    let tempo = &config.tempo;
+    TempoLimits {
+        default_result_limit: tempo.default_result_limit as usize,
+        max_result_limit: tempo.max_result_limit as usize,
+        max_spans_per_span_set: tempo.max_spans_per_span_set as usize,
+        max_search_duration: tempo.search_max_duration.0,
+        max_metrics_duration: tempo.metrics_max_duration.0,
+        max_exemplars: tempo.max_exemplars as usize,
+        max_response_series: tempo.max_response_series as usize,
+        max_query_expression_size_bytes: tempo.max_query_expression_size.0 as usize,
+        max_grpc_streaming_packet_size: tempo.max_grpc_streaming_packet_size.0 as usize,
+    }
+}
+
 fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
     let (limits, options) = (receive_limits(config), (loki_options(config), otlp_options(config)?));
     let counters = ReceiveCounters::register(&core.registry)?;
@@ -287,6 +315,8 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
     let with_prefix = || prometheus().nest("/prometheus", prometheus());
     let loki = || api::loki::router(state.clone()).merge(receivers::loki_push(receivers.clone()));
     let tempo = || api::tempo::router(state.clone());
+    // Grafana asks for streams at the root of the address, whatever the path of its data source.
+    let tempo_grpc = || api::tempo::grpc_router(state.clone());
     let jaeger = || api::jaeger::router(state.clone());
     let otlp_http = || receivers::otlp_http(receivers.clone());
     let otlp_grpc = || receivers::otlp_grpc(receivers.clone());
@@ -296,6 +326,7 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
             .nest("/loki", loki())
             .nest("/tempo", tempo())
             .nest("/jaeger", jaeger())
+            .merge(tempo_grpc())
             .merge(api::bramble::router(state.clone()))
             .merge(otlp_http())
             .merge(ui::router())
@@ -305,7 +336,7 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
         "prometheus" => with_prefix(),
         "victoria_metrics" => api::prometheus::as_victoria(with_prefix()),
         "loki" => loki(),
-        "tempo" => tempo(),
+        "tempo" => tempo().merge(tempo_grpc()),
         "jaeger" => jaeger(),
         "otlp_grpc" | "otlp_grpc_old" => otlp_grpc(),
         _ => otlp_http(),

@@ -4,16 +4,19 @@
 //! environment's names (`BRAMBLE_<SECTION>_<KEY>`), `print-config`, and the user guide's table all come from it.
 
 mod deletion;
+mod derived;
 mod load;
 mod value;
 
 pub(crate) use deletion::DeletionMode;
+pub(crate) use derived::{Bounds, HistogramsSetting, SpanNamesSetting};
 pub(crate) use load::{Loaded, load};
 pub(crate) use value::{
     Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
 };
 
 use bramble_collect::receivers::LogOptions;
+use bramble_derive::{DeriveOptions, Histograms, SpanNames};
 use bramble_store_logs::FloatingRules;
 
 /// One setting, for printing.
@@ -208,6 +211,47 @@ settings! {
         /// Bytes per second that are taken of each stream, with bursts of five times as much; "off" takes any.
         stream_rate: Optional<Size> = Optional(None);
     }
+    /// What falls out of spans on arrival, as ordinary series: span metrics and the service graph.
+    traces: TracesSettings {
+        /// Whether anything is derived from spans.
+        derived_metrics: bool = true;
+        /// How often derived series are written.
+        derived_interval: Interval = Interval::seconds(15);
+        /// Names of span metrics: "tempo" as its metrics-generator (`traces_spanmetrics_*`, seconds), "connector" as the OpenTelemetry Collector's span-metrics connector (`traces_span_metrics_*`, milliseconds), or both.
+        span_metrics: SpanNamesSetting = SpanNamesSetting(Some(SpanNames::Tempo));
+        /// Whether there are series of the service graph (`traces_service_graph_*`).
+        service_graph: bool = true;
+        /// Form of the histograms of durations: series per bucket, or native histograms.
+        histograms: HistogramsSetting = HistogramsSetting(Histograms::Classic);
+        /// Upper bounds of the buckets of span durations. "auto" is what Tempo, or the connector, has by default.
+        span_buckets: Optional<Bounds> = Optional(None);
+        /// Upper bounds of the buckets of the service graph's durations. "auto" is what Tempo has by default.
+        graph_buckets: Optional<Bounds> = Optional(None);
+        /// Attributes of spans, or of their resources, that become labels of span metrics, with underscores for what labels may not have.
+        dimensions: Names = Names::default();
+        /// Whether the status message is a label of span metrics.
+        status_message: bool = false;
+        /// Whether resource attributes are told by `traces_target_info`, and span metrics get `job` and `instance` to join with it.
+        target_info: bool = false;
+        /// Services whose spans are left out.
+        services_left_out: Names = Names::default();
+        /// Label sets of span metrics at once; spans beyond go to `span_name="other"` of their service.
+        label_sets_max: u64 = DeriveOptions::default().sets_max as u64;
+        /// Edges of the service graph at once.
+        edges_max: u64 = DeriveOptions::default().edges_max as u64;
+        /// Spans that may wait for the other side of their call at once.
+        edges_waiting_max: u64 = DeriveOptions::default().waiting_max as u64;
+        /// How long they wait.
+        edge_wait: Interval = Interval::seconds(10);
+        /// After how much time without a span its series end.
+        idle: Interval = Interval::seconds(900);
+        /// Attributes of a client's span that name the other side where it sends no spans; the first that is there does.
+        peer_attributes: Names = Names(DeriveOptions::default().peer_attributes);
+        /// Attributes of a client's span that say that it asks a database, and which.
+        database_attributes: Names = Names(DeriveOptions::default().database_attributes);
+        /// Exemplars each time that derived series are written.
+        exemplars_max: u64 = DeriveOptions::default().exemplars_max as u64;
+    }
     /// Metrics that come by OTLP: what Prometheus' section of this name says, under its names.
     otlp: OtlpSettings {
         /// What becomes of metric and label names: whether characters other than letters, digits and underscores are replaced, and whether unit and type are appended.
@@ -271,6 +315,27 @@ settings! {
         deletion_mode: DeletionMode = DeletionMode::FilterAndDelete;
         /// For how long a deletion can be taken back; then its entries are removed from disk.
         delete_request_cancel_period: Interval = Interval::days(1);
+    }
+    /// What Tempo's API allows, under Tempo's names.
+    tempo: TempoSettings {
+        /// Traces of a search that names no limit.
+        default_result_limit: u64 = 20;
+        /// Traces that a search may ask for; 0 for any number.
+        max_result_limit: u64 = 10_000;
+        /// Spans of each span set that a search may ask for; 0 for any number.
+        max_spans_per_span_set: u64 = 0;
+        /// Longest range of a search; "0s" for any.
+        search_max_duration: Interval = Interval::seconds(0);
+        /// Longest range of a query that measures; "0s" for any.
+        metrics_max_duration: Interval = Interval::seconds(0);
+        /// Exemplars that a query that measures may ask for.
+        max_exemplars: u64 = 100;
+        /// Series of an answer; further ones are left out, and the answer says so. 0 for any number.
+        max_response_series: u64 = 1000;
+        /// Longest query.
+        max_query_expression_size: Size = Size::kib(128);
+        /// Largest message of a stream over gRPC, from 16 KiB to 3 MiB.
+        max_grpc_streaming_packet_size: Size = Size::mib(2);
     }
     /// Metrics of this machine, under node_exporter's names.
     host: HostSettings {

@@ -21,6 +21,7 @@ mod value;
 pub(crate) use answer::ApiError;
 pub use limits::LokiLimits;
 pub(crate) use patterns::Asked;
+pub(crate) use status::config as settings;
 pub(crate) use times::{number, time};
 
 use crate::state::ApiState;

@@ -40,7 +40,7 @@ pub(super) async fn metrics(State(state): Shared) -> Response {
 }
 
 /// All settings as YAML; `mode=defaults`: their defaults; `mode=diff`: those that are not at their default.
-pub(super) async fn config(State(state): Shared, params: Params) -> Response {
+pub(crate) async fn config(State(state): Shared, params: Params) -> Response {
     let operations = &state.operations;
     let shown = match params.get("mode") {
         None => operations.config_text(),

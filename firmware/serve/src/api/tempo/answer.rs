@@ -1,112 +1,154 @@
-//! Errors in Tempo's form: plain text.
+//! What the answers of Tempo's API share: errors as plain text, the account of what was read, and whether it was all.
 
+use crate::api::error::{self, ErrorForm};
 use crate::api::text;
-use crate::params::Params;
-use crate::run::RunError;
 use axum::response::{IntoResponse, Response};
-use bramble_query_traceql::{Value as TraceValue, duration_text};
-use bramble_storage::{QueryContext, ReadError};
-use http::StatusCode;
+use bramble_query_traceql::{Query, parse};
+use bramble_storage::QueryContext;
+use bramble_wire::protobuf::Writer;
+use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// An error: status and text.
-#[derive(Debug)]
-pub(super) struct ApiError(pub(super) StatusCode, pub(super) String);
+/// Errors as plain text.
+pub(super) struct Plain;
 
-impl ApiError {
-    pub(super) fn bad(message: impl Into<String>) -> Self {
-        ApiError(StatusCode::BAD_REQUEST, message.into())
+impl ErrorForm for Plain {
+    fn print(status: StatusCode, message: &str) -> Response {
+        text(status, message)
     }
 }
 
-impl From<ReadError> for ApiError {
-    fn from(error: ReadError) -> Self {
-        RunError::Read(error).into()
+/// An error in Tempo's form.
+pub(super) type ApiError = error::ApiError<Plain>;
+
+/// Media type of protobuf answers.
+const PROTOBUF: &str = "application/protobuf";
+
+/// Parts of the work that a finished query is told as; streams count up to it.
+const JOBS: u32 = 100;
+
+pub(super) fn wants_protobuf(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(PROTOBUF))
+}
+
+pub(super) fn protobuf(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, PROTOBUF)], body).into_response()
+}
+
+/// Reads a query; where it is wrong is in the error's text.
+pub(super) fn query(text: &str) -> Result<Query, ApiError> {
+    parse(text).map_err(|e| ApiError::bad(format!("invalid TraceQL query: {e}")))
+}
+
+/// What a query read, and how far it came.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Statistics {
+    bytes: u64,
+    spans: u64,
+    blocks: u32,
+    completed_jobs: u32,
+}
+
+impl Statistics {
+    /// Of a query that has ended, `whole` when it read all that it was asked for.
+    pub(super) fn ended(context: &QueryContext, whole: bool) -> Self {
+        Self::at(context, if whole { JOBS } else { JOBS - 1 })
+    }
+
+    /// Of a query that runs, from 0 to 1.
+    pub(super) fn running(context: &QueryContext, share: f64) -> Self {
+        Self::at(context, (share.clamp(0.0, 0.99) * f64::from(JOBS)) as u32)
+    }
+
+    fn at(context: &QueryContext, completed_jobs: u32) -> Self {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let stats = &context.stats;
+        let blocks = read(&stats.blocks).try_into().unwrap_or(u32::MAX);
+        Statistics { bytes: read(&stats.bytes), spans: read(&stats.items), blocks, completed_jobs }
+    }
+
+    /// Uncompressed bytes looked at.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// As `SearchMetrics`, which searches and measures have.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "inspectedBytes": self.bytes.to_string(), "inspectedSpans": self.spans.to_string(),
+            "totalBlocks": self.blocks, "completedJobs": self.completed_jobs, "totalJobs": JOBS,
+        })
+    }
+
+    /// `SearchMetrics{inspectedBytes=2, totalBlocks=3, completedJobs=4, totalJobs=5, inspectedSpans=7}`.
+    pub(super) fn write(&self, number: u32, out: &mut Vec<u8>) {
+        Writer::new(out).message(number, |w| {
+            w.varint(2, self.bytes);
+            w.varint(3, self.blocks.into());
+            w.varint(4, self.completed_jobs.into());
+            w.varint(5, JOBS.into());
+            w.varint(7, self.spans);
+        });
+    }
+
+    /// As `MetadataMetrics`, which answers about tags have.
+    pub(super) fn metadata_json(&self) -> Value {
+        json!({
+            "inspectedBytes": self.bytes.to_string(), "totalBlocks": self.blocks,
+            "completedJobs": self.completed_jobs, "totalJobs": JOBS,
+        })
+    }
+
+    /// `MetadataMetrics{inspectedBytes=1, totalJobs=2, completedJobs=3, totalBlocks=4}`, which answers about tags have.
+    pub(super) fn write_metadata(&self, number: u32, out: &mut Vec<u8>) {
+        Writer::new(out).message(number, |w| {
+            w.varint(1, self.bytes);
+            w.varint(2, JOBS.into());
+            w.varint(3, self.completed_jobs.into());
+            w.varint(4, self.blocks.into());
+        });
     }
 }
 
-impl From<RunError> for ApiError {
-    fn from(error: RunError) -> Self {
-        ApiError(error.status(), error.to_string())
+/// Why an answer is not all there is; empty when it is.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(super) struct Gaps(Vec<String>);
+
+impl Gaps {
+    /// What the query warned of, and `why` it ended early.
+    pub(super) fn of(context: &QueryContext, why: Option<String>) -> Self {
+        let mut all = context.warnings();
+        all.extend(why);
+        Gaps(all)
     }
-}
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        text(self.0, self.1)
+    pub(super) fn add(&mut self, why: String) {
+        self.0.push(why);
     }
-}
 
-/// A whole number among the parameters.
-pub(super) fn whole(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
-    let parse = |text: &str| {
-        text.parse()
-            .map_err(|_| ApiError::bad(format!("invalid {name}: strconv.ParseUint: parsing {text:?}: invalid syntax")))
-    };
-    params.get(name).map(parse).transpose()
-}
-
-/// `start` and `end`, seconds, as nanoseconds, both inclusive; without them the last hour. Times that are clearly not
-/// in seconds (milliseconds, nanoseconds) are read as what they are.
-pub(super) fn seconds_range(params: &Params, now_s: u64) -> Result<(u64, u64), ApiError> {
-    let (start, end) = (whole(params, "start")?, whole(params, "end")?);
-    let (start_s, end_s) = match (start, end) {
-        (None, None) => (now_s.saturating_sub(RANGE_DEFAULT_S), now_s.saturating_add(RANGE_DEFAULT_S)),
-        (start, end) => (start.unwrap_or(0), end.unwrap_or(now_s.saturating_add(RANGE_DEFAULT_S))),
-    };
-    if end_s <= start_s {
-        return Err(ApiError::bad(format!(
-            "http parameter start must be before end. received start={start_s} end={end_s}"
-        )));
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.is_empty()
     }
-    Ok((nanoseconds(start_s), nanoseconds(end_s)))
-}
 
-/// Range without parameters, seconds: as far back, and as far ahead for senders whose clocks are ahead.
-const RANGE_DEFAULT_S: u64 = 3600;
-
-/// Nanoseconds of a time in seconds, milliseconds or nanoseconds, told apart by size: seconds reach 10^11 in the year 5138.
-pub(super) fn nanoseconds(time: u64) -> u64 {
-    match time {
-        0..100_000_000_000 => time.saturating_mul(1_000_000_000),
-        100_000_000_000..100_000_000_000_000 => time.saturating_mul(1_000_000),
-        _ => time,
+    pub(super) fn message(&self) -> String {
+        self.0.join("; ")
     }
-}
 
-/// A value as OTLP's JSON has it; 64-bit integers as text.
-pub(super) fn value(value: &TraceValue<'_>) -> Value {
-    match value {
-        TraceValue::Nil => json!({"stringValue": "nil"}),
-        TraceValue::Bool(b) => json!({"boolValue": b}),
-        TraceValue::Int(i) => json!({"intValue": i.to_string()}),
-        // Whole ones without a point, as protobuf's JSON has them: clients group by the printed label.
-        TraceValue::Float(d) if d.fract() == 0.0 && d.abs() < 9e15 => json!({"doubleValue": *d as i64}),
-        TraceValue::Float(d) if d.is_finite() => json!({"doubleValue": d}),
-        TraceValue::Float(d) if d.is_nan() => json!({"doubleValue": "NaN"}),
-        TraceValue::Float(d) => json!({"doubleValue": if *d > 0.0 { "Infinity" } else { "-Infinity" }}),
-        TraceValue::Duration(ns) => json!({"stringValue": duration_text(*ns)}),
-        TraceValue::Text(text) => json!({"stringValue": text}),
-        TraceValue::Status(status) => json!({"stringValue": status.as_str()}),
-        TraceValue::Kind(kind) => json!({"stringValue": kind.as_str()}),
-        TraceValue::Many(values) => {
-            json!({"arrayValue": {"values": values.iter().map(self::value).collect::<Vec<_>>()}})
+    /// Says so in an answer, if it is not whole.
+    pub(super) fn mark(&self, body: &mut Value) {
+        if !self.is_whole() {
+            body["status"] = "PARTIAL".into();
+            body["message"] = self.message().into();
         }
     }
-}
 
-/// A key and its value.
-pub(super) fn attribute(key: &str, of: &TraceValue<'_>) -> Value {
-    json!({"key": key, "value": value(of)})
-}
-
-/// What a query read, in the form of Tempo's search metrics.
-pub(super) fn statistics(context: &QueryContext) -> Value {
-    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-    json!({
-        "inspectedBytes": read(&context.stats.bytes).to_string(),
-        "inspectedSpans": read(&context.stats.items).to_string(),
-        "totalBlocks": read(&context.stats.blocks),
-        "completedJobs": 1, "totalJobs": 1,
-    })
+    /// `status=3 (PARTIAL = 1), message=4`, likewise.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if !self.is_whole() {
+            let mut writer = Writer::new(out);
+            writer.varint(3, 1);
+            writer.bytes(4, self.message());
+        }
+    }
 }

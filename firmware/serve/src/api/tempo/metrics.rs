@@ -1,115 +1,279 @@
-//! Measures over time by TraceQL.
+//! Measures over time by TraceQL. Asked over HTTP or gRPC, answered at once or as a stream.
 
-use super::answer::{ApiError, attribute, nanoseconds, statistics};
+use super::answer::{ApiError, Gaps, Statistics, protobuf, query, wants_protobuf};
+use super::grpc::{Message, Work};
+use super::later::{MetricExemplar, measure_with};
+use super::limits::TempoLimits;
+use super::times::{measured_range, now_ns, step_ns, whole};
+use super::value::{attribute, number, write_attributes};
 use crate::api::json;
-use crate::params::{Params, parse_duration_ms, parse_time_ms};
+use crate::params::Params;
 use crate::run::run;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
-use bramble_query_traceql::{MetricSeries, MetricsOptions, Query, measure, parse};
+use bramble_query_traceql::{MetricSeries, MetricsOptions, Query};
 use bramble_storage::{QueryContext, ReadError};
-use http::StatusCode;
+use bramble_wire::protobuf::Writer;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Range without parameters, milliseconds.
-const SINCE_DEFAULT_MS: i64 = 3_600_000;
+/// Pause between messages of a stream that show how far it came.
+const PAUSE: Duration = Duration::from_millis(500);
 
-/// Steps that are aimed at when the client names none.
-const STEPS_WANTED: u64 = 100;
-
-/// Steps that a person reads easily, seconds.
-const STEPS_S: [u64; 12] = [1, 5, 10, 15, 30, 60, 300, 600, 1800, 3600, 21_600, 86_400];
-
-fn labels(series: &MetricSeries) -> Value {
-    series.labels.iter().map(|(k, v)| attribute(k, v)).collect()
+/// When samples are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// Every so many nanoseconds.
+    Of(u64),
+    /// One over the whole range.
+    Whole,
 }
 
-/// JSON has no numbers that are not finite; protobuf's JSON writes them as text.
-fn number(value: f64) -> Value {
-    match value {
-        v if v.is_nan() => "NaN".into(),
-        v if v.is_infinite() => (if v > 0.0 { "Infinity" } else { "-Infinity" }).into(),
-        v => v.into(),
-    }
+/// What is asked for, as it comes by either way.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) query: String,
+    /// Nanoseconds.
+    pub(super) range_ns: (u64, u64),
+    pub(super) step: Step,
+    pub(super) exemplars: Option<u64>,
+    pub(super) max_series: Option<u64>,
 }
 
-fn time_ns(params: &Params, name: &str) -> Result<Option<u64>, ApiError> {
-    let Some(text) = params.get(name) else { return Ok(None) };
-    if let Ok(whole) = text.parse::<u64>() {
-        return Ok(Some(nanoseconds(whole)));
-    }
-    let ms = parse_time_ms(text).map_err(|e| ApiError::bad(e.to_string()))?;
-    Ok(Some(u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000)))
-}
-
-fn range_ns(params: &Params, now_ns: u64) -> Result<(u64, u64), ApiError> {
-    let since_ms = params
-        .get("since")
-        .map(parse_duration_ms)
-        .transpose()
-        .map_err(|e| ApiError::bad(e.to_string()))?
-        .unwrap_or(SINCE_DEFAULT_MS);
-    let end_ns = time_ns(params, "end")?.unwrap_or(now_ns);
-    let since_ns = u64::try_from(since_ms).unwrap_or(0).saturating_mul(1_000_000);
-    let start_ns = time_ns(params, "start")?.unwrap_or(end_ns.saturating_sub(since_ns));
-    if end_ns <= start_ns {
-        return Err(ApiError::bad("end must be greater than start"));
-    }
-    Ok((start_ns, end_ns))
-}
-
-fn step_ns(params: &Params, range_ns: u64) -> Result<u64, ApiError> {
-    let Some(text) = params.get("step") else {
-        let wanted_s = range_ns / 1_000_000_000 / STEPS_WANTED;
-        return Ok(STEPS_S.into_iter().find(|s| *s >= wanted_s).unwrap_or(86_400) * 1_000_000_000);
-    };
-    match parse_duration_ms(text) {
-        Ok(ms) if ms > 0 => Ok(ms as u64 * 1_000_000),
-        Ok(_) => Err(ApiError::bad("step must be greater than 0")),
-        Err(e) => Err(ApiError::bad(e.to_string())),
-    }
-}
-
-fn query_of(params: &Params) -> Result<Query, ApiError> {
-    let query =
-        parse(params.get("q").or(params.get("query")).unwrap_or("")).map_err(|e| ApiError::bad(e.to_string()))?;
-    if query.metrics.is_none() {
-        return Err(ApiError::bad("not a metrics query"));
-    }
-    Ok(query)
-}
-
-async fn measured(
-    state: &Arc<ApiState>,
+/// A question that may run.
+pub(super) struct Measuring {
     query: Query,
     options: MetricsOptions,
-) -> Result<(Vec<MetricSeries>, Value), ApiError> {
-    let work = move |state: &Arc<ApiState>, context: &QueryContext| -> Result<_, ReadError> {
-        Ok((measure(&query, state.traces.as_ref(), &options, context)?, statistics(context)))
-    };
-    Ok(run(state, None, work).await??)
+    exemplars: Option<usize>,
+    series_max: usize,
+    packet_bytes: usize,
 }
 
-/// `{"series": [{"labels": […], "samples": [{"timestampMs": "…", "value": …}]}]}`.
-pub(super) async fn range(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    let (start_ns, end_ns) = range_ns(&params, state.clock.wall_ns() as u64)?;
-    let options = MetricsOptions { start_ns, end_ns, step_ns: Some(step_ns(&params, end_ns - start_ns)?) };
-    let (found, statistics) = measured(&state, query_of(&params)?, options).await?;
-    let series = found.iter().map(|s| {
-        let samples: Vec<Value> =
-            s.samples.iter().map(|(ms, v)| json!({"timestampMs": ms.to_string(), "value": number(*v)})).collect();
-        json!({"labels": labels(s), "samples": samples})
+impl Asked {
+    fn of_params(params: &Params, now_ns: u64, is_instant: bool) -> Result<Self, ApiError> {
+        let range_ns = measured_range(params, now_ns)?;
+        let step = if is_instant { Step::Whole } else { Step::Of(step_ns(params, range_ns.1 - range_ns.0)?) };
+        Ok(Asked {
+            query: params.get("q").or(params.get("query")).unwrap_or("").to_owned(),
+            range_ns,
+            step,
+            exemplars: whole(params, "exemplars")?,
+            max_series: whole(params, "maxSeries")?,
+        })
+    }
+
+    /// # Errors
+    /// When it cannot be understood, measures nothing, or goes beyond a limit.
+    pub(super) fn measure(self, limits: &TempoLimits) -> Result<Measuring, ApiError> {
+        limits.check_query(&self.query)?;
+        limits.check_metrics(self.range_ns)?;
+        let query = query(&self.query)?;
+        if query.metrics.is_none() {
+            return Err(ApiError::bad("not a metrics query"));
+        }
+        let (start_ns, end_ns) = self.range_ns;
+        let step_ns = match self.step {
+            Step::Of(ns) => Some(ns),
+            Step::Whole => None,
+        };
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let series_max = [Some(limits.max_response_series), self.max_series.map(number)];
+        Ok(Measuring {
+            query,
+            options: MetricsOptions { start_ns, end_ns, step_ns },
+            exemplars: self.exemplars.map(|n| number(n).min(limits.max_exemplars)),
+            series_max: series_max.into_iter().flatten().filter(|n| *n > 0).min().unwrap_or(usize::MAX),
+            packet_bytes: limits.packet_bytes(),
+        })
+    }
+}
+
+struct Measured {
+    series: Vec<MetricSeries>,
+    gaps: Gaps,
+    statistics: Statistics,
+}
+
+/// The series so far, made when they are wanted.
+type SoFar<'a> = &'a dyn Fn() -> Vec<MetricSeries>;
+
+impl Measuring {
+    fn is_instant(&self) -> bool {
+        self.options.step_ns.is_none()
+    }
+
+    fn measure(
+        &self,
+        state: &ApiState,
+        context: &QueryContext,
+        on_progress: &mut dyn FnMut(SoFar<'_>) -> bool,
+    ) -> Result<Measured, ReadError> {
+        let source = state.traces.as_ref();
+        let found = measure_with(&self.query, source, &self.options, self.exemplars, context, on_progress)?;
+        let mut gaps = Gaps::of(context, found.partial.as_ref().map(ToString::to_string));
+        let mut series = found.series;
+        if series.len() > self.series_max {
+            gaps.add(format!("partial: response exceeds maximum of {} series", self.series_max));
+            series.truncate(self.series_max);
+        }
+        Ok(Measured { series, gaps, statistics: Statistics::ended(context, found.partial.is_none()) })
+    }
+
+    fn write(&self, series: &MetricSeries, out: &mut Writer<'_>) {
+        match (self.is_instant(), series.samples.last()) {
+            (true, Some((_, value))) => write_instant(series, *value, out),
+            (true, None) => {}
+            (false, _) => write_range(series, out),
+        }
+    }
+
+    /// The messages of an answer; series stay whole.
+    fn messages(&self, series: &[MetricSeries]) -> Vec<Message> {
+        let (mut done, mut now, mut one) = (Vec::new(), Message::new(), Vec::new());
+        for series in series {
+            one.clear();
+            self.write(series, &mut Writer::new(&mut one));
+            if now.len() > 0 && now.len() + one.len() + 256 > self.packet_bytes {
+                done.push(std::mem::take(&mut now));
+            }
+            now.fields().extend_from_slice(&one);
+        }
+        done.push(now);
+        done
+    }
+
+    pub(super) fn streamed(self) -> Work {
+        Box::new(move |state, context, outbox| {
+            let mut sent = Instant::now();
+            let measured = self.measure(state, context, &mut |so_far| {
+                if sent.elapsed() >= PAUSE && outbox.is_clear() {
+                    let mut messages = self.messages(&so_far());
+                    // What needs several messages is sent once, at the end: clients show the last message.
+                    if let (Some(mut message), true) = (messages.pop(), messages.is_empty()) {
+                        Statistics::running(context, 0.5).write(2, message.fields());
+                        outbox.push(message);
+                    }
+                    sent = Instant::now();
+                }
+                outbox.send()
+            })?;
+            for mut message in self.messages(&measured.series) {
+                measured.statistics.write(2, message.fields());
+                measured.gaps.write(message.fields());
+                context.reserve(message.len()).map_err(ReadError::from)?;
+                outbox.push(message);
+            }
+            Ok(measured.gaps)
+        })
+    }
+
+    fn json(&self, measured: &Measured) -> Value {
+        let series: Vec<Value> = if self.is_instant() {
+            measured.series.iter().filter_map(instant_json).collect()
+        } else {
+            measured.series.iter().map(range_json).collect()
+        };
+        // Grafana takes no other field in the answer for an instant (apis.md §5).
+        let metrics = if self.is_instant() { json!({}) } else { measured.statistics.json() };
+        let mut body = json!({"series": series, "metrics": metrics});
+        measured.gaps.mark(&mut body);
+        body
+    }
+}
+
+fn labels(labels: &[(String, bramble_query_traceql::Value<'static>)]) -> Value {
+    labels.iter().map(|(k, v)| attribute(k, v)).collect()
+}
+
+fn exemplars(_: &MetricSeries) -> &[MetricExemplar] {
+    &[]
+}
+
+fn range_json(series: &MetricSeries) -> Value {
+    let samples: Vec<Value> =
+        series.samples.iter().map(|(ms, v)| json!({"timestampMs": ms.to_string(), "value": number(*v)})).collect();
+    let mut out = json!({"labels": labels(&series.labels), "samples": samples});
+    if !exemplars(series).is_empty() {
+        let exemplars = exemplars(series).iter().map(
+            |e| json!({"labels": labels(&e.labels), "value": number(e.value), "timestampMs": e.time_ms.to_string()}),
+        );
+        out["exemplars"] = exemplars.collect();
+    }
+    out
+}
+
+fn instant_json(series: &MetricSeries) -> Option<Value> {
+    let (_, value) = series.samples.last()?;
+    Some(json!({"labels": labels(&series.labels), "value": number(*value)}))
+}
+
+/// Field 1 of `QueryRangeResponse`: `TimeSeries{labels=1, samples=2{value=1, timestamp_ms=2}, exemplars=4{labels=1,
+/// value=2, timestamp_ms=3}}`.
+fn write_range(series: &MetricSeries, out: &mut Writer<'_>) {
+    out.message(1, |w| {
+        write_attributes(1, &series.labels, w);
+        for (ms, value) in &series.samples {
+            w.message(2, |sample| {
+                sample.double(1, *value);
+                sample.varint(2, ms.cast_unsigned());
+            });
+        }
+        for exemplar in exemplars(series) {
+            w.message(4, |e| {
+                write_attributes(1, &exemplar.labels, e);
+                e.double(2, exemplar.value);
+                e.varint(3, exemplar.time_ms.cast_unsigned());
+            });
+        }
     });
-    Ok(json(StatusCode::OK, &json!({"series": series.collect::<Vec<_>>(), "metrics": statistics})))
 }
 
-/// `{"series": [{"labels": […], "value": …}]}`. Grafana refuses any other field (apis.md §5).
-pub(super) async fn instant(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    let (start_ns, end_ns) = range_ns(&params, state.clock.wall_ns() as u64)?;
-    let (found, _) = measured(&state, query_of(&params)?, MetricsOptions { start_ns, end_ns, step_ns: None }).await?;
-    let value = |s: &MetricSeries| s.samples.last().map(|(_, v)| json!({"labels": labels(s), "value": number(*v)}));
-    let series: Vec<Value> = found.iter().filter_map(value).collect();
-    Ok(json(StatusCode::OK, &json!({"series": series, "metrics": {}})))
+/// Field 1 of `QueryInstantResponse`: `InstantSeries{labels=1, value=2}`.
+fn write_instant(series: &MetricSeries, value: f64, out: &mut Writer<'_>) {
+    out.message(1, |w| {
+        write_attributes(1, &series.labels, w);
+        w.double(2, value);
+    });
+}
+
+async fn answered(
+    state: Arc<ApiState>,
+    headers: HeaderMap,
+    params: Params,
+    is_instant: bool,
+) -> Result<Response, ApiError> {
+    let measuring = Asked::of_params(&params, now_ns(&state), is_instant)?.measure(&state.tempo_limits)?;
+    let work = move |state: &Arc<ApiState>, context: &QueryContext| {
+        measuring.measure(state, context, &mut |_| true).map(|measured| (measured, measuring))
+    };
+    let (measured, measuring) = run(&state, None, work).await??;
+    if !wants_protobuf(&headers) {
+        return Ok(json(StatusCode::OK, &measuring.json(&measured)));
+    }
+    let mut body = Vec::new();
+    measured.series.iter().for_each(|s| measuring.write(s, &mut Writer::new(&mut body)));
+    measured.statistics.write(2, &mut body);
+    measured.gaps.write(&mut body);
+    Ok(protobuf(body))
+}
+
+/// `{"series": [{"labels": […], "samples": [{"timestampMs": "…", "value": …}], "exemplars": […]}]}`.
+pub(super) async fn range(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    answered(state, headers, params, false).await
+}
+
+/// `{"series": [{"labels": […], "value": …}]}`.
+pub(super) async fn instant(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    answered(state, headers, params, true).await
 }
