@@ -109,6 +109,16 @@ pub(crate) enum ItemError {
     Fatal(DecodeError),
 }
 
+impl ItemError {
+    /// The same without a position, for items whose place nobody has counted.
+    pub(crate) fn without_position(self) -> Self {
+        match self {
+            ItemError::Fatal(error) => ItemError::Fatal(error.without_position()),
+            reject => reject,
+        }
+    }
+}
+
 impl From<DecodeError> for ItemError {
     /// Text that is not UTF-8 spoils one item; any other damage spoils what follows as well.
     fn from(error: DecodeError) -> Self {

@@ -23,6 +23,7 @@ mod exemplar;
 pub mod exposition;
 mod hex;
 pub mod inflate;
+pub mod jaeger;
 pub mod json_lines;
 mod label_set;
 mod limits;
@@ -31,7 +32,10 @@ pub mod otlp;
 pub mod protobuf;
 pub mod remote_read;
 pub mod remote_write;
+mod spans;
+pub mod thrift;
 pub mod victoria;
+pub mod zipkin;
 
 pub use error::{DecodeError, DecodeErrorKind};
 pub use limits::{Limits, RejectReason, Rejected};

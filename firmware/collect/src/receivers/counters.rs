@@ -12,6 +12,10 @@ pub(crate) enum Protocol {
     Import,
     LokiPush,
     JsonLines,
+    JaegerUdp,
+    JaegerHttp,
+    JaegerGrpc,
+    Zipkin,
 }
 
 impl Protocol {
@@ -23,6 +27,10 @@ impl Protocol {
             Protocol::Import => "import",
             Protocol::LokiPush => "loki_push",
             Protocol::JsonLines => "json_lines",
+            Protocol::JaegerUdp => "jaeger_udp",
+            Protocol::JaegerHttp => "jaeger_http",
+            Protocol::JaegerGrpc => "jaeger_grpc",
+            Protocol::Zipkin => "zipkin",
         }
     }
 
@@ -35,6 +43,7 @@ impl Protocol {
 /// Counters of all receivers. Clones share them.
 ///
 /// * `bramble_receive_requests_total{protocol,code}`: answers, by HTTP status or gRPC code number;
+/// * `bramble_receive_packets_total{protocol}`: datagrams, which have no answer;
 /// * `bramble_receive_rejected_total{protocol,reason}`: whole requests refused, and items refused for good by
 ///   decoding (the write path counts those that it refuses itself);
 /// * `bramble_receive_bytes_total{protocol}`: bytes of bodies as they arrived;
@@ -45,6 +54,7 @@ pub struct ReceiveCounters {
     requests: IntCounterVec,
     rejected: IntCounterVec,
     bytes: IntCounterVec,
+    packets: IntCounterVec,
     delta_streams: IntGauge,
     delta_forgotten: IntCounter,
 }
@@ -81,12 +91,17 @@ impl ReceiveCounters {
                 "Requests and items refused by receivers, by protocol and reason.",
                 &["protocol", "reason"],
             )?,
+            packets: make("bramble_receive_packets_total", "Datagrams received.", &["protocol"])?,
             bytes: make("bramble_receive_bytes_total", "Bytes of request bodies as received.", &["protocol"])?,
         })
     }
 
     pub(crate) fn answered(&self, protocol: Protocol, code: u16) {
         self.requests.with_label_values(&[protocol.as_str(), &code.to_string()]).inc();
+    }
+
+    pub(crate) fn packet(&self, protocol: Protocol) {
+        self.packets.with_label_values(&[protocol.as_str()]).inc();
     }
 
     pub(crate) fn rejected(&self, protocol: Protocol, reason: &str, count: u64) {

@@ -6,7 +6,7 @@ use super::otlp::OtlpOptions;
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
 use bramble_wire::otlp::DeltaStreams;
-use bramble_wire::{DecodeError, DecodeErrorKind, Limits, json_lines, loki, otlp, remote_write};
+use bramble_wire::{DecodeError, DecodeErrorKind, Limits, jaeger, json_lines, loki, otlp, remote_write, zipkin};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub(crate) struct Decoders {
     pub(crate) remote_write: Pool<remote_write::Decoder>,
     pub(crate) loki: Pool<loki::Decoder>,
     pub(crate) json_lines: Pool<json_lines::Decoder>,
+    pub(crate) jaeger: Pool<jaeger::Decoder>,
+    pub(crate) zipkin: Pool<zipkin::Decoder>,
 }
 
 impl Decoders {
@@ -48,6 +50,8 @@ impl Decoders {
             remote_write: Pool::new(move || remote_write::Decoder::new(limits)),
             loki: Pool::new(move || loki::Decoder::new(limits)),
             json_lines: Pool::new(move || json_lines::Decoder::new(limits)),
+            jaeger: Pool::new(move || jaeger::Decoder::new(limits)),
+            zipkin: Pool::new(move || zipkin::Decoder::new(limits)),
         }
     }
 }

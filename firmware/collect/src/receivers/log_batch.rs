@@ -97,7 +97,7 @@ pub(crate) fn complaint(rejected: &Rejected, limited: Option<&Limited>, written:
 }
 
 /// One story as it is, several with how many items each stands for: as Loki groups its errors.
-fn grouped(stories: &[(u64, &str)]) -> String {
+pub(crate) fn grouped(stories: &[(u64, &str)]) -> String {
     match stories {
         [(1, story)] => (*story).to_owned(),
         _ => {

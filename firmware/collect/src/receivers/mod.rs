@@ -11,9 +11,14 @@ mod automatic_labels;
 mod body;
 mod counters;
 mod decode;
+mod grpc;
 #[cfg(test)]
 mod grpc_client_tests;
 mod import;
+mod jaeger_grpc;
+mod jaeger_http;
+mod jaeger_sampling;
+mod jaeger_udp;
 mod json_lines;
 mod log_batch;
 mod loki_push;
@@ -24,16 +29,24 @@ mod promotion;
 mod rates;
 mod refusal;
 mod remote_write;
+#[cfg(test)]
+mod span_tests;
+mod spans;
 mod submit;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod zipkin;
 
 pub use bramble_wire::otlp::{LogOptions, MetricOptions, Promotion, Translation};
 pub use counters::ReceiveCounters;
 pub use import::import;
+pub use jaeger_grpc::jaeger_grpc;
+pub use jaeger_http::jaeger_http;
+pub use jaeger_sampling::{SamplingStrategy, jaeger_sampling};
+pub use jaeger_udp::jaeger_udp;
 pub use log_batch::LokiOptions;
 pub use loki_push::loki_push;
 pub use otlp::OtlpOptions;
@@ -41,6 +54,7 @@ pub use otlp_grpc::otlp_grpc;
 pub use otlp_http::otlp_http;
 pub use rates::RateLimits;
 pub use remote_write::remote_write;
+pub use zipkin::zipkin;
 
 use bramble_runtime::{Budget, Clock};
 use bramble_storage::Writer;

@@ -1,8 +1,5 @@
 //! OTLP over gRPC: the three `Export` methods and `grpc.health.v1.Health/Check`.
 //!
-//! The methods are unary, so framing is five bytes and is done here over the same body reader as HTTP: memory is
-//! reserved below the decoder, not after it. Statuses and their trailers are tonic's.
-//!
 //! | condition | status | what exporters do |
 //! | --- | --- | --- |
 //! | taken | OK, `partial_success` only when items were refused | go on |
@@ -11,14 +8,14 @@
 //! | other compression | UNIMPLEMENTED + `grpc-accept-encoding` | drop |
 //! | memory, journal or disk full, stopping | UNAVAILABLE with RetryInfo in `grpc-status-details-bin` | retry |
 //!
-//! Source: gRPC's `PROTOCOL-HTTP2.md` and `compression.md`; reference/apis.md §9.1 and §9.4.
+//! Source: reference/apis.md §9.1 and §9.4.
 
 use super::ReceiverState;
-use super::body::{Held, read_body};
+use super::body::read_body;
 use super::counters::Protocol;
+use super::grpc::{not_a_call, refused, status_of, succeeded, unframe};
 use super::otlp::{export, response};
-use super::otlp_http::{header_text, respond};
-use super::refusal::{Class, Refusal};
+use super::refusal::Refusal;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -26,13 +23,8 @@ use axum::response::Response;
 use axum::routing::any;
 use bramble_signal::Signal;
 use bramble_wire::Format;
-use bramble_wire::compression::Encoding;
-use bramble_wire::otlp::{RpcStatus, encode_status};
 use bramble_wire::protobuf::Reader;
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body_util::BodyExt;
 use tonic::{Code, Status};
 use tracing::Instrument;
 
@@ -40,15 +32,6 @@ const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
 const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
 const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
 const HEALTH: &str = "grpc.health.v1.Health";
-
-const GRPC: &str = "application/grpc";
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd,deflate,snappy");
-
-/// Flag and length before each message.
-const PREFIX_BYTES: usize = 5;
 
 #[derive(Clone, Copy)]
 enum Call {
@@ -75,12 +58,8 @@ pub fn otlp_grpc(state: ReceiverState) -> Router {
 
 async fn answer(state: &ReceiverState, call: Option<Call>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if parts.method != Method::POST {
-        return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"use POST\n".to_vec());
-    }
-    if !header_text(&parts.headers, header::CONTENT_TYPE).starts_with(GRPC) {
-        let text = b"this is a gRPC endpoint: content type must be application/grpc\n".to_vec();
-        return respond(StatusCode::UNSUPPORTED_MEDIA_TYPE, "text/plain; charset=utf-8", text);
+    if let Some(response) = not_a_call(&parts) {
+        return response;
     }
     let outcome = match call {
         Some(call) => handle(state, call, &parts, body).await,
@@ -115,27 +94,6 @@ async fn take(state: &ReceiverState, signal: Signal, parts: &Parts, body: Body) 
     Ok(response(Format::Protobuf, signal, &partial))
 }
 
-/// Takes the one message out of its frame.
-fn unframe(headers: &HeaderMap, body: Held) -> Result<(Encoding, Held), Refusal> {
-    let Held { mut bytes, held } = body;
-    let corrupt = |text: String| Err(Refusal::Corrupt(text));
-    let Some((prefix, message)) = bytes.split_first_chunk::<PREFIX_BYTES>() else {
-        return corrupt(format!("gRPC message prefix: {} bytes of {PREFIX_BYTES}", bytes.len()));
-    };
-    let [flag, length @ ..] = *prefix;
-    let length = u32::from_be_bytes(length) as usize;
-    if length != message.len() {
-        return corrupt(format!("gRPC message: its prefix says {length} bytes, the body has {}", message.len()));
-    }
-    let encoding = match flag {
-        0 => Encoding::Identity,
-        1 => Encoding::from_header(header_text(headers, GRPC_ENCODING))?,
-        other => return corrupt(format!("gRPC message: compressed flag {other}")),
-    };
-    bytes.drain(..PREFIX_BYTES);
-    Ok((encoding, Held { bytes, held }))
-}
-
 /// `HealthCheckRequest{service = 1}` to `HealthCheckResponse{status = 1: SERVING}`.
 fn health(request: &[u8]) -> Result<Vec<u8>, Status> {
     let mut service = "";
@@ -149,38 +107,4 @@ fn health(request: &[u8]) -> Result<Vec<u8>, Status> {
         "" | LOGS | METRICS | TRACES | HEALTH => Ok(vec![0x08, 0x01]),
         _ => Err(Status::not_found("unknown service")),
     }
-}
-
-fn status_of(refusal: &Refusal) -> Status {
-    let message = refusal.message();
-    match refusal.class() {
-        Class::Bad => Status::invalid_argument(message),
-        Class::TooLarge => Status::resource_exhausted(message),
-        Class::Unsupported => Status::unimplemented(message),
-        Class::Later(after) => {
-            let status = RpcStatus { code: Code::Unavailable as u32, message: &message, retry_delay: Some(after) };
-            let mut details = Vec::new();
-            encode_status(Format::Protobuf, &status, &mut details);
-            Status::with_details(Code::Unavailable, message, Bytes::from(details))
-        }
-    }
-}
-
-fn succeeded(message: &[u8]) -> Response {
-    let mut frame = Vec::with_capacity(PREFIX_BYTES + message.len());
-    frame.push(0);
-    frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
-    frame.extend_from_slice(message);
-    let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
-    let body = http_body_util::Full::new(Bytes::from(frame)).with_trailers(async move { Some(Ok(trailers)) });
-    let mut response = Response::new(Body::new(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC));
-    response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
-    response
-}
-
-fn refused(status: Status) -> Response {
-    let mut response = status.into_http::<Body>();
-    response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
-    response
 }

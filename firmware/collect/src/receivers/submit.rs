@@ -49,11 +49,7 @@ pub(crate) async fn submit(state: &ReceiverState, batch: Batch, held: Reservatio
         return Ok(Written::default());
     }
     let (signal, memory_bytes) = batch.size();
-    let mut waited = Duration::ZERO;
-    while waited < ROOM_WAIT_MAX && !state.0.writer.has_room(signal, memory_bytes) {
-        tokio::time::sleep(ROOM_LOOK_EVERY).await;
-        waited += ROOM_LOOK_EVERY;
-    }
+    wait_for_room(state, signal, memory_bytes).await;
     let (sender, outcome) = oneshot::channel();
     // A sender that went away does not wait for the outcome; the batch is written all the same.
     let done: Done = Box::new(move |result| drop(sender.send(result)));
@@ -64,6 +60,15 @@ pub(crate) async fn submit(state: &ReceiverState, batch: Batch, held: Reservatio
     }
     // The write path drops what it holds only when it stops.
     outcome.await.unwrap_or(Err(WriteError::ShuttingDown)).map_err(Refusal::from)
+}
+
+/// Waits until there is room for a batch, but not for ever.
+pub(crate) async fn wait_for_room(state: &ReceiverState, signal: Signal, memory_bytes: usize) {
+    let mut waited = Duration::ZERO;
+    while waited < ROOM_WAIT_MAX && !state.0.writer.has_room(signal, memory_bytes) {
+        tokio::time::sleep(ROOM_LOOK_EVERY).await;
+        waited += ROOM_LOOK_EVERY;
+    }
 }
 
 #[cfg(test)]
