@@ -9,15 +9,20 @@
 //! This crate knows nothing of HTTP or JSON, and never opens a file.
 
 pub mod eval;
+mod found;
 pub mod metrics;
 pub mod plan;
+mod scan;
 pub mod search;
+mod shown;
 pub mod syntax;
 pub mod tags;
 
 pub use eval::value::Value;
+pub use found::{FoundSet, FoundSpan, FoundTrace};
 pub use metrics::{MetricSeries, MetricsOptions, measure};
-pub use search::{FoundSet, FoundSpan, FoundTrace, SearchOptions, search};
+pub use scan::Partial;
+pub use search::{SearchOptions, Searched, search, search_with};
 pub use syntax::ast::duration_text;
 pub use syntax::ast::{Field, Intrinsic, Scope};
 pub use syntax::{ParseError, Query, duration_ns, parse, parse_field};

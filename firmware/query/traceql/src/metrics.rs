@@ -3,11 +3,11 @@
 //! The sample at time `t` covers span starts after `t - step` up to and including `t`; times are multiples of the step.
 //! Durations are measured in seconds. Memory: one accumulator for each series and step, counted against the query.
 
+use crate::eval::compare;
 use crate::eval::field::value_of;
 use crate::eval::value::Value;
 use crate::eval::view::{At, TraceView};
-use crate::eval::{compare, run};
-use crate::search::{each_trace, named};
+use crate::shown::named;
 use crate::syntax::Query;
 use crate::syntax::ast::{Field, Measure, Metrics, SeriesStage};
 use bramble_storage::{QueryContext, ReadError, TraceSource};
@@ -113,13 +113,12 @@ pub fn measure(
     // Whole steps: the first and last sample cover what lies beyond the range, so that refreshing moves no value.
     let range_ns = grid.range_ns(options);
     let range = range_ns.0..=range_ns.1;
-    each_trace(query, source, range_ns, context, |view| {
-        for set in run(view, &query.stages) {
-            for at in set.spans {
-                let Some(span) = view.spans.get(at).filter(|s| range.contains(&s.start_ns)) else { continue };
-                let Some(place) = grid.place(span.start_ns) else { continue };
-                enter(metrics, view, at, place, grid.count, &mut groups, context)?;
-            }
+    let read: Vec<&Field> = metrics.by.iter().chain(metrics.measure.field()).collect();
+    let plan = crate::plan::of(&query.stages, &read);
+    crate::scan::accepted(&query.stages, &plan, source, range_ns, context, |view, at| {
+        let Some(span) = view.spans.get(at).filter(|s| range.contains(&s.start_ns)) else { return Ok(true) };
+        if let Some(place) = grid.place(span.start_ns) {
+            enter(metrics, view, at, place, grid.count, &mut groups, context)?;
         }
         Ok(true)
     })?;

@@ -4,14 +4,12 @@
 //! warnings and in [`Tags::partial`].
 
 use crate::eval::field::value_of;
-use crate::eval::run;
 use crate::eval::value::Value;
 use crate::eval::view::{At, TraceView};
-use crate::search::each_trace;
 use crate::syntax::Query;
 use crate::syntax::ast::{Field, Intrinsic, Scope};
 use bramble_signal::attributes::AttributesRef;
-use bramble_storage::{QueryContext, ReadError, TraceSource};
+use bramble_storage::{QueryContext, ReadError, SpanFields, TraceSource};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most spans that are read for one answer: some seconds on a Pi.
@@ -38,24 +36,18 @@ fn each_span(
     context: &QueryContext,
     mut each: impl FnMut(&TraceView<'_>, At) -> Result<bool, ReadError>,
 ) -> Result<bool, ReadError> {
-    let (mut read, mut partial) = (0, false);
-    each_trace(query, source, range_ns, context, |view| {
-        read += view.spans.len();
-        for set in run(view, &query.stages) {
-            for at in set.spans {
-                if !each(view, at)? {
-                    partial = true;
-                    return Ok(false);
-                }
-            }
-        }
-        partial = read >= SPANS_MAX;
-        Ok(!partial)
+    let mut read = 0;
+    let mut plan = crate::plan::of(&query.stages, &[]);
+    plan.fields = SpanFields::ALL;
+    plan.whole_traces = true;
+    let whole = crate::scan::accepted(&query.stages, &plan, source, range_ns, context, |view, at| {
+        read += 1;
+        Ok(each(view, at)? && read < SPANS_MAX)
     })?;
-    if partial {
+    if !whole {
         context.warn("partial: not all spans of the range were read for names and values");
     }
-    Ok(partial)
+    Ok(!whole)
 }
 
 /// Keys of attributes by scope, of spans that `query` accepts and that start in `range_ns` (inclusive).

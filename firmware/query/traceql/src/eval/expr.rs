@@ -8,7 +8,54 @@ use std::cmp::Ordering;
 
 /// Whether a filter holds for a span.
 pub fn accepts(view: &TraceView<'_>, at: At, filter: Option<&Expr>) -> bool {
-    filter.is_none_or(|filter| matches!(evaluate(view, at, filter), Value::Bool(true)))
+    filter.is_none_or(|filter| truth(view, at, filter) == Some(true))
+}
+
+/// Whether a value is true or false; `None` when it is missing, which neither `!` nor a comparison makes true.
+fn truth(view: &TraceView<'_>, at: At, e: &Expr) -> Option<bool> {
+    match e {
+        Expr::Not(inner) => truth(view, at, inner).map(|b| !b),
+        Expr::Binary(BinaryOp::And, a, b) => match truth(view, at, a) {
+            Some(false) => Some(false),
+            a => match truth(view, at, b) {
+                Some(true) => a,
+                Some(false) => Some(false),
+                None => None,
+            },
+        },
+        Expr::Binary(BinaryOp::Or, a, b) => match truth(view, at, a) {
+            Some(true) => Some(true),
+            a => match truth(view, at, b) {
+                Some(false) => a,
+                Some(true) => Some(true),
+                None => None,
+            },
+        },
+        Expr::Match { value, regex, negative, .. } => {
+            let value = evaluate(view, at, value);
+            let matches = |v: &Value<'_>| matches!(v, Value::Text(text) if regex.is_match(text));
+            (value != Value::Nil).then(|| value.singles().iter().any(matches) != *negative)
+        }
+        Expr::Binary(op, a, b) if op.is_comparison() => match (is_nil(a), is_nil(b)) {
+            (false, false) => compared(*op, &evaluate(view, at, a), &evaluate(view, at, b)),
+            // A test for nothing asks whether something is there; of nothing itself it is never true.
+            (true, true) => Some(false),
+            (true, false) => is_there(*op, &evaluate(view, at, b)),
+            (false, true) => is_there(*op, &evaluate(view, at, a)),
+        },
+        other => match evaluate(view, at, other) {
+            Value::Bool(b) => Some(b),
+            _ => None,
+        },
+    }
+}
+
+fn is_there(op: BinaryOp, value: &Value<'_>) -> Option<bool> {
+    match op {
+        BinaryOp::Eq => Some(*value == Value::Nil),
+        BinaryOp::Neq => Some(*value != Value::Nil),
+        _ => None,
+    }
 }
 
 /// A value for a span; nil where it has none.
@@ -16,40 +63,27 @@ pub fn evaluate<'a>(view: &TraceView<'a>, at: At, e: &'a Expr) -> Value<'a> {
     match e {
         Expr::Literal(literal) => Value::of_literal(literal),
         Expr::Field(field) => value_of(view, at, field),
-        Expr::Not(inner) => match evaluate(view, at, inner) {
-            Value::Bool(b) => Value::Bool(!b),
-            _ => Value::Nil,
-        },
         Expr::Negate(inner) => match evaluate(view, at, inner) {
             Value::Int(i) => Value::Int(i.wrapping_neg()),
             Value::Duration(ns) => Value::Duration(ns.wrapping_neg()),
             Value::Float(d) => Value::Float(-d),
             _ => Value::Nil,
         },
-        Expr::Match { value, regex, negative, .. } => {
-            let value = evaluate(view, at, value);
-            let matches = |v: &Value<'_>| matches!(v, Value::Text(text) if regex.is_match(text));
-            Value::Bool(match (&value, negative) {
-                (Value::Nil, _) => false,
-                (v, false) => v.singles().iter().any(matches),
-                (v, true) => !v.singles().iter().any(matches),
-            })
+        Expr::Binary(op, a, b) if !op.is_comparison() && !matches!(op, BinaryOp::And | BinaryOp::Or) => {
+            calculate(*op, &evaluate(view, at, a), &evaluate(view, at, b))
         }
-        Expr::Binary(BinaryOp::And, a, b) => Value::Bool(accepts(view, at, Some(a)) && accepts(view, at, Some(b))),
-        Expr::Binary(BinaryOp::Or, a, b) => Value::Bool(accepts(view, at, Some(a)) || accepts(view, at, Some(b))),
-        Expr::Binary(op, a, b) if op.is_comparison() && is_nil(b) => {
-            Value::Bool((evaluate(view, at, a) == Value::Nil) == (*op == BinaryOp::Eq))
-        }
-        Expr::Binary(op, a, b) if op.is_comparison() => {
-            Value::Bool(compare(*op, &evaluate(view, at, a), &evaluate(view, at, b)))
-        }
-        Expr::Binary(op, a, b) => calculate(*op, &evaluate(view, at, a), &evaluate(view, at, b)),
+        Expr::Not(_) | Expr::Match { .. } | Expr::Binary(..) => truth(view, at, e).map_or(Value::Nil, Value::Bool),
     }
 }
 
-/// Whether this is the word `nil`: a test for it asks whether something is there.
+/// Whether this is the word `nil`.
 fn is_nil(e: &Expr) -> bool {
     matches!(e, Expr::Literal(Literal::Nil))
+}
+
+/// Whether two values compare so; `None` when one is missing.
+fn compared(op: BinaryOp, a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
+    (*a != Value::Nil && *b != Value::Nil).then(|| compare(op, a, b))
 }
 
 /// Whether two values compare so: never when one is missing; of many values one must pass, for `!=` all.

@@ -76,6 +76,8 @@ fn of_intrinsic<'a>(view: &TraceView<'a>, at: At, span: &'a SpanEntry, intrinsic
         Intrinsic::TraceId => owned(span.trace_id.to_string()),
         Intrinsic::NestedSetLeft => Value::Int(nested().left),
         Intrinsic::NestedSetRight => Value::Int(nested().right),
+        // Known without the tree, which views of single spans have not.
+        Intrinsic::NestedSetParent if span.parent_span_id.is_zero() => Value::Int(-1),
         Intrinsic::NestedSetParent => Value::Int(nested().parent),
         Intrinsic::EventName => many(batch.events(span).map(|e| text(e.name))),
         Intrinsic::EventTimeSinceStart => {

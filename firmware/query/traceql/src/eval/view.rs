@@ -19,7 +19,7 @@ pub struct Nested {
 }
 
 /// The tree above a trace's spans.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Tree {
     /// Parent of each span, if it is known.
     pub parents: Vec<Option<At>>,
@@ -44,6 +44,17 @@ impl<'a> TraceView<'a> {
     /// A view of adjacent spans of a batch.
     pub fn new(batch: &'a SpanBatch, spans: &'a [SpanEntry]) -> Self {
         TraceView { batch, spans, tree: OnceCell::new(), bounds: OnceCell::new(), root: OnceCell::new() }
+    }
+
+    /// A view of spans of any traces, in which nothing is known of their traces: for what looks at each span alone.
+    pub fn loose(batch: &'a SpanBatch) -> Self {
+        TraceView {
+            batch,
+            spans: &batch.spans,
+            tree: OnceCell::from(Tree::default()),
+            bounds: OnceCell::from((0, 0)),
+            root: OnceCell::from(None),
+        }
     }
 
     /// First start and last end, nanoseconds.

@@ -40,8 +40,18 @@ pub(super) fn of_field(field: &Field) -> Type {
             | EventTimeSinceStart => Type::Number,
             Status => Type::Status,
             Kind => Type::Kind,
-            Name | StatusMessage | SpanId | ParentId | RootName | RootService | TraceId | EventName | LinkTraceId
-            | LinkSpanId | InstrumentationName | InstrumentationVersion => Type::Text,
+            Name
+            | StatusMessage
+            | SpanId
+            | ParentId
+            | RootName
+            | RootService
+            | TraceId
+            | EventName
+            | LinkTraceId
+            | LinkSpanId
+            | InstrumentationName
+            | InstrumentationVersion => Type::Text,
         },
     }
 }

@@ -85,7 +85,9 @@ impl Parser {
         let place = self.place();
         compare.top = match usize::try_from(self.integer()?) {
             Ok(top) if top > 0 => top,
-            _ => return Err(place.says("compiling query: compare() top number of values must be integer greater than 0")),
+            _ => {
+                return Err(place.says("compiling query: compare() top number of values must be integer greater than 0"));
+            }
         };
         if self.take(",") {
             let place = self.place();
@@ -93,7 +95,9 @@ impl Parser {
             self.expect(",", ", expecting ,")?;
             let end = u64::try_from(self.integer()?).unwrap_or(0);
             if end < start {
-                return Err(place.says("compiling query: compare() timestamps must be unix nanoseconds, start before end"));
+                return Err(
+                    place.says("compiling query: compare() timestamps must be unix nanoseconds, start before end")
+                );
             }
             // Zeros stand for no times.
             compare.window_ns = (end > 0).then_some((start, end));

@@ -79,6 +79,7 @@ impl Query {
 
     /// Whether it is `{ }`: every span.
     pub fn is_everything(&self) -> bool {
-        self.metrics.is_none() && matches!(self.stages.as_slice(), [ast::Stage::Spanset(ast::SpansetExpr::Filter(None))])
+        self.metrics.is_none()
+            && matches!(self.stages.as_slice(), [ast::Stage::Spanset(ast::SpansetExpr::Filter(None))])
     }
 }
