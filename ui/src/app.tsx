@@ -12,8 +12,10 @@ import type { Route } from "./state/url";
 // The overview comes with the page; everything else when it is opened.
 const MetricsPage = lazily(() => import("./pages/metrics/metrics").then((module) => module.MetricsPage));
 const LogsPage = lazily(() => import("./pages/logs/logs").then((module) => module.LogsPage));
-const TracesPage = lazily(() => import("./pages/traces").then((module) => module.TracesPage));
-const TracePage = lazily(() => import("./pages/trace").then((module) => module.TracePage));
+const TracesPage = lazily(() => import("./pages/traces/traces").then((module) => module.TracesPage));
+const TracePage = lazily(() => import("./pages/trace/trace").then((module) => module.TracePage));
+const MapPage = lazily(() => import("./pages/map/map").then((module) => module.MapPage));
+const ServicesPage = lazily(() => import("./pages/services/services").then((module) => module.ServicesPage));
 
 const PAGES = [
   { page: "overview", href: "#/", name: "Overview" },
@@ -95,6 +97,10 @@ function Page({ route }: { route: Route }) {
       return <LogsPage route={route} />;
     case "traces":
       return <TracesPage route={route} />;
+    case "map":
+      return <MapPage route={route} />;
+    case "services":
+      return <ServicesPage route={route} />;
     case "trace":
       return <TracePage route={route} />;
   }
@@ -104,7 +110,7 @@ function Page({ route }: { route: Route }) {
 export function App() {
   const route = useRoute();
   const pulse = usePulse();
-  const section = route.page === "trace" ? "traces" : route.page;
+  const section = ["trace", "map", "services"].includes(route.page) ? "traces" : route.page;
   const name = PAGES.find((one) => one.page === section)?.name ?? "";
   const host = pulse.status?.hostname ?? "";
   useEffect(() => {

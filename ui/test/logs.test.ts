@@ -6,7 +6,7 @@ import { EMPTY_BOOK, nextRange, withFresh, withPage } from "../src/pages/logs/bo
 import { joinedTemplates } from "../src/pages/logs/joined";
 import { stacksOf } from "../src/pages/logs/levels";
 import { trendOf } from "../src/pages/logs/patterns";
-import { withRecent } from "../src/pages/logs/recent";
+import { withRecent } from "../src/parts/recent";
 import { countQuery } from "../src/pages/logs/stats";
 import {
   decodeFrame,
@@ -18,7 +18,7 @@ import {
 } from "../src/pages/logs/tail";
 import { piecesOf } from "../src/pages/logs/text";
 import { countValues, fieldsOf } from "../src/pages/logs/values";
-import { driftOf, offsetsOf, rowAt, rowsIn } from "../src/pages/logs/virtual";
+import { driftOf, offsetsOf, rowAt, rowsIn } from "../src/parts/virtual/virtual";
 
 const stream = (values: readonly (readonly unknown[])[], labels = { app: "a" }): unknown => [
   { stream: labels, values },

@@ -71,9 +71,10 @@ export async function getJson<T>(
   decode: (json: unknown) => T,
   signal?: AbortSignal,
   headers: Record<string, string> = {},
+  timeoutMs = TIMEOUT_MS,
 ): Promise<T> {
   const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);
+  const timer = setTimeout(() => timeout.abort(), timeoutMs);
   const forward = (): void => timeout.abort();
   signal?.addEventListener("abort", forward);
   try {
@@ -92,7 +93,7 @@ export async function getJson<T>(
     return decode(json);
   } catch (error) {
     if (signal?.aborted || error instanceof ApiError) throw error;
-    if (timeout.signal.aborted) throw new ApiError("network", `No answer within ${TIMEOUT_MS / 1000} s.`);
+    if (timeout.signal.aborted) throw new ApiError("network", `No answer within ${timeoutMs / 1000} s.`);
     throw new ApiError("network", "Bramble cannot be reached.");
   } finally {
     clearTimeout(timer);

@@ -225,6 +225,15 @@ export function traceIdOf(of: LogLine): string | null {
   return inside?.[1]?.toLowerCase() ?? null;
 }
 
+/** Span id that a line carries, lower case; empty without. */
+export function spanIdOf(of: LogLine): string {
+  for (const name of ["span_id", "spanid", "spanID", "spanId"]) {
+    const value = of.metadata[name] ?? of.stream[name] ?? of.parsed[name];
+    if (value !== undefined && /^[0-9a-f]{16}$/i.test(value)) return value.toLowerCase();
+  }
+  return /\bspan_?id["']?\s*[=:]\s*["']?([0-9a-f]{16})\b/i.exec(of.line)?.[1]?.toLowerCase() ?? "";
+}
+
 /** Lines per step and level, counted here: for servers and queries that cannot count. */
 export function countByLevel(lines: readonly LogLine[], start: number, end: number, step: number): Series[] {
   const slots = Math.max(1, Math.floor((end - start) / step) + 1);

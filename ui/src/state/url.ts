@@ -4,6 +4,8 @@
 // server's protocols. Parsing never fails: what is unknown or malformed falls back to the default, and
 // defaults are left out when writing, so that links stay short and equal states have equal links.
 
+import { EMPTY_FORM, formQuery, isDuration } from "../traceql/form";
+
 /** The last `last` seconds, moving; or fixed, Unix seconds, `from < to`. */
 export type TimeRange = { readonly last: number } | { readonly from: number; readonly to: number };
 
@@ -21,6 +23,15 @@ export type LogView = "lines" | "patterns";
 
 /** Which lines are on top. */
 export type LogOrder = "newest" | "oldest";
+
+/** Which traces are on top. */
+export type TraceSort = "newest" | "longest" | "errors";
+
+/** Spans at their time, sums of them, or the lines logged within. */
+export type TraceView = "spans" | "sums" | "logs";
+
+/** Traces asked for unless told otherwise, and what else can be chosen. */
+export const TRACE_LIMITS = [100, 500, 2000] as const;
 
 /** More are ignored: each is asked with every beat. */
 export const QUERIES_MAX = 8;
@@ -51,21 +62,43 @@ export type Route =
     }
   | {
       readonly page: "traces";
-      readonly service: string;
-      readonly operation: string;
-      readonly min: string;
+      /** TraceQL; empty: all traces. */
+      readonly q: string;
       readonly range: TimeRange;
+      readonly sort: TraceSort;
+      readonly limit: number;
+      /** What the dots' colours say. */
+      readonly colour: "status" | "service";
     }
-  | { readonly page: "trace"; readonly id: string; readonly span: string };
+  | { readonly page: "map"; readonly range: TimeRange; readonly focus: string }
+  | { readonly page: "services"; readonly range: TimeRange; readonly service: string; readonly sort: string }
+  | {
+      readonly page: "trace";
+      readonly id: string;
+      /** The span that is opened, by its id; empty for none. */
+      readonly span: string;
+      readonly view: TraceView;
+      /** Only spans of this service are shown in full; empty for all. */
+      readonly service: string;
+      readonly find: string;
+    };
 
 /** The logs page. */
 export type LogsRoute = Extract<Route, { page: "logs" }>;
+/** Searching traces. */
+export type TracesRoute = Extract<Route, { page: "traces" }>;
+/** One trace. */
+export type TraceRoute = Extract<Route, { page: "trace" }>;
+/** The map of services. */
+export type MapRoute = Extract<Route, { page: "map" }>;
+/** Services and their operations. */
+export type ServicesRoute = Extract<Route, { page: "services" }>;
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const LAST_MAX = 366 * 86_400;
 
 /** Default window of each page, seconds. */
-export const DEFAULT_LAST = { overview: 900, metrics: 3600, logs: 3600, traces: 3600 } as const;
+export const DEFAULT_LAST = { overview: 900, metrics: 3600, logs: 3600, traces: 3600, map: 3600, services: 3600 } as const;
 
 /** `90` → `90s`, `3600` → `1h`: the largest unit that divides it. */
 export function formatSpan(seconds: number): string {
@@ -143,6 +176,28 @@ export function logsRoute(q: string, range: TimeRange = { last: DEFAULT_LAST.log
   };
 }
 
+/** The search for traces with a query, as one finds it. */
+export function tracesRoute(q: string, range: TimeRange = { last: DEFAULT_LAST.traces }): TracesRoute {
+  return { page: "traces", q, range, sort: "newest", limit: TRACE_LIMITS[0], colour: "status" };
+}
+
+/** A trace, with one of its spans opened or none. */
+export function traceRoute(id: string, span = ""): TraceRoute {
+  return { page: "trace", id, span, view: "spans", service: "", find: "" };
+}
+
+const SORTS: readonly TraceSort[] = ["newest", "longest", "errors"];
+const TRACE_VIEWS: readonly TraceView[] = ["spans", "sums", "logs"];
+
+/** Links from before there was TraceQL named a service, an operation and a shortest duration. */
+function queryOf(query: URLSearchParams): string {
+  const get = (key: string): string => query.get(key) ?? "";
+  if (get("q") !== "") return get("q").trim();
+  const old = { service: get("service"), operation: get("operation"), min: get("min") };
+  if (old.service + old.operation + old.min === "" || !isDuration(old.min)) return "";
+  return formQuery({ ...EMPTY_FORM, ...old });
+}
+
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -182,13 +237,30 @@ export function parseRoute(hash: string): Route {
     case "traces":
       return {
         page,
-        service: get("service"),
-        operation: get("operation"),
-        min: get("min"),
+        q: queryOf(query),
         range: parseRange(query, DEFAULT_LAST.traces),
+        sort: SORTS.find((sort) => sort === get("sort")) ?? "newest",
+        limit: TRACE_LIMITS.find((limit) => limit === Number(get("limit"))) ?? TRACE_LIMITS[0],
+        colour: get("colour") === "service" ? "service" : "status",
+      };
+    case "map":
+      return { page, range: parseRange(query, DEFAULT_LAST.map), focus: get("focus") };
+    case "services":
+      return {
+        page,
+        range: parseRange(query, DEFAULT_LAST.services),
+        service: decoded(rest),
+        sort: get("sort"),
       };
     case "trace":
-      return { page, id: decoded(rest), span: get("span") };
+      return {
+        page,
+        id: decoded(rest),
+        span: get("span"),
+        view: TRACE_VIEWS.find((view) => view === get("view")) ?? "spans",
+        service: get("service"),
+        find: get("find"),
+      };
     default:
       return { page: "overview", range: parseRange(query, DEFAULT_LAST.overview), host: get("host") };
   }
@@ -218,14 +290,27 @@ export function formatRoute(route: Route): string {
       put(query, "line", route.line);
       break;
     case "traces":
-      put(query, "service", route.service);
-      put(query, "operation", route.operation);
-      put(query, "min", route.min);
+      put(query, "q", route.q);
       putRange(query, route.range, DEFAULT_LAST.traces);
+      if (route.sort !== "newest") query.set("sort", route.sort);
+      if (route.limit !== TRACE_LIMITS[0]) query.set("limit", String(route.limit));
+      if (route.colour !== "status") query.set("colour", route.colour);
+      break;
+    case "map":
+      putRange(query, route.range, DEFAULT_LAST.map);
+      put(query, "focus", route.focus);
+      break;
+    case "services":
+      if (route.service !== "") path = `services/${encodeURIComponent(route.service)}`;
+      putRange(query, route.range, DEFAULT_LAST.services);
+      put(query, "sort", route.sort);
       break;
     case "trace":
       path = `trace/${encodeURIComponent(route.id)}`;
       put(query, "span", route.span);
+      if (route.view !== "spans") query.set("view", route.view);
+      put(query, "service", route.service);
+      put(query, "find", route.find);
       break;
   }
   const tail = query.toString();

@@ -5,8 +5,8 @@ import { EditorBox } from "../../parts/editor/box";
 import type { Create } from "../../parts/editor/editor";
 import { marksOf } from "../../parts/editor/marks";
 import { Mistake } from "../../parts/mistake";
+import { Recent } from "../../parts/recent";
 import { resolveRange, type TimeRange } from "../../state/url";
-import { recentQueries } from "./recent";
 
 interface AskingProps {
   readonly query: string;
@@ -14,58 +14,6 @@ interface AskingProps {
   readonly error: ApiError | null;
   readonly onRun: (query: string) => void;
   readonly onFocusable: (focus: () => void) => void;
-}
-
-function Recent({ onPick }: { onPick: (query: string) => void }) {
-  const [list, setList] = useState<readonly string[] | null>(null);
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (list === null) return;
-    const away = (event: Event): void => {
-      if (!box.current?.contains(event.target as Node)) setList(null);
-    };
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.key === "Escape") setList(null);
-    };
-    document.addEventListener("pointerdown", away);
-    document.addEventListener("keydown", onKey);
-    return () => {
-      document.removeEventListener("pointerdown", away);
-      document.removeEventListener("keydown", onKey);
-    };
-  }, [list !== null]);
-  return (
-    <div class="recent" ref={box}>
-      <button
-        type="button"
-        class="button-quiet"
-        aria-expanded={list !== null}
-        onClick={() => setList(list === null ? recentQueries() : null)}
-      >
-        Recent
-      </button>
-      {list && (
-        <ul class="recent-list" aria-label="Recent queries">
-          {list.length === 0 && (
-            <li class="stats-note">Queries that you run are kept here, in this browser.</li>
-          )}
-          {list.map((query) => (
-            <li key={query}>
-              <button
-                type="button"
-                onClick={() => {
-                  setList(null);
-                  onPick(query);
-                }}
-              >
-                {query}
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
-    </div>
-  );
 }
 
 /** The box. */
@@ -99,7 +47,7 @@ export function Asking({ query, range, error, onRun, onFocusable }: AskingProps)
           onRun={onRun}
           onFocusable={onFocusable}
         />
-        <Recent onPick={onRun} />
+        <Recent language="logs" onPick={onRun} />
         <button type="button" class="button query-run" title="Ctrl+Enter" onClick={() => onRun(draft.trim())}>
           Run
         </button>

@@ -1,10 +1,10 @@
 // Everything about one line: its text laid out, where it came from, what is in it, what to do with it.
 import { useState } from "preact/hooks";
-import { type LogLine, traceIdOf } from "../../api/loki";
+import { type LogLine, spanIdOf, traceIdOf } from "../../api/loki";
 import { withoutAnsi } from "../../logql/ansi";
 import { jsonOf } from "../../logql/fields";
 import { copyText } from "../../parts/panel";
-import { formatRoute, type LogsRoute } from "../../state/url";
+import { formatRoute, type LogsRoute, traceRoute } from "../../state/url";
 import { type Actions, lineLink, ownField } from "./actions";
 import { Context } from "./context";
 import { FilterButtons, Json } from "./json";
@@ -110,7 +110,7 @@ export function Details({ line, lines, route, actions, sought }: DetailsProps) {
           Context
         </button>
         {trace !== null && (
-          <a class="button-quiet to-trace" href={formatRoute({ page: "trace", id: trace, span: "" })}>
+          <a class="button-quiet to-trace" href={formatRoute(traceRoute(trace, spanIdOf(line)))}>
             Open trace
           </a>
         )}

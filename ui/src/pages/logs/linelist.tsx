@@ -9,9 +9,9 @@ import { Body, Trouble, Warnings } from "../../parts/panel";
 import { go } from "../../state/route";
 import type { LogsRoute } from "../../state/url";
 import type { Actions } from "./actions";
-import { useKeys } from "./keys";
+import { useKeys } from "../../parts/keys";
 import type { Lines } from "./lines";
-import { type ListHandle, VirtualList } from "./list";
+import { type ListHandle, VirtualList } from "../../parts/virtual/list";
 import { LineRow } from "./row";
 import { TailBar } from "./tailbar";
 

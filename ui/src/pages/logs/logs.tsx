@@ -4,6 +4,7 @@ import type { ApiError } from "../../api/http";
 import { ALL_LINES } from "../../logql/edit";
 import { isLogQuery } from "../../logql/shape";
 import { RangePicker, RangeSteps } from "../../parts/range";
+import { remember } from "../../parts/recent";
 import { go } from "../../state/route";
 import type { LogsRoute, LogView } from "../../state/url";
 import "../../style/lines.css";
@@ -12,11 +13,10 @@ import { actionsOf } from "./actions";
 import { Asking } from "./asking";
 import { Computed } from "./computed";
 import { Fields } from "./fields";
-import { useKeys } from "./keys";
+import { useKeys } from "../../parts/keys";
 import { LineList } from "./linelist";
 import { useLines } from "./lines";
 import { Patterns } from "./patterns";
-import { remember } from "./recent";
 import { useVolume, VolumePanel } from "./volume";
 
 const VIEWS: readonly { view: LogView; name: string }[] = [
@@ -92,7 +92,7 @@ export function LogsPage({ route }: { route: LogsRoute }) {
   const volume = useVolume(key, query, route, counts);
   const refused = refusal(counts ? failed : (lines.error ?? volume.error));
   const shown = route.view === "lines";
-  useEffect(() => remember(route.q), [route.q]);
+  useEffect(() => remember("logs", route.q), [route.q]);
   useKeys({
     "/": () => focus.current(),
     l: () => "last" in route.range && go({ ...route, live: !route.live, line: "" }),

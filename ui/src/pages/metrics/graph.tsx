@@ -5,7 +5,7 @@ import { seriesColour } from "../../chart/colours";
 import { type Line, Plot, type Spot } from "../../chart/plot";
 import { bytes, dateTime, sample } from "../../format";
 import { newest } from "../../series";
-import { formatRoute } from "../../state/url";
+import { formatRoute, traceRoute } from "../../state/url";
 import { type Drawn, letter, type OwnedColumn, traceOf } from "./answers";
 
 interface GraphProps {
@@ -28,7 +28,7 @@ function spotsOf(exemplars: readonly Exemplar[], format: (value: number) => stri
       ...(trace ? ["Click to open the trace"] : []),
     ];
     const href = trace
-      ? formatRoute({ page: "trace", id: trace, span: exemplar.labels.span_id ?? "" })
+      ? formatRoute(traceRoute(trace, exemplar.labels.span_id ?? ""))
       : null;
     return { at: exemplar.at, value: exemplar.value, href, title: said.join("\n") };
   });

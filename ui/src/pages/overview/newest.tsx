@@ -3,13 +3,13 @@
 import { type LogLine, lineService, queryLines } from "../../api/loki";
 import type { Door } from "../../api/status";
 import { doorPort } from "../../api/status";
-import { searchTraces, type TraceSummary } from "../../api/traces";
+import { searchTraces, type TraceSummary } from "../../api/tempo";
 import { ago, clock, duration } from "../../format";
 import { ALL_LINES } from "../../logql/edit";
 import { quoted } from "../../logql/tokens";
 import { Body, Panel, Snippet } from "../../parts/panel";
 import { useLive, useNow } from "../../state/live";
-import { formatRoute, logsRoute } from "../../state/url";
+import { formatRoute, logsRoute, traceRoute } from "../../state/url";
 
 const LOOK_BACK_MS = 6 * 3_600_000;
 const ROWS = 13;
@@ -85,7 +85,7 @@ function TraceRow({ trace, longest, now }: { trace: TraceSummary; longest: numbe
     <li>
       <a
         class={`trace-row ${failed ? "is-failed" : ""}`}
-        href={formatRoute({ page: "trace", id: trace.id, span: "" })}
+        href={formatRoute(traceRoute(trace.id))}
       >
         <span class="trace-head">
           <span class="trace-what">
@@ -109,24 +109,14 @@ function TraceRow({ trace, longest, now }: { trace: TraceSummary; longest: numbe
 export function NewestTraces({ doors }: { doors: readonly Door[] }) {
   const now = useNow(5000);
   const loaded = useLive("newest-traces", (signal) =>
-    searchTraces(
-      {
-        service: "",
-        operation: "",
-        min: "",
-        startMs: Date.now() - LOOK_BACK_MS,
-        endMs: Date.now() + 1000,
-        limit: 20,
-      },
-      signal,
-    ),
+    searchTraces("{}", { startMs: Date.now() - LOOK_BACK_MS, endMs: Date.now() + 1000 }, 20, signal),
   );
   return (
     <Panel title="Newest traces" class="newest" aside={<a href="#/traces">All traces</a>}>
       <Body
         of={loaded}
         height={356}
-        isEmpty={(traces) => traces.length === 0}
+        isEmpty={({ traces }) => traces.length === 0}
         empty={
           <>
             <p>No traces in the last six hours. Any OpenTelemetry SDK sends here with:</p>
@@ -134,7 +124,7 @@ export function NewestTraces({ doors }: { doors: readonly Door[] }) {
           </>
         }
       >
-        {(traces) => {
+        {({ traces }) => {
           const shown = traces.slice(0, 7);
           const longest = Math.max(...shown.map((trace) => trace.durationMs));
           return (

@@ -4,6 +4,7 @@
 // measured. Whatever changes above the view, the rows in view stay where they are.
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import "../../style/virtual.css";
 import { type Anchor, driftOf, offsetsOf, rowAt, rowsIn } from "./virtual";
 
 /** Pixels drawn beyond the window. */
@@ -23,6 +24,9 @@ export interface ListHandle {
 export interface Where {
   readonly atFirst: boolean;
   readonly atLast: boolean;
+  /** Rows in view, `[first, last)`. */
+  readonly first: number;
+  readonly last: number;
 }
 
 interface ListProps<T> {
@@ -119,7 +123,8 @@ export function VirtualList<T>(props: ListProps<T>) {
       Math.abs(old.top - top) < 1 && Math.abs(old.bottom - bottom) < 1 ? old : { top, bottom },
     );
     const end = all[all.length - 1] ?? 0;
-    latest.current.onWhere({ atFirst: top <= 2, atLast: bottom >= end - 40 });
+    const { first, last } = rowsIn(all, top, bottom, 0);
+    latest.current.onWhere({ atFirst: top <= 2, atLast: bottom >= end - 40, first, last });
     if (end - bottom < NEAR) latest.current.onNearEnd();
   };
 
