@@ -80,12 +80,12 @@ pub(crate) trait Dictionaries {
     fn resource(&self, id: u32) -> &[u8];
     fn scope(&self, id: u32) -> &[u8];
     fn name(&self, id: u32) -> &[u8];
-    /// Types of the attributes of this key in a template; `leaf` names the test that asks.
-    fn types(&self, template: u32, key: &str, leaf: usize, visit: &mut dyn FnMut(ValueType));
+    /// Types of the attributes of this key in a template that may pass the test; `leaf` names who asks.
+    fn types(&self, template: u32, asked: (&str, &ValueTest), leaf: usize, visit: &mut dyn FnMut(ValueType));
     /// Shortest and longest duration of all spans, nanoseconds.
     fn durations(&self) -> (u64, u64);
-    /// Whether events (or links) may pass the test `leaf`.
-    fn extras_may_pass(&self, leaf: usize) -> bool;
+    /// Whether some event or link may pass a test of them.
+    fn extras_may_pass(&self, leaf: &SpanPredicate) -> bool;
 }
 
 /// A name for a test of a query, as long as the query stays where it is.
@@ -97,9 +97,9 @@ pub(crate) fn leaf_of(predicate: &SpanPredicate) -> usize {
 pub(crate) fn may_pass(test: &ValueTest, value_type: ValueType) -> bool {
     use ValueType::*;
     match test {
-        ValueTest::Is(_) => matches!(value_type, Bool | Int | Double | Text | Array),
-        ValueTest::Matches(_) => matches!(value_type, Text | Array),
-        ValueTest::Within { .. } => matches!(value_type, Int | Double | Array),
+        ValueTest::Is(_) => matches!(value_type, Bool | Int | Double | Text | Array | Rest),
+        ValueTest::Matches(_) => matches!(value_type, Text | Array | Rest),
+        ValueTest::Within { .. } => matches!(value_type, Int | Double | Array | Rest),
         ValueTest::Present => true,
     }
 }
@@ -112,6 +112,7 @@ const RESOURCE: u8 = 0;
 const SCOPE: u8 = 1;
 const NAME: u8 = 2;
 const TEMPLATE: u8 = 3;
+const EXTRAS: u8 = 4;
 
 impl Judge {
     /// Which spans of a shape pass.
@@ -155,18 +156,21 @@ impl Judge {
             SpanPredicate::Kind(kind) => Verdict::of(shape.kind() == *kind),
             SpanPredicate::Status(status) => Verdict::of(shape.status() == *status),
             SpanPredicate::Root => Verdict::Some,
-            SpanPredicate::EventName(_) => Self::extras(leaf, shape, HAS_EVENTS, owner),
-            SpanPredicate::Attribute { scope, key, test } => self.attribute(leaf, (*scope, key, test), shape, owner),
+            SpanPredicate::EventName(_) => self.extras(predicate, shape, HAS_EVENTS, owner),
+            SpanPredicate::Attribute { scope, key, test } => {
+                self.attribute(predicate, (*scope, key, test), shape, owner)
+            }
         }
     }
 
     fn attribute(
         &mut self,
-        leaf: usize,
+        predicate: &SpanPredicate,
         (scope, key, test): (AttributeScope, &str, &ValueTest),
         shape: &Shape,
         owner: &dyn Dictionaries,
     ) -> Verdict {
+        let leaf = leaf_of(predicate);
         let has = |attributes: &[u8]| {
             Verdict::of(test.accepts_attribute(AttributesRef::from_encoded(attributes), key))
         };
@@ -178,9 +182,10 @@ impl Judge {
         let own = |judge: &mut Judge| {
             judge.ask(leaf, TEMPLATE, shape.template, || {
                 let mut verdict = Verdict::None;
-                owner.types(shape.template, key, leaf, &mut |value_type| {
+                owner.types(shape.template, (key, test), leaf, &mut |value_type| {
                     verdict = verdict.max(match test {
-                        ValueTest::Present => Verdict::All,
+                        // All keys of a list that is kept whole are under one.
+                        ValueTest::Present if value_type != ValueType::Rest => Verdict::All,
                         _ if may_pass(test, value_type) => Verdict::Some,
                         _ => Verdict::None,
                     });
@@ -196,13 +201,18 @@ impl Judge {
             AttributeScope::Span => own(self),
             AttributeScope::Resource => resource(self),
             AttributeScope::Instrumentation => library(self),
-            AttributeScope::Event => Self::extras(leaf, shape, HAS_EVENTS, owner),
-            AttributeScope::Link => Self::extras(leaf, shape, HAS_LINKS, owner),
+            AttributeScope::Event => self.extras(predicate, shape, HAS_EVENTS, owner),
+            AttributeScope::Link => self.extras(predicate, shape, HAS_LINKS, owner),
         }
     }
 
-    fn extras(leaf: usize, shape: &Shape, which: u8, owner: &dyn Dictionaries) -> Verdict {
-        if shape.has(which) && owner.extras_may_pass(leaf) { Verdict::Some } else { Verdict::None }
+    fn extras(&mut self, leaf: &SpanPredicate, shape: &Shape, which: u8, owner: &dyn Dictionaries) -> Verdict {
+        if !shape.has(which) {
+            return Verdict::None;
+        }
+        self.ask(leaf_of(leaf), EXTRAS, 0, || {
+            if owner.extras_may_pass(leaf) { Verdict::Some } else { Verdict::None }
+        })
     }
 
     fn ask(&mut self, leaf: usize, what: u8, id: u32, answer: impl FnOnce() -> Verdict) -> Verdict {
@@ -210,7 +220,7 @@ impl Judge {
     }
 
     /// Forgets what depends on columns, of which more is known now.
-    pub(crate) fn forget_templates(&mut self) {
-        self.0.retain(|(_, what, _), _| *what != TEMPLATE);
+    pub(crate) fn forget_columns(&mut self) {
+        self.0.retain(|(_, what, _), _| !matches!(*what, TEMPLATE | EXTRAS));
     }
 }

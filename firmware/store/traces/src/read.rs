@@ -1,19 +1,20 @@
-//! The reading side: traces by id, services, operations.
+//! The reading side: snapshots, traces by id, services, operations, and where scans begin.
 
 use crate::block::Block;
-use crate::matching::Query;
-use crate::scan::Scan;
+use crate::judge::Query;
+use crate::kept::Kept;
+use crate::open_group::Stop;
+use crate::scan::TraceScan;
+use crate::span_scan::SpanRun;
 use crate::store::{SharedGeneration, TraceStore};
-use crate::view::{Collector, service_of};
+use crate::view::service_of;
 use bramble_disk::DiskError;
-use bramble_signal::{SpanBatch, SpanId, SpanKind, TraceId};
-use bramble_storage::{QueryContext, QueryStats, ReadError, SpanCursor, SpanScan, TraceSource};
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use bramble_signal::{SpanBatch, SpanKind, TraceId};
+use bramble_storage::{
+    AttributeScope, FoundValue, QueryContext, QueryStats, ReadError, SpanCursor, SpanFields, SpanScan, TraceSource,
+};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use crate::group_read::{Group, Rows};
-use crate::group_write::GroupEntry;
 
 /// What one query sees: generations with the number of their spans, oldest first, and blocks, oldest content first.
 pub(crate) struct Snapshot {
@@ -21,17 +22,13 @@ pub(crate) struct Snapshot {
     pub(crate) blocks: Vec<Arc<Block>>,
 }
 
-/// A group decoded for one query, kept because the next traces are likely in it too.
-#[derive(Default)]
-pub(crate) struct KeptGroup(Option<(u64, u64, Group, usize)>);
-
-impl KeptGroup {
-    /// Gives it back.
-    pub(crate) fn release(&mut self, context: &QueryContext) {
-        if let Some((_, _, group, bytes)) = self.0.take() {
-            drop(group);
-            context.release(bytes);
-        }
+impl Snapshot {
+    /// Numbers of the blocks that may have spans in range; the last is the newest.
+    pub(crate) fn blocks_in(&self, start_ns: u64, end_ns: u64) -> Vec<usize> {
+        let mut numbers: Vec<usize> =
+            self.blocks.iter().enumerate().filter(|(_, b)| overlaps(b, start_ns, end_ns)).map(|(at, _)| at).collect();
+        numbers.sort_by_key(|at| self.blocks.get(*at).map(|b| (b.meta.max_time_ns, b.meta.id)));
+        numbers
     }
 }
 
@@ -58,144 +55,25 @@ impl TraceStore {
         Ok(())
     }
 
-    /// Appends all known spans of `ids` (ascending) to `out`: each span once, spans of a trace not yet together.
-    pub(crate) fn fetch(
+    /// What was read, or `None` after a note when it is damaged.
+    ///
+    /// # Errors
+    /// [`ReadError`] that ends the query.
+    pub(crate) fn survive<T>(
         &self,
-        snapshot: &Snapshot,
-        ids: &[TraceId],
-        kept: &mut KeptGroup,
         context: &QueryContext,
-    ) -> Result<Collector, ReadError> {
-        let mut out = Collector::default();
-        let mut seen: HashSet<(TraceId, SpanId)> = HashSet::new();
-        for block in &snapshot.blocks {
-            context.check()?;
-            for (entry, wanted) in self.groups_with(block, ids, context)? {
-                context.check()?;
-                if let Err(error) = fetch_group(block, &entry, &wanted, kept, context, &mut seen, &mut out)? {
-                    self.leave_out(context, block, &error)?;
-                }
-            }
-        }
-        let mut scratch = Vec::new();
-        for (generation, watermark) in &snapshot.generations {
-            let generation = generation.read();
-            for &id in ids {
-                for at in generation.spans_of(id, *watermark) {
-                    if let Some(view) = generation.view(at, &mut scratch)
-                        && seen.insert((id, view.span_id))
-                    {
-                        out.push(&view);
-                    }
-                }
-            }
-        }
-        QueryStats::add(&context.stats.items, out.batch.spans.len() as u64);
-        Ok(out)
-    }
-
-    /// Groups of a block that may have some of `ids`, with those.
-    fn groups_with(
-        &self,
         block: &Block,
-        ids: &[TraceId],
-        context: &QueryContext,
-    ) -> Result<Vec<(GroupEntry, Vec<TraceId>)>, ReadError> {
-        let mut wanted: Vec<(GroupEntry, Vec<TraceId>)> = Vec::new();
-        let index = match block.index() {
-            Ok(index) => index,
-            Err(error) => {
-                self.leave_out(context, block, &error)?;
-                return Ok(wanted);
-            }
-        };
-        let mut filters = HashMap::new();
-        for &id in ids {
-            for entry in index.groups_of(id) {
-                let filter = match filters.entry(entry.filter.offset) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(new) => new.insert(match block.filter(entry) {
-                        Ok(filter) => Some(filter),
-                        Err(error) => {
-                            // Without its filter the group itself is asked.
-                            self.leave_out(context, block, &error)?;
-                            None
-                        }
-                    }),
-                };
-                if filter.as_ref().is_some_and(|f| !f.may_contain(id)) {
-                    self.metrics.filter_hits.inc();
-                    continue;
-                }
-                match wanted.iter_mut().find(|(e, _)| e.header == entry.header) {
-                    Some((_, ids)) => ids.push(id),
-                    None => {
-                        self.metrics.filter_misses.inc();
-                        wanted.push((*entry, vec![id]));
-                    }
-                }
-            }
+        outcome: Result<T, Stop>,
+    ) -> Result<Option<T>, ReadError> {
+        match outcome {
+            Ok(found) => Ok(Some(found)),
+            Err(Stop::Query(error)) => Err(error),
+            Err(Stop::Damage(error)) => self.leave_out(context, block, &error).map(|()| None),
         }
-        Ok(wanted)
     }
 }
 
-/// Adds the spans of `wanted` traces in one group. The outer result ends the query, the inner one leaves the rest of
-/// the group out.
-fn fetch_group(
-    block: &Block,
-    entry: &GroupEntry,
-    wanted: &[TraceId],
-    kept: &mut KeptGroup,
-    context: &QueryContext,
-    seen: &mut HashSet<(TraceId, SpanId)>,
-    out: &mut Collector,
-) -> Result<Result<(), DiskError>, ReadError> {
-    let key = (block.meta.id.0, entry.header.offset);
-    if kept.0.as_ref().is_none_or(|(b, o, ..)| (*b, *o) != key) {
-        kept.release(context);
-        // The writer's estimate first; once it is decoded, what it really takes.
-        let guess = entry.memory_bytes as usize;
-        context.reserve(guess)?;
-        let group = match block.group(entry) {
-            Ok(group) => group,
-            Err(error) => {
-                context.release(guess);
-                return Ok(Err(error));
-            }
-        };
-        let bytes = group.memory_bytes();
-        context.release(guess);
-        context.reserve(bytes)?;
-        QueryStats::add(&context.stats.pages, 10 + group.header.columns.len() as u64);
-        QueryStats::add(&context.stats.bytes, bytes as u64);
-        kept.0 = Some((key.0, key.1, group, bytes));
-    }
-    let Some((_, _, group, _)) = &kept.0 else { return Ok(Ok(())) };
-    let mut rows = Rows::new(group);
-    let mut scratch = Vec::new();
-    let mut wanted = wanted.iter().peekable();
-    while let Some(trace) = rows.next_trace(group) {
-        let Some(&id) = group.trace_ids.get(trace as usize) else { break };
-        while wanted.next_if(|w| **w < id).is_some() {}
-        let Some(&&next) = wanted.peek() else { return Ok(Ok(())) };
-        let step = if next == id {
-            rows.next(group, &mut scratch).map(|view| {
-                if seen.insert((id, view.span_id)) {
-                    out.push(&view);
-                }
-            })
-        } else {
-            rows.skip(group)
-        };
-        if step.is_none() {
-            return Ok(Err(crate::group_read::damaged("span")));
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn overlaps(block: &Block, start_ns: u64, end_ns: u64) -> bool {
+pub(crate) fn overlaps(block: &Block, start_ns: u64, end_ns: u64) -> bool {
     let at = |ns: i64| u64::try_from(ns).unwrap_or(0);
     // A start past i64 was written down as i64::MAX.
     let last = if block.meta.max_time_ns == i64::MAX { u64::MAX } else { at(block.meta.max_time_ns) };
@@ -266,10 +144,9 @@ impl TraceSource for TraceStore {
     fn trace(&self, id: TraceId, context: &QueryContext) -> Result<SpanBatch, ReadError> {
         context.check()?;
         let snapshot = self.snapshot();
-        let mut kept = KeptGroup::default();
-        let collector = self.fetch(&snapshot, &[id], &mut kept, context)?;
-        kept.release(context);
-        context.reserve(collector.memory_bytes())?;
+        let mut kept = Kept::new(context);
+        let (collector, account) = self.fetch(&snapshot, &[id], &SpanFields::ALL, &mut kept, context)?;
+        account.leave();
         let mut batch = collector.finish();
         batch.spans.sort_by_key(|s| s.start_ns);
         Ok(batch)
@@ -281,17 +158,11 @@ impl TraceSource for TraceStore {
         context: &'a QueryContext,
     ) -> Result<Box<dyn SpanCursor + 'a>, ReadError> {
         context.check()?;
-        let predicates = scan.predicates.iter().take(64).cloned().collect();
-        let query = Query { start_ns: scan.start_ns, end_ns: scan.end_ns, predicates };
-        let mut snapshot = self.snapshot();
-        let searched: Vec<Arc<Block>> = {
-            let mut blocks: Vec<_> =
-                snapshot.blocks.iter().filter(|b| overlaps(b, query.start_ns, query.end_ns)).cloned().collect();
-            blocks.sort_by_key(|b| (b.meta.max_time_ns, b.meta.id));
-            blocks
-        };
-        snapshot.generations.retain(|(_, spans)| *spans > 0);
-        Ok(Box::new(Scan::new(self, context, query, snapshot, searched)))
+        let (query, fields, snapshot) = (Query::new(scan), scan.fields.clone(), self.snapshot());
+        Ok(match scan.whole_traces {
+            true => Box::new(TraceScan::new(self, context, query, fields, snapshot)),
+            false => Box::new(SpanRun::new(self, context, query, fields, snapshot)),
+        })
     }
 
     fn services(&self, start_ns: u64, end_ns: u64, context: &QueryContext) -> Result<Vec<String>, ReadError> {

@@ -1,14 +1,16 @@
-//! A search: candidates from predicates, source by source, newest first; then whole traces for them.
+//! A search for whole traces: candidates from predicates, source by source, newest first; then the traces themselves.
 
-use crate::block::Block;
+use crate::group_match::{matching_rows, rules_out};
 use crate::group_write::GroupEntry;
-use crate::matching::{Query, match_group, match_head, rules_out};
-use crate::read::{KeptGroup, Snapshot};
+use crate::head_read::HeadSearch;
+use crate::judge::Query;
+use crate::kept::{Account, Kept};
+use crate::open_group::Stop;
+use crate::read::Snapshot;
 use crate::store::TraceStore;
 use bramble_signal::{SpanBatch, TraceId};
-use bramble_storage::{QueryContext, QueryStats, ReadError, SpanCursor};
+use bramble_storage::{QueryContext, QueryStats, ReadError, SpanCursor, SpanFields};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 /// About how large a batch becomes; one trace may be larger.
 const BATCH_BYTES: usize = 1 << 20;
@@ -16,53 +18,55 @@ const BATCH_BYTES: usize = 1 << 20;
 const FIRST_TRACES: usize = 16;
 const TRACES_MAX: usize = 512;
 /// Spans of the head judged under one lock.
-const HEAD_STEP: usize = 4096;
+pub(crate) const HEAD_STEP: usize = 4096;
 /// Account for one trace id remembered as already returned.
 const SEEN_BYTES: usize = 32;
 
 /// A running search. Sources are taken from the end of their vectors.
-pub(crate) struct Scan<'a> {
+pub(crate) struct TraceScan<'a> {
     store: &'a TraceStore,
     context: &'a QueryContext,
     query: Query,
+    fields: SpanFields,
     snapshot: Snapshot,
     /// Generations still to be asked.
     generations_left: usize,
     /// Blocks still to be asked; the last is the newest.
-    blocks: Vec<Arc<Block>>,
+    blocks: Vec<usize>,
     /// Groups of the block being asked.
-    groups: Option<(Arc<Block>, Vec<GroupEntry>)>,
+    groups: Option<(usize, Vec<GroupEntry>)>,
     /// Candidates in answer order, reversed.
     pending: Vec<TraceId>,
     seen: HashSet<TraceId>,
-    seen_bytes: usize,
-    kept: KeptGroup,
-    /// Bytes of the last batch, given back when the next is asked for.
-    held_bytes: usize,
+    seen_bytes: Account<'a>,
+    kept: Kept<'a>,
+    /// The last batch, given back when the next is asked for.
+    held: Option<Account<'a>>,
     traces_per_batch: usize,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> TraceScan<'a> {
     pub(crate) fn new(
         store: &'a TraceStore,
         context: &'a QueryContext,
         query: Query,
+        fields: SpanFields,
         snapshot: Snapshot,
-        blocks: Vec<Arc<Block>>,
     ) -> Self {
-        Scan {
+        TraceScan {
             store,
             context,
-            query,
+            fields,
             generations_left: snapshot.generations.len(),
+            blocks: snapshot.blocks_in(query.start_ns, query.end_ns),
+            query,
             snapshot,
-            blocks,
             groups: None,
             pending: Vec::new(),
             seen: HashSet::new(),
-            seen_bytes: 0,
-            kept: KeptGroup::default(),
-            held_bytes: 0,
+            seen_bytes: Account::new(context),
+            kept: Kept::new(context),
+            held: None,
             traces_per_batch: FIRST_TRACES,
         }
     }
@@ -77,8 +81,8 @@ impl<'a> Scan<'a> {
             } else if let Some((block, groups)) = &mut self.groups {
                 match groups.pop() {
                     Some(entry) => {
-                        let block = block.clone();
-                        self.candidates_in_group(&block, &entry)?
+                        let block = *block;
+                        self.candidates_in_group(block, &entry)?
                     }
                     None => {
                         self.groups = None;
@@ -86,14 +90,13 @@ impl<'a> Scan<'a> {
                     }
                 }
             } else if let Some(block) = self.blocks.pop() {
-                self.open(block)?;
+                self.groups = groups_in(self.store, self.context, &self.snapshot, block, &self.query)?;
                 continue;
             } else {
                 return Ok(false);
             };
             let fresh: Vec<TraceId> = candidates.into_iter().filter(|id| self.seen.insert(*id)).collect();
-            self.context.reserve(fresh.len() * SEEN_BYTES)?;
-            self.seen_bytes += fresh.len() * SEEN_BYTES;
+            self.seen_bytes.set(self.seen.len() * SEEN_BYTES)?;
             self.pending = fresh;
             self.pending.reverse();
             if !self.pending.is_empty() {
@@ -105,10 +108,18 @@ impl<'a> Scan<'a> {
     /// Traces of a generation with a passing span, newest first.
     fn candidates_in_head(&mut self, number: usize) -> Result<Vec<TraceId>, ReadError> {
         let Some((generation, watermark)) = self.snapshot.generations.get(number) else { return Ok(Vec::new()) };
-        let mut found = BTreeMap::new();
+        let (mut search, mut passing) = (HeadSearch::default(), Vec::new());
+        let mut found: BTreeMap<u32, u64> = BTreeMap::new();
         for from in (0..*watermark).step_by(HEAD_STEP) {
             self.context.check()?;
-            match_head(&generation.read(), from..(from + HEAD_STEP).min(*watermark), &self.query, &mut found);
+            let generation = generation.read();
+            passing.clear();
+            let range = from..(from + HEAD_STEP).min(*watermark);
+            search.matching(&generation, &self.query, range, &mut passing);
+            for span in passing.iter().filter_map(|at| generation.spans.get(*at as usize)) {
+                let latest = found.entry(span.trace).or_insert(0);
+                *latest = span.start_ns.max(*latest);
+            }
         }
         let generation = generation.read();
         let mut traces: Vec<(u64, TraceId)> = found
@@ -119,60 +130,62 @@ impl<'a> Scan<'a> {
         Ok(traces.into_iter().map(|(_, id)| id).collect())
     }
 
-    fn open(&mut self, block: Arc<Block>) -> Result<(), ReadError> {
-        QueryStats::add(&self.context.stats.blocks, 1);
-        match block.index() {
-            Ok(index) => {
-                let groups = index.groups.iter().filter(|g| !rules_out(g, &self.query)).copied().collect();
-                self.groups = Some((block, groups));
-                Ok(())
-            }
-            Err(error) => self.store.leave_out(self.context, &block, &error),
-        }
-    }
-
-    fn candidates_in_group(&mut self, block: &Arc<Block>, entry: &GroupEntry) -> Result<Vec<TraceId>, ReadError> {
-        let guess = entry.spans as usize * 24;
-        self.context.reserve(guess)?;
-        let read = || {
-            let header = block.header(entry)?;
-            let pages = |at: &[bramble_disk::segment::PageRef]| {
-                QueryStats::add(&self.context.stats.pages, at.len() as u64);
-                QueryStats::add(&self.context.stats.bytes, at.iter().map(|p| u64::from(p.raw_bytes)).sum());
-                block.pages(at)
-            };
-            let traces = match_group(&header, entry, &self.query, &pages)?;
-            if traces.is_empty() {
-                return Ok(Vec::new());
-            }
-            let ids = header.trace_ids(&pages)?;
-            Ok(traces.into_iter().filter_map(|t| ids.get(t as usize).copied()).collect())
-        };
-        let found = read();
-        self.context.release(guess);
+    fn candidates_in_group(&mut self, number: usize, entry: &GroupEntry) -> Result<Vec<TraceId>, ReadError> {
+        let Some(block) = self.snapshot.blocks.get(number) else { return Ok(Vec::new()) };
         QueryStats::add(&self.context.stats.items, u64::from(entry.spans));
-        match found {
-            Ok(ids) => Ok(ids),
-            Err(error) => {
-                self.store.leave_out(self.context, block, &error)?;
-                Ok(Vec::new())
+        let mut found = Vec::new();
+        let outcome = match self.kept.take(block, entry) {
+            Ok(mut group) => {
+                let outcome = matching_rows(&mut group, &self.query).and_then(|rows| {
+                    let Some(rows) = rows else { return Ok(()) };
+                    group.load_trace_ids()?;
+                    let mut trace = 0;
+                    let mut last = None;
+                    for row in rows.iter() {
+                        while group.rows_of(trace).end <= row && trace < group.trace_ids().len() {
+                            trace += 1;
+                        }
+                        if last != Some(trace) {
+                            found.extend(group.trace_ids().get(trace));
+                            last = Some(trace);
+                        }
+                    }
+                    Ok(())
+                });
+                // A group with candidates is asked for their spans next.
+                if !found.is_empty() {
+                    self.kept.give(group);
+                }
+                outcome
             }
-        }
+            Err(stop) => Err(stop),
+        };
+        self.store.survive(self.context, block, outcome)?;
+        Ok(found)
     }
 }
 
-impl Drop for Scan<'_> {
-    fn drop(&mut self) {
-        // A query may run several scans under one context.
-        self.kept.release(self.context);
-        self.context.release(self.held_bytes + self.seen_bytes);
-    }
+/// The groups of a block that a search must look into; `None` when its index is damaged.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) fn groups_in(
+    store: &TraceStore,
+    context: &QueryContext,
+    snapshot: &Snapshot,
+    number: usize,
+    query: &Query,
+) -> Result<Option<(usize, Vec<GroupEntry>)>, ReadError> {
+    QueryStats::add(&context.stats.blocks, 1);
+    let Some(block) = snapshot.blocks.get(number) else { return Ok(None) };
+    let index = store.survive(context, block, block.index().map_err(Stop::from))?;
+    Ok(index.map(|index| (number, index.groups.iter().filter(|g| !rules_out(g, query)).copied().collect())))
 }
 
-impl SpanCursor for Scan<'_> {
+impl SpanCursor for TraceScan<'_> {
     fn next(&mut self, out: &mut SpanBatch) -> Result<bool, ReadError> {
         *out = SpanBatch::new();
-        self.context.release(std::mem::take(&mut self.held_bytes));
+        self.held = None;
         loop {
             if self.pending.is_empty() && !self.advance()? {
                 return Ok(false);
@@ -182,20 +195,18 @@ impl SpanCursor for Scan<'_> {
             let rank: HashMap<TraceId, usize> = chosen.iter().copied().zip(0..).collect();
             let mut ids = chosen;
             ids.sort_unstable();
-            let collector = self.store.fetch(&self.snapshot, &ids, &mut self.kept, self.context)?;
-            let bytes = collector.memory_bytes();
-            self.context.reserve(bytes)?;
-            self.held_bytes = bytes;
-            self.traces_per_batch = match bytes {
+            let (collector, account) =
+                self.store.fetch(&self.snapshot, &ids, &self.fields, &mut self.kept, self.context)?;
+            self.traces_per_batch = match collector.memory_bytes() {
                 0..BATCH_BYTES => (self.traces_per_batch * 2).min(TRACES_MAX),
                 _ => (self.traces_per_batch / 2).max(1),
             };
             let mut batch = collector.finish();
             // A candidate's spans may all be damaged.
             if batch.is_empty() {
-                self.context.release(std::mem::take(&mut self.held_bytes));
                 continue;
             }
+            self.held = Some(account);
             batch.spans.sort_by_key(|s| (rank.get(&s.trace_id).copied(), s.start_ns));
             *out = batch;
             return Ok(true);
