@@ -10,6 +10,7 @@
 
 pub mod eval;
 mod found;
+mod interner;
 pub mod metrics;
 pub mod plan;
 mod scan;
@@ -20,7 +21,7 @@ pub mod tags;
 
 pub use eval::value::Value;
 pub use found::{FoundSet, FoundSpan, FoundTrace};
-pub use metrics::{MetricSeries, MetricsOptions, measure};
+pub use metrics::{Measured, MetricExemplar, MetricSeries, MetricsOptions, measure, measure_with};
 pub use scan::Partial;
 pub use search::{SearchOptions, Searched, search, search_with};
 pub use syntax::ast::duration_text;

@@ -40,6 +40,14 @@ pub fn of(stages: &[Stage], read: &[&Field]) -> Plan {
     Plan { predicates, whole_traces, fields: needs.into_fields(), trace_id: only_trace(stages) }
 }
 
+/// Whether a filter of these steps looks at a fixed field.
+pub(crate) fn names(stages: &[Stage], field: &Field) -> bool {
+    let filters = stages.iter().filter(|stage| matches!(stage, Stage::Spanset(_)));
+    let mut needs = Needs::default();
+    filters.for_each(|stage| needs.of_stages(std::slice::from_ref(stage)));
+    needs.looks_at(field)
+}
+
 /// Whether each span is judged by itself: no structure, and nothing computed of a set decides.
 pub(crate) fn is_spanwise(stages: &[Stage]) -> bool {
     stages.iter().all(|stage| match stage {

@@ -53,12 +53,13 @@ pub(crate) fn traces(
     let scan =
         SpanScan { start_ns, end_ns, predicates: &plan.predicates, whole_traces: true, fields: plan.fields.clone() };
     let mut cursor = source.scan(&scan, context)?;
-    let mut batch = SpanBatch::new();
+    let (mut batch, mut batch_number) = (SpanBatch::new(), 0);
     while cursor.next(&mut batch)? {
         context.check()?;
+        batch_number += 1;
         for spans in batch.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-            if spans.iter().any(|s| (start_ns..=end_ns).contains(&s.start_ns)) && !each(&TraceView::new(&batch, spans))?
-            {
+            let in_range = spans.iter().any(|s| (start_ns..=end_ns).contains(&s.start_ns));
+            if in_range && !each(&TraceView::new(&batch, spans).of_batch(batch_number))? {
                 return Ok(false);
             }
         }
@@ -79,12 +80,13 @@ pub(crate) fn spans(
     let scan =
         SpanScan { start_ns, end_ns, predicates: &plan.predicates, whole_traces: false, fields: plan.fields.clone() };
     let mut cursor = source.scan(&scan, context)?;
-    let mut batch = SpanBatch::new();
+    let (mut batch, mut batch_number) = (SpanBatch::new(), 0);
     let mut judge = Judge::of(stages);
     while cursor.next(&mut batch)? {
         context.check()?;
+        batch_number += 1;
         judge.enter_batch(&batch);
-        let view = TraceView::loose(&batch);
+        let view = TraceView::loose(&batch).of_batch(batch_number);
         for (at, span) in batch.spans.iter().enumerate() {
             if (start_ns..=end_ns).contains(&span.start_ns)
                 && judge.accepts(&view, at, span.resource as usize)

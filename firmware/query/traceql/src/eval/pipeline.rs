@@ -4,8 +4,8 @@ use super::expr::{accepts, calculate, compare, evaluate};
 use super::structure::related;
 use super::value::Value;
 use super::view::{At, TraceView};
+use crate::interner::Interner;
 use crate::syntax::ast::{Aggregate, BinaryOp, Scalar, SpansetExpr, Stage};
-use std::collections::BTreeMap;
 
 /// A set of spans of one trace, and what was computed of it.
 #[derive(Clone, Default, Debug)]
@@ -62,17 +62,22 @@ fn joined<'a>(sets: &[Spanset<'a>]) -> Spanset<'a> {
 }
 
 fn split<'a>(view: &TraceView<'a>, set: &Spanset<'a>, by: &'a crate::syntax::ast::Expr) -> Vec<Spanset<'a>> {
-    let mut groups: BTreeMap<String, Spanset<'a>> = BTreeMap::new();
+    let (mut groups, mut numbers, mut key) = (Vec::<Spanset<'a>>::new(), Interner::default(), Vec::new());
     for at in &set.spans {
         let value = evaluate(view, *at, by);
-        let group = groups.entry(value.key()).or_insert_with(|| {
+        key.clear();
+        value.write_key(&mut key);
+        let number = numbers.find(&key).unwrap_or_else(|| {
             let mut attributes = set.attributes.clone();
             attributes.push((format!("by({by})"), value));
-            Spanset { spans: Vec::new(), attributes }
+            groups.push(Spanset { spans: Vec::new(), attributes });
+            numbers.insert(&key)
         });
-        group.spans.push(*at);
+        if let Some(group) = groups.get_mut(number) {
+            group.spans.push(*at);
+        }
     }
-    groups.into_values().collect()
+    groups
 }
 
 fn filtered<'a>(

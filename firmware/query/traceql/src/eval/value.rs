@@ -115,18 +115,50 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As a key: equal values have equal keys, different ones different keys.
-    pub fn key(&self) -> String {
+    /// Appends bytes that are the same for equal values only; no value's bytes begin with those of another.
+    pub fn write_key(&self, out: &mut Vec<u8>) {
+        let mut put = |kind: u8, bytes: &[u8]| {
+            out.push(kind);
+            out.extend_from_slice(bytes);
+        };
         match self {
-            Value::Nil => "n".to_owned(),
-            Value::Bool(b) => format!("b{b}"),
-            Value::Int(i) => format!("i{i}"),
-            Value::Float(d) => format!("f{d}"),
-            Value::Duration(ns) => format!("d{ns}"),
-            Value::Text(text) => format!("t{text}"),
-            Value::Status(status) => format!("s{}", status.as_str()),
-            Value::Kind(kind) => format!("k{}", kind.as_str()),
-            Value::Many(values) => values.iter().map(|v| format!("{:?},", v.key())).collect(),
+            Value::Nil => put(0, &[]),
+            Value::Bool(b) => put(1, &[u8::from(*b)]),
+            Value::Int(i) => put(2, &i.to_le_bytes()),
+            Value::Float(d) => put(3, &d.to_bits().to_le_bytes()),
+            Value::Duration(ns) => put(4, &ns.to_le_bytes()),
+            Value::Text(text) => {
+                put(5, &(text.len() as u32).to_le_bytes());
+                out.extend_from_slice(text.as_bytes());
+            }
+            Value::Status(status) => put(6, &[*status as u8]),
+            Value::Kind(kind) => put(7, &[*kind as u8]),
+            Value::Many(values) => {
+                put(8, &(values.len() as u32).to_le_bytes());
+                values.iter().for_each(|value| value.write_key(out));
+            }
+        }
+    }
+}
+
+/// As results show it; elements between commas.
+impl std::fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Nil => f.write_str("nil"),
+            Value::Bool(b) => write!(f, "{b}"),
+            Value::Int(i) => write!(f, "{i}"),
+            Value::Float(d) => write!(f, "{d}"),
+            Value::Duration(ns) => f.write_str(&crate::duration_text(*ns)),
+            Value::Text(text) => f.write_str(text),
+            Value::Status(status) => f.write_str(status.as_str()),
+            Value::Kind(kind) => f.write_str(kind.as_str()),
+            Value::Many(values) => {
+                for (i, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if i == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct TraceView<'a> {
     pub batch: &'a SpanBatch,
     /// The trace's spans, at least one.
     pub spans: &'a [SpanEntry],
+    /// Which batch of a scan, from 1; 0 when that is not known.
+    pub batch_number: u64,
     tree: OnceCell<Tree>,
     bounds: OnceCell<(u64, u64)>,
     root: OnceCell<Option<At>>,
@@ -43,7 +45,14 @@ pub struct TraceView<'a> {
 impl<'a> TraceView<'a> {
     /// A view of adjacent spans of a batch.
     pub fn new(batch: &'a SpanBatch, spans: &'a [SpanEntry]) -> Self {
-        TraceView { batch, spans, tree: OnceCell::new(), bounds: OnceCell::new(), root: OnceCell::new() }
+        TraceView {
+            batch,
+            spans,
+            batch_number: 0,
+            tree: OnceCell::new(),
+            bounds: OnceCell::new(),
+            root: OnceCell::new(),
+        }
     }
 
     /// A view of spans of any traces, in which nothing is known of their traces: for what looks at each span alone.
@@ -51,10 +60,16 @@ impl<'a> TraceView<'a> {
         TraceView {
             batch,
             spans: &batch.spans,
+            batch_number: 0,
             tree: OnceCell::from(Tree::default()),
             bounds: OnceCell::from((0, 0)),
             root: OnceCell::from(None),
         }
+    }
+
+    /// The same, of a batch of a scan.
+    pub(crate) fn of_batch(self, batch_number: u64) -> Self {
+        TraceView { batch_number, ..self }
     }
 
     /// First start and last end, nanoseconds.

@@ -2,7 +2,7 @@
 
 use crate::syntax::ast::{BinaryOp, Expr, Field, Intrinsic, Literal, Scalar, Scope, SpansetExpr, Stage};
 use bramble_storage::SpanFields;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What is looked at.
 #[derive(Default)]
@@ -10,6 +10,7 @@ pub(super) struct Needs {
     keys: BTreeSet<String>,
     events: bool,
     links: bool,
+    intrinsics: HashSet<Intrinsic>,
     /// What is known only with all spans of the trace.
     pub(super) whole_trace: bool,
 }
@@ -24,8 +25,15 @@ impl Needs {
         }
     }
 
+    pub(super) fn looks_at(&self, field: &Field) -> bool {
+        matches!(field, Field::Intrinsic(intrinsic) if self.intrinsics.contains(intrinsic))
+    }
+
     pub(super) fn note(&mut self, field: &Field) {
         use Intrinsic::*;
+        if let Field::Intrinsic(intrinsic) = field {
+            self.intrinsics.insert(*intrinsic);
+        }
         match field {
             Field::Attribute(Scope::Any | Scope::Span, key) => _ = self.keys.insert(key.clone()),
             Field::Attribute(Scope::Resource | Scope::Instrumentation, _) => {}

@@ -86,7 +86,9 @@ impl Parser {
         compare.top = match usize::try_from(self.integer()?) {
             Ok(top) if top > 0 => top,
             _ => {
-                return Err(place.says("compiling query: compare() top number of values must be integer greater than 0"));
+                return Err(
+                    place.says("compiling query: compare() top number of values must be integer greater than 0")
+                );
             }
         };
         if self.take(",") {
