@@ -1,9 +1,11 @@
 //! A block: a segment of groups and an index.
 
-use crate::filter::TraceFilter;
-use crate::group_read::{Group, GroupHeader, Rows, damaged};
-use crate::group_write::{GroupBuilder, GroupEntry};
+use crate::columns::AttributeSource;
+use crate::group_read::{GroupHeader, damaged};
+use crate::group_write::{GroupBuilder, GroupEntry, Row, ShapeMap, SourceShape};
+use crate::ids::Fronts;
 use crate::index::{BlockIndex, OperationSet};
+use crate::rows::{Group, Rows};
 use crate::view::{SpanView, service_of};
 use bramble_disk::segment::{PageRef, SegmentHeader, SegmentInfo, SegmentReader, SegmentSummary, SegmentWriter};
 use bramble_disk::{Disk, DiskError, Page, PageCache};
@@ -14,7 +16,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The version of this store's pages.
-pub(crate) const CONTENT_VERSION: u16 = 1;
+pub(crate) const CONTENT_VERSION: u16 = 2;
 
 /// A store's word for a disk's error.
 pub(crate) fn store_error(block: BlockId, error: &DiskError) -> StoreError {
@@ -77,12 +79,18 @@ impl BlockWriter {
         })
     }
 
-    /// Appends a span. `true` when a group was written: a good moment to ask whether to go on.
+    /// Appends a span, see [`GroupBuilder::push`]. `true` when a group was written: a good moment to ask whether to go on.
     ///
     /// # Errors
     /// What the disk says; drop the writer then.
-    pub(crate) fn push(&mut self, view: &SpanView<'_>) -> Result<bool, StoreError> {
-        self.builder.push(view);
+    pub(crate) fn push<'s>(
+        &mut self,
+        row: &Row<'_>,
+        shapes: &mut ShapeMap,
+        shape_of: impl FnOnce() -> SourceShape<'s>,
+        attributes: &mut impl AttributeSource,
+    ) -> Result<bool, StoreError> {
+        self.builder.push(row, shapes, shape_of, attributes);
         let full = self.builder.is_full();
         if full {
             self.finish_group()?;
@@ -176,10 +184,8 @@ impl Block {
             return Err(wrong("the file holds another block"));
         }
         let version = reader.info().header.content_version;
-        if version > CONTENT_VERSION {
-            return Err(wrong(&format!(
-                "written in trace format {version}, this Bramble reads up to {CONTENT_VERSION}"
-            )));
+        if version != CONTENT_VERSION {
+            return Err(wrong(&format!("written in trace format {version}, this Bramble reads {CONTENT_VERSION}")));
         }
         let mut block = Block { meta: found, age: 0, reader, kept: Mutex::new(None), budget };
         block.age = block.index().map_err(fail)?.age;
@@ -211,12 +217,12 @@ impl Block {
         self.reader.pages(at)
     }
 
-    /// A group's filter.
+    /// The fronts of a group's trace ids, which say whether a trace may be there.
     ///
     /// # Errors
     /// Damage, or what the disk says.
-    pub(crate) fn filter(&self, entry: &GroupEntry) -> Result<TraceFilter, DiskError> {
-        Ok(TraceFilter::read(&self.reader.page(entry.filter)?))
+    pub(crate) fn filter(&self, entry: &GroupEntry) -> Result<Fronts, DiskError> {
+        Fronts::take(&mut &self.reader.page(entry.filter)?[..]).ok_or_else(|| damaged("fronts of trace ids"))
     }
 
     /// A group's header.
@@ -242,6 +248,8 @@ pub(crate) struct BlockWalk {
     index: Arc<BlockIndex>,
     next_group: usize,
     current: Option<(Group, Rows)>,
+    /// Of the current group, where it is written to.
+    shapes: ShapeMap,
 }
 
 impl BlockWalk {
@@ -251,7 +259,7 @@ impl BlockWalk {
     /// Damage, or what the disk says.
     pub(crate) fn new(block: Arc<Block>) -> Result<Self, DiskError> {
         let index = block.index()?;
-        Ok(BlockWalk { block, index, next_group: 0, current: None })
+        Ok(BlockWalk { block, index, next_group: 0, current: None, shapes: ShapeMap::default() })
     }
 
     /// The trace of the next span; `None` at the end. Reads the next group when needed.
@@ -271,6 +279,7 @@ impl BlockWalk {
             self.next_group += 1;
             let group = self.block.group(entry)?;
             let rows = Rows::new(&group);
+            self.shapes.forget();
             self.current = Some((group, rows));
         }
     }
@@ -282,5 +291,16 @@ impl BlockWalk {
     pub(crate) fn next<'a>(&'a mut self, scratch: &'a mut Vec<u8>) -> Result<SpanView<'a>, DiskError> {
         let (group, rows) = self.current.as_mut().ok_or_else(|| damaged("walk past the end"))?;
         rows.next(group, scratch).ok_or_else(|| damaged("span"))
+    }
+
+    /// Writes the next span to another block, after [`next_trace`](Self::next_trace) said that there is one.
+    ///
+    /// # Errors
+    /// Damage, or what the disk says.
+    pub(crate) fn write_next(&mut self, to: &mut BlockWriter) -> Result<(), StoreError> {
+        let damage = |what| store_error(self.block.meta.id, &damaged(what));
+        let (group, rows) = self.current.as_mut().ok_or_else(|| damage("walk past the end"))?;
+        let (row, mut values) = rows.next_row(group).ok_or_else(|| damage("span"))?;
+        to.push(&row, &mut self.shapes, || group.shape(row.shape), &mut values).map(drop)
     }
 }

@@ -120,12 +120,7 @@ fn in_group(
     outcome
 }
 
-fn compare(
-    group: &mut OpenGroup<'_>,
-    spans: &[SpanEntry],
-    suspects: &[usize],
-    known: &mut RowSet,
-) -> Result<(), Stop> {
+fn compare(group: &mut OpenGroup<'_>, spans: &[SpanEntry], suspects: &[usize], known: &mut RowSet) -> Result<(), Stop> {
     group.load_trace_ids()?;
     let mut theirs: Option<(TraceId, HashSet<[u8; 8]>)> = None;
     for &number in suspects {

@@ -51,9 +51,8 @@ pub(crate) fn spans_with(group: &OpenGroup<'_>, leaf: &SpanPredicate) -> Option<
     let (events, links) = (&tables.events, &tables.links);
     Some(match leaf {
         SpanPredicate::EventName(test) => {
-            let passes = |id: usize| {
-                test.accepts_text(std::str::from_utf8(header.event_names.get(id as u32)).unwrap_or(""))
-            };
+            let passes =
+                |id: usize| test.accepts_text(std::str::from_utf8(header.event_names.get(id as u32)).unwrap_or(""));
             let names = RowSet::accepted(header.event_names.len(), passes);
             let mut passes = |row: usize, _| Some(names.contains(*events.name_of.get(row)? as usize));
             spans(group, HAS_EVENTS, &events.counts, &mut passes)?

@@ -205,7 +205,8 @@ impl<'c> Fetch<'_, 'c> {
     /// The spans found since `from` are of an older source from now on.
     fn source_done(&mut self, from: usize) {
         let new = self.out.batch.spans.get(from..).unwrap_or(&[]);
-        self.known.extend(new.chunk_by(|a, b| a.trace_id == b.trace_id).filter_map(|part| Some(part.first()?.trace_id)));
+        self.known
+            .extend(new.chunk_by(|a, b| a.trace_id == b.trace_id).filter_map(|part| Some(part.first()?.trace_id)));
     }
 
     /// Enters what was found into the set of seen spans: only for traces that two sources have.

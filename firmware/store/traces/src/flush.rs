@@ -1,6 +1,7 @@
 //! From a frozen generation to blocks: one per UTC day and retention class.
 
 use crate::block::{BlockWriter, Origin};
+use crate::group_write::ShapeMap;
 use crate::head::Generation;
 use bramble_disk::Disk;
 use bramble_disk::segment::SEGMENT_WRITER_BYTES;
@@ -53,7 +54,7 @@ pub(crate) fn write_generation(
     space.force_resize(SEGMENT_WRITER_BYTES + order_bytes);
     let order = ordered(generation);
     let mut written = Vec::new();
-    let mut scratch = Vec::new();
+    let mut shapes = ShapeMap::default();
     for part in order.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         let Some(&(day, class, _)) = part.first() else { continue };
         let origin = Origin {
@@ -66,8 +67,8 @@ pub(crate) fn write_generation(
         };
         let mut writer = BlockWriter::create(disk.clone(), next_id(), &origin)?;
         for (count, &(_, _, at)) in part.iter().enumerate() {
-            if let Some(view) = generation.view(at, &mut scratch) {
-                writer.push(&view)?;
+            if let Some((row, mut values)) = generation.row(at) {
+                writer.push(&row, &mut shapes, || generation.shape(row.shape), &mut values)?;
             }
             if count % 1024 == 0 {
                 space.force_resize(SEGMENT_WRITER_BYTES + order_bytes + writer.memory_bytes());

@@ -1,43 +1,42 @@
 //! Building a group: some thousands of spans, sorted by (trace id, start, span id), as columns.
 //!
 //! The pages of a group, in the order they are written (docs/formats.md, "Trace blocks"):
-//! trace ids · span ids · layout (spans per trace, shapes, parents) · foreign parents · starts · durations · one page
-//! per attribute (type, key) · trace states · events · links · filter · header. The header has the dictionaries and
-//! says where the other pages are.
+//! trace ids (fronts, rest) · span ids · layout (spans per trace, shapes, parents) · foreign parents · times · one page
+//! per attribute (type, key) · trace states · events · one page per attribute of events · links · one page per
+//! attribute of links · header. The header has the dictionaries and says where the other pages are.
 
-use crate::bytes::{put_bytes, put_varint};
-use crate::filter::put_filter;
+use crate::bytes::put_varint;
+use crate::columns::{AttributeSource, AttributeTable, PageSink};
+use crate::ids::put_ids;
 use crate::interner::Interner;
-use crate::numbers::{put_codes, put_f64s, put_i64s, put_u64s};
+use crate::layout::put_layout;
+use crate::numbers::put_codes;
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
+use crate::tables::{EventRows, LinkRows};
 use crate::texts::{TextColumn, put_list};
-use crate::view::{SpanView, ValueType, template_items, template_of, value_bytes};
+use crate::times::{Family, put_times};
 use bramble_disk::DiskError;
 use bramble_disk::segment::{PageCodec, PageRef};
 use bramble_signal::TraceId;
-use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Spans in a full group. More compress a little better and cost each reader and merge input that much memory
 /// (about 100 B per span) and each lookup that much decoding.
 pub(crate) const GROUP_SPANS: usize = 16_384;
 /// A group is also full when it holds this much, so that megabyte attributes stay bounded.
 pub(crate) const GROUP_BYTES: usize = 4 << 20;
-/// Divisors by which a double attribute may be the span's duration in another unit: µs, ms, s.
-pub(crate) const DURATION_UNITS: [f64; 3] = [1e3, 1e6, 1e9];
 
 /// Parent codes: none, an id outside of this trace's part of the group, or 2 + its index within that part.
 pub(crate) const PARENT_NONE: u32 = 0;
 pub(crate) const PARENT_FOREIGN: u32 = 1;
 pub(crate) const PARENT_LOCAL: u32 = 2;
 
-/// Where a page goes.
-pub(crate) type PageSink<'a> = dyn FnMut(&[u8], PageCodec) -> Result<PageRef, DiskError> + 'a;
-
 /// What the block's index keeps of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct GroupEntry {
     pub(crate) header: PageRef,
+    /// The fronts of the trace ids: what says that a trace is not here.
     pub(crate) filter: PageRef,
     pub(crate) first: TraceId,
     pub(crate) last: TraceId,
@@ -56,107 +55,13 @@ pub(crate) struct GroupEntry {
     pub(crate) statuses: u8,
 }
 
-enum Values {
-    Empty,
-    Bools(Vec<u32>),
-    Ints(Vec<i64>),
-    /// Values, and for each of [`DURATION_UNITS`] whether all so far equal the duration in it.
-    Doubles(Vec<f64>, [bool; 3]),
-    Texts(Box<TextColumn>),
-}
-
-/// Collects spans and writes them as one group.
-#[derive(Default)]
-pub(crate) struct GroupBuilder {
-    traces: Vec<TraceId>,
-    spans_per_trace: Vec<u32>,
-    span_ids: Vec<u8>,
-    parents: Vec<u32>,
-    foreign_parents: Vec<u8>,
-    /// Raw parents of the open trace, resolved when it ends.
-    open_parents: Vec<[u8; 8]>,
-    first_starts: Vec<u64>,
-    start_steps: Vec<u64>,
-    durations: Vec<i64>,
-    previous_start: u64,
-    shape_of: Vec<u32>,
-    shapes: Shapes,
-    resources: Interner,
-    scopes: Interner,
-    names: Interner,
-    messages: Interner,
-    templates: Interner,
-    /// Columns of each template, in order.
-    template_columns: Vec<Vec<u32>>,
-    /// Distinct `type, key`, each a column.
-    column_keys: Interner,
-    columns: Vec<Values>,
-    trace_states: TextColumn,
-    events: TextColumn,
-    links: TextColumn,
-    entry: Option<GroupEntry>,
-    /// Bytes of values and templates so far, each distinct text once.
-    value_bytes: usize,
-    scratch: Vec<u8>,
-}
-
-impl GroupBuilder {
-    /// Appends a span; spans come sorted by (trace id, start, span id), each once.
-    pub(crate) fn push(&mut self, view: &SpanView<'_>) {
-        if self.traces.last() != Some(&view.trace_id) {
-            self.close_trace();
-            self.traces.push(view.trace_id);
-            self.spans_per_trace.push(0);
-            self.first_starts.push(view.start_ns);
-        } else {
-            self.start_steps.push(view.start_ns.wrapping_sub(self.previous_start));
-        }
-        if let Some(count) = self.spans_per_trace.last_mut() {
-            *count += 1;
-        }
-        let trace = self.traces.len() as u32;
-        self.previous_start = view.start_ns;
-        self.span_ids.extend_from_slice(&view.span_id.0);
-        self.open_parents.push(view.parent_span_id.0);
-        self.durations.push(view.end_ns.wrapping_sub(view.start_ns) as i64);
-
-        let attributes = AttributesRef::from_encoded(view.attributes);
-        let template = self.template(attributes);
-        self.values(template, attributes, trace, view);
-        let mut has = 0;
-        for (bit, bytes, column) in [
-            (HAS_TRACE_STATE, view.trace_state, &mut self.trace_states),
-            (HAS_EVENTS, view.events, &mut self.events),
-            (HAS_LINKS, view.links, &mut self.links),
-        ] {
-            if !bytes.is_empty() {
-                has |= bit;
-                self.value_bytes += column.push(trace, bytes);
-            }
-        }
-        let shape = Shape {
-            resource: self.resources.intern(view.resource).0,
-            scope: self.scopes.intern(view.scope).0,
-            name: self.names.intern(view.name).0,
-            message: self.messages.intern(view.message).0,
-            template,
-            flags: view.flags,
-            dropped: view.dropped,
-            kind: view.kind as u8,
-            status: view.status as u8,
-            has,
-        };
-        self.shape_of.push(self.shapes.intern(shape));
-        self.note(view);
-    }
-
-    fn note(&mut self, view: &SpanView<'_>) {
-        let duration = view.end_ns.saturating_sub(view.start_ns);
-        let entry = self.entry.get_or_insert(GroupEntry {
+impl GroupEntry {
+    fn of_nothing(first: TraceId) -> Self {
+        GroupEntry {
             header: PageRef::default(),
             filter: PageRef::default(),
-            first: view.trace_id,
-            last: view.trace_id,
+            first,
+            last: first,
             spans: 0,
             traces: 0,
             min_start_ns: u64::MAX,
@@ -167,67 +72,175 @@ impl GroupBuilder {
             memory_bytes: 0,
             kinds: 0,
             statuses: 0,
-        });
-        entry.last = view.trace_id;
-        entry.spans += 1;
-        entry.min_start_ns = entry.min_start_ns.min(view.start_ns);
-        entry.max_start_ns = entry.max_start_ns.max(view.start_ns);
-        entry.max_end_ns = entry.max_end_ns.max(view.end_ns);
-        entry.min_duration_ns = entry.min_duration_ns.min(duration);
-        entry.max_duration_ns = entry.max_duration_ns.max(duration);
-        entry.kinds |= 1 << view.kind as u8;
-        entry.statuses |= 1 << view.status as u8;
+        }
     }
 
-    fn template(&mut self, attributes: AttributesRef<'_>) -> u32 {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        template_of(attributes, &mut scratch);
-        let (template, new) = self.templates.intern(&scratch);
-        if new {
-            let mut columns = Vec::new();
-            for (value_type, key) in template_items(&scratch) {
-                let mut column_key = vec![value_type as u8];
-                column_key.extend_from_slice(key.as_bytes());
-                let (column, new) = self.column_keys.intern(&column_key);
-                if new {
-                    self.columns.push(match value_type {
-                        ValueType::Empty => Values::Empty,
-                        ValueType::Bool => Values::Bools(Vec::new()),
-                        ValueType::Int => Values::Ints(Vec::new()),
-                        ValueType::Double => Values::Doubles(Vec::new(), [true; 3]),
-                        _ => Values::Texts(Box::default()),
-                    });
-                }
-                columns.push(column);
-            }
-            self.value_bytes += scratch.len() + columns.len() * 4;
-            self.template_columns.push(columns);
-        }
-        self.scratch = scratch;
-        template
+    fn note(&mut self, row: &Row<'_>, shape: &Shape) {
+        let duration = row.end_ns.saturating_sub(row.start_ns);
+        self.last = row.trace_id;
+        self.spans += 1;
+        self.min_start_ns = self.min_start_ns.min(row.start_ns);
+        self.max_start_ns = self.max_start_ns.max(row.start_ns);
+        self.max_end_ns = self.max_end_ns.max(row.end_ns);
+        self.min_duration_ns = self.min_duration_ns.min(duration);
+        self.max_duration_ns = self.max_duration_ns.max(duration);
+        self.kinds |= 1 << (shape.kind & 7);
+        self.statuses |= 1 << (shape.status & 7);
+    }
+}
+
+/// What belongs to one span alone, but its attributes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: [u8; 8],
+    pub(crate) parent_span_id: [u8; 8],
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+    /// The number of its shape where it comes from.
+    pub(crate) shape: u32,
+    pub(crate) trace_state: &'a [u8],
+    /// Encoded.
+    pub(crate) events: &'a [u8],
+    /// Encoded.
+    pub(crate) links: &'a [u8],
+}
+
+/// A shape where a span comes from, with what its numbers stand for.
+pub(crate) struct SourceShape<'a> {
+    /// Flags, dropped counts, kind and status; its dictionary numbers are not looked at.
+    pub(crate) shape: Shape,
+    /// Encoded.
+    pub(crate) resource: &'a [u8],
+    /// Encoded.
+    pub(crate) scope: &'a [u8],
+    pub(crate) name: &'a [u8],
+    pub(crate) message: &'a [u8],
+    /// Encoded.
+    pub(crate) template: &'a [u8],
+}
+
+/// The numbers that the shapes of one source have in a group, so that each is looked up once per group.
+#[derive(Default)]
+pub(crate) struct ShapeMap {
+    group: u64,
+    known: Vec<u32>,
+}
+
+const UNKNOWN: u32 = u32::MAX;
+/// Groups begun; no group has number 0.
+static GROUPS: AtomicU64 = AtomicU64::new(1);
+
+impl ShapeMap {
+    /// Its source is another one now.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
     }
 
-    fn values(&mut self, template: u32, attributes: AttributesRef<'_>, trace: u32, view: &SpanView<'_>) {
-        let Some(columns) = self.template_columns.get(template as usize) else { return };
-        for (&column, (_, value)) in columns.iter().zip(attributes.iter()) {
-            match (self.columns.get_mut(column as usize), value) {
-                (Some(Values::Bools(values)), AttributeValue::Bool(b)) => values.push(u32::from(b)),
-                (Some(Values::Ints(values)), AttributeValue::Int(i)) => values.push(i),
-                (Some(Values::Doubles(values, derived)), AttributeValue::Double(d)) => {
-                    let duration = view.end_ns.wrapping_sub(view.start_ns) as i64;
-                    for (derived, unit) in derived.iter_mut().zip(DURATION_UNITS) {
-                        *derived &= (duration as f64 / unit).to_bits() == d.to_bits();
-                    }
-                    values.push(d);
-                }
-                (Some(Values::Texts(texts)), value) => {
-                    self.value_bytes += texts.push(trace, value_bytes(&value));
-                    continue;
-                }
-                _ => {}
-            }
-            self.value_bytes += 8;
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.known.capacity() * 4
+    }
+}
+
+/// Collects spans and writes them as one group.
+#[derive(Default)]
+pub(crate) struct GroupBuilder {
+    /// Of this process, so that what is known of one group is not taken for another.
+    group: u64,
+    traces: Vec<TraceId>,
+    spans_per_trace: Vec<u32>,
+    span_ids: Vec<u8>,
+    parents: Vec<u32>,
+    foreign_parents: Vec<u8>,
+    /// Raw parents of the open trace, resolved when it ends.
+    open_parents: Vec<[u8; 8]>,
+    starts: Vec<u64>,
+    durations: Vec<i64>,
+    shape_of: Vec<u32>,
+    shapes: Shapes,
+    resources: Interner,
+    scopes: Interner,
+    names: Interner,
+    messages: Interner,
+    attributes: AttributeTable,
+    trace_states: TextColumn,
+    events: EventRows,
+    links: LinkRows,
+    entry: Option<GroupEntry>,
+    /// Bytes of trace states so far, each distinct one once.
+    state_bytes: usize,
+}
+
+impl GroupBuilder {
+    /// Appends a span; spans come sorted by (trace id, start, span id), each once. `shapes` belongs to the source of
+    /// the span, `shape_of` says what its shapes are.
+    pub(crate) fn push<'s>(
+        &mut self,
+        row: &Row<'_>,
+        shapes: &mut ShapeMap,
+        shape_of: impl FnOnce() -> SourceShape<'s>,
+        attributes: &mut impl AttributeSource,
+    ) {
+        if self.entry.is_none() {
+            self.group = GROUPS.fetch_add(1, Ordering::Relaxed);
         }
+        if self.traces.last() != Some(&row.trace_id) {
+            self.close_trace();
+            self.traces.push(row.trace_id);
+            self.spans_per_trace.push(0);
+        }
+        if let Some(count) = self.spans_per_trace.last_mut() {
+            *count += 1;
+        }
+        let trace = self.traces.len() as u32;
+        let number = self.shape(row.shape, shapes, shape_of);
+        let shape = self.shapes.get(number);
+        let duration = row.end_ns.wrapping_sub(row.start_ns) as i64;
+        self.span_ids.extend_from_slice(&row.span_id);
+        self.open_parents.push(row.parent_span_id);
+        self.starts.push(row.start_ns);
+        self.durations.push(duration);
+        self.shape_of.push(number);
+        self.attributes.push(shape.template, trace, Some(duration), attributes);
+        if shape.has(HAS_TRACE_STATE) {
+            self.state_bytes += self.trace_states.push(trace, row.trace_state);
+        }
+        if shape.has(HAS_EVENTS) {
+            self.events.push(trace, row.start_ns, bramble_signal::events(row.events));
+        }
+        if shape.has(HAS_LINKS) {
+            self.links.push(trace, bramble_signal::links(row.links));
+        }
+        self.entry.get_or_insert(GroupEntry::of_nothing(row.trace_id)).note(row, &shape);
+    }
+
+    /// The number here of a source's shape.
+    fn shape<'s>(&mut self, number: u32, map: &mut ShapeMap, source: impl FnOnce() -> SourceShape<'s>) -> u32 {
+        if map.group != self.group {
+            map.known.clear();
+            map.group = self.group;
+        }
+        let at = number as usize;
+        if let Some(known) = map.known.get(at).copied().filter(|known| *known != UNKNOWN) {
+            return known;
+        }
+        let of = source();
+        let shape = Shape {
+            resource: self.resources.intern(of.resource).0,
+            scope: self.scopes.intern(of.scope).0,
+            name: self.names.intern(of.name).0,
+            message: self.messages.intern(of.message).0,
+            template: self.attributes.template(of.template),
+            ..of.shape
+        };
+        let known = self.shapes.intern(shape);
+        if map.known.len() <= at {
+            map.known.resize(at + 1, UNKNOWN);
+        }
+        if let Some(slot) = map.known.get_mut(at) {
+            *slot = known;
+        }
+        known
     }
 
     fn close_trace(&mut self) {
@@ -263,25 +276,22 @@ impl GroupBuilder {
     /// Whether it should be written before more is added.
     pub(crate) fn is_full(&self) -> bool {
         let dictionaries = [&self.resources, &self.scopes, &self.names, &self.messages];
-        self.len() >= GROUP_SPANS
-            || self.value_bytes + dictionaries.iter().map(|d| d.text_bytes()).sum::<usize>() >= GROUP_BYTES
+        let texts = dictionaries.iter().map(|d| d.text_bytes()).sum::<usize>() + self.state_bytes;
+        let values = self.attributes.value_bytes() + self.events.value_bytes() + self.links.value_bytes();
+        self.len() >= GROUP_SPANS || values + texts >= GROUP_BYTES
     }
 
     /// Memory held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let columns = self.columns.iter().map(|values| match values {
-            Values::Empty => 0,
-            Values::Bools(v) => v.capacity() * 4,
-            Values::Ints(v) => v.capacity() * 8,
-            Values::Doubles(v, _) => v.capacity() * 8,
-            Values::Texts(t) => t.memory_bytes(),
-        });
-        let interners = [&self.resources, &self.scopes, &self.names, &self.messages, &self.templates];
+        let interners = [&self.resources, &self.scopes, &self.names, &self.messages];
         self.len() * (8 + 4 + 8 + 8 + 4)
-            + self.traces.capacity() * 28
-            + columns.sum::<usize>()
+            + self.traces.capacity() * 20
             + interners.iter().map(|i| i.memory_bytes()).sum::<usize>()
-            + [&self.trace_states, &self.events, &self.links].iter().map(|t| t.memory_bytes()).sum::<usize>()
+            + self.shapes.memory_bytes()
+            + self.attributes.memory_bytes()
+            + self.trace_states.memory_bytes()
+            + self.events.memory_bytes()
+            + self.links.memory_bytes()
     }
 
     /// The distinct (service resource, operation, kind) of the group, each once: resource, name, kind.
@@ -298,69 +308,62 @@ impl GroupBuilder {
         let Some(mut entry) = self.entry.take() else { return Ok(None) };
         entry.traces = self.traces.len() as u32;
         entry.memory_bytes = u32::try_from(self.memory_bytes()).unwrap_or(u32::MAX);
-        const ZSTD: PageCodec = PageCodec::Zstd(3);
-        let mut page = Vec::new();
         let mut header = Vec::new();
         put_varint(&mut header, self.len() as u64);
         put_varint(&mut header, self.traces.len() as u64);
-
-        self.put_trace_ids(&mut page);
-        sink(&page, PageCodec::Raw)?.put(&mut header);
-        sink(&self.span_ids, PageCodec::Raw)?.put(&mut header);
-        page.clear();
-        put_codes(&mut page, &self.spans_per_trace);
-        put_codes(&mut page, &self.shape_of);
-        put_codes(&mut page, &self.parents);
-        sink(&page, ZSTD)?.put(&mut header);
-        sink(&self.foreign_parents, PageCodec::Raw)?.put(&mut header);
-        page.clear();
-        put_u64s(&mut page, &self.first_starts);
-        put_u64s(&mut page, &self.start_steps);
-        sink(&page, PageCodec::Raw)?.put(&mut header);
-        page.clear();
-        put_i64s(&mut page, &self.durations);
-        sink(&page, PageCodec::Raw)?.put(&mut header);
-
-        for list in [&self.resources, &self.scopes, &self.names, &self.messages, &self.templates] {
+        entry.filter = self.write_rows(&mut header, sink)?;
+        for list in [&self.resources, &self.scopes, &self.names, &self.messages, &self.attributes.templates] {
             put_list(&mut header, list);
         }
         for field in 0..Shape::FIELDS {
             let values: Vec<u32> = self.shapes.all.iter().filter_map(|s| s.fields().get(field).copied()).collect();
             put_codes(&mut header, &values);
         }
-        put_varint(&mut header, self.columns.len() as u64);
-        for (key, values) in self.column_keys.iter().zip(&self.columns) {
-            page.clear();
-            put_values(&mut page, values);
-            put_bytes(&mut header, key);
-            let codec = if matches!(values, Values::Ints(_) | Values::Doubles(..)) { PageCodec::Raw } else { ZSTD };
-            sink(&page, codec)?.put(&mut header);
+        self.attributes.write(&mut header, sink)?;
+        let mut page = Vec::new();
+        if !self.trace_states.is_empty() {
+            self.trace_states.put(&mut page);
         }
-        for column in [&self.trace_states, &self.events, &self.links] {
-            page.clear();
-            if !column.is_empty() {
-                column.put(&mut page);
-            }
-            sink(&page, ZSTD)?.put(&mut header);
-        }
+        sink(&page, ZSTD)?.put(&mut header);
         page.clear();
-        put_filter(&mut page, &self.traces);
-        entry.filter = sink(&page, PageCodec::Raw)?;
+        self.events.put(&mut page);
+        sink(&page, ZSTD)?.put(&mut header);
+        put_list(&mut header, &self.events.names);
+        put_list(&mut header, &self.events.attributes.templates);
+        self.events.attributes.write(&mut header, sink)?;
+        page.clear();
+        self.links.put(&mut page);
+        sink(&page, ZSTD)?.put(&mut header);
+        put_list(&mut header, &self.links.attributes.templates);
+        self.links.attributes.write(&mut header, sink)?;
         entry.header = sink(&header, ZSTD)?;
         self.clear();
         Ok(Some(entry))
     }
 
-    /// Sorted ids: their high halves differ by little, their low halves are random.
-    fn put_trace_ids(&self, page: &mut Vec<u8>) {
-        let high = |id: &TraceId| id.0.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
-        let mut previous = 0;
-        let steps: Vec<u64> =
-            self.traces.iter().map(|id| high(id).wrapping_sub(std::mem::replace(&mut previous, high(id)))).collect();
-        put_u64s(page, &steps);
-        for id in &self.traces {
-            page.extend_from_slice(id.0.last_chunk::<8>().unwrap_or(&[0; 8]));
-        }
+    /// Writes what every span has. Returns the page of the trace ids' fronts.
+    fn write_rows(&self, header: &mut Vec<u8>, sink: &mut PageSink<'_>) -> Result<PageRef, DiskError> {
+        let (mut page, mut rests) = (Vec::new(), Vec::new());
+        put_ids(&mut page, &mut rests, &self.traces);
+        let fronts = sink(&page, PageCodec::Raw)?;
+        fronts.put(header);
+        sink(&rests, PageCodec::Raw)?.put(header);
+        sink(&self.span_ids, PageCodec::Raw)?.put(header);
+        page.clear();
+        put_layout(&mut page, &self.spans_per_trace, &self.shape_of, &self.parents);
+        sink(&page, ZSTD)?.put(header);
+        sink(&self.foreign_parents, PageCodec::Raw)?.put(header);
+        page.clear();
+        let resource_of: Vec<u32> = self.shapes.all.iter().map(|s| s.resource).collect();
+        let family = Family {
+            spans_per_trace: &self.spans_per_trace,
+            parents: &self.parents,
+            shape_of: &self.shape_of,
+            resource_of: &resource_of,
+        };
+        put_times(&mut page, &self.starts, &self.durations, &family);
+        sink(&page, PageCodec::Raw)?.put(header);
+        Ok(fronts)
     }
 
     fn clear(&mut self) {
@@ -381,36 +384,4 @@ impl GroupBuilder {
     }
 }
 
-/// Column forms, first byte of an attribute's page.
-pub(crate) const COLUMN_EMPTY: u8 = 0;
-pub(crate) const COLUMN_BOOLS: u8 = 1;
-pub(crate) const COLUMN_INTS: u8 = 2;
-pub(crate) const COLUMN_DOUBLES: u8 = 3;
-/// The span's duration in unit n: `COLUMN_DURATION + n`.
-pub(crate) const COLUMN_DURATION: u8 = 4;
-pub(crate) const COLUMN_TEXTS: u8 = 7;
-
-fn put_values(page: &mut Vec<u8>, values: &Values) {
-    match values {
-        Values::Empty => page.push(COLUMN_EMPTY),
-        Values::Bools(values) => {
-            page.push(COLUMN_BOOLS);
-            put_codes(page, values);
-        }
-        Values::Ints(values) => {
-            page.push(COLUMN_INTS);
-            put_i64s(page, values);
-        }
-        Values::Doubles(values, derived) => match derived.iter().position(|d| *d) {
-            Some(unit) => page.push(COLUMN_DURATION + unit as u8),
-            None => {
-                page.push(COLUMN_DOUBLES);
-                put_f64s(page, values);
-            }
-        },
-        Values::Texts(texts) => {
-            page.push(COLUMN_TEXTS);
-            texts.put(page);
-        }
-    }
-}
+const ZSTD: PageCodec = PageCodec::Zstd(3);

@@ -6,6 +6,8 @@
 //! spans there were has a snapshot.
 
 use crate::bytes::{grow, put_bytes, put_varint, take_array, take_bytes, take_u32, take_varint, unzigzag, zigzag};
+use crate::columns::{AttributeSource, Value};
+use crate::group_write::{Row, SourceShape};
 use crate::interner::Interner;
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
 use crate::view::{
@@ -180,20 +182,13 @@ impl Generation {
         let attributes = batch.attributes(span.attributes);
         template_of(attributes, scratch);
         let template = self.templates.intern(scratch).0;
-        let bit = |present: bool, bit: u8| if present { bit } else { 0 };
         let shape = Shape {
             resource,
             scope,
             name: self.strings.intern(batch.bytes(span.name)).0,
             message: self.strings.intern(batch.bytes(span.status_message)).0,
             template,
-            flags: span.flags,
-            dropped: [span.dropped_attributes, span.dropped_events, span.dropped_links],
-            kind: span.kind as u8,
-            status: span.status as u8,
-            has: bit(!span.trace_state.is_empty(), HAS_TRACE_STATE)
-                | bit(!span.events.is_empty(), HAS_EVENTS)
-                | bit(!span.links.is_empty(), HAS_LINKS),
+            ..Shape::of(span)
         };
         self.body_of(batch, span, attributes, scratch);
         let at = self.spans.len() as u32;
@@ -227,6 +222,12 @@ impl Generation {
         if !span.trace_state.is_empty() {
             put_varint(body, u64::from(self.strings.intern(batch.bytes(span.trace_state)).0));
         }
+        if !span.events.is_empty() {
+            put_bytes(body, batch.bytes(span.events));
+        }
+        if !span.links.is_empty() {
+            put_bytes(body, batch.bytes(span.links));
+        }
         for (_, value) in attributes.iter() {
             match value {
                 AttributeValue::Empty => {}
@@ -236,16 +237,10 @@ impl Generation {
                 _ => put_varint(body, u64::from(self.strings.intern(value_bytes(&value)).0)),
             }
         }
-        if !span.events.is_empty() {
-            put_bytes(body, batch.bytes(span.events));
-        }
-        if !span.links.is_empty() {
-            put_bytes(body, batch.bytes(span.links));
-        }
     }
 
-    /// A span as a view; its attributes are rebuilt in `scratch`. `None` when there is no such span.
-    pub(crate) fn view<'a>(&'a self, at: u32, scratch: &'a mut Vec<u8>) -> Option<SpanView<'a>> {
+    /// A span and its attributes' values. `None` when there is no such span.
+    pub(crate) fn row(&self, at: u32) -> Option<(Row<'_>, HeadValues<'_>)> {
         let span = self.spans.get(at as usize)?;
         let shape = self.shapes.get(span.shape);
         let mut body = self.bodies.get(span.body as usize..)?;
@@ -253,45 +248,41 @@ impl Generation {
         if shape.has(HAS_TRACE_STATE) {
             trace_state = self.strings.get(take_u32(&mut body)?);
         }
-        scratch.clear();
-        for (value_type, key) in template_items(self.templates.get(shape.template)) {
-            match value_type {
-                ValueType::Empty => put_attribute(scratch, key, AttributeValue::Empty),
-                ValueType::Bool => {
-                    let [b] = take_array::<1>(&mut body)?;
-                    put_attribute(scratch, key, AttributeValue::Bool(b != 0));
-                }
-                ValueType::Int => {
-                    put_attribute(scratch, key, AttributeValue::Int(unzigzag(take_varint(&mut body)?)));
-                }
-                ValueType::Double => {
-                    let bits = u64::from_le_bytes(take_array(&mut body)?);
-                    put_attribute(scratch, key, AttributeValue::Double(f64::from_bits(bits)));
-                }
-                _ => put_bytes_attribute(scratch, key, value_type, self.strings.get(take_u32(&mut body)?)),
-            }
-        }
         let events = if shape.has(HAS_EVENTS) { take_bytes(&mut body)? } else { &[] };
         let links = if shape.has(HAS_LINKS) { take_bytes(&mut body)? } else { &[] };
-        Some(SpanView {
+        let row = Row {
             trace_id: self.traces.get(span.trace as usize)?.id,
-            span_id: SpanId(span.span_id),
-            parent_span_id: SpanId(span.parent_span_id),
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
             start_ns: span.start_ns,
             end_ns: span.end_ns,
-            kind: shape.kind(),
-            status: shape.status(),
-            flags: shape.flags,
-            dropped: shape.dropped,
-            name: self.strings.get(shape.name),
-            message: self.strings.get(shape.message),
+            shape: span.shape,
             trace_state,
-            attributes: scratch,
             events,
             links,
+        };
+        Some((row, HeadValues { generation: self, template: shape.template, body }))
+    }
+
+    /// What a shape's numbers stand for.
+    pub(crate) fn shape(&self, number: u32) -> SourceShape<'_> {
+        let shape = self.shapes.get(number);
+        SourceShape {
+            shape,
             resource: self.resources.get(shape.resource),
             scope: self.scopes.get(shape.scope),
-        })
+            name: self.strings.get(shape.name),
+            message: self.strings.get(shape.message),
+            template: self.templates.get(shape.template),
+        }
+    }
+
+    /// A span as a view; its attributes are rebuilt in `scratch`. `None` when there is no such span.
+    pub(crate) fn view<'a>(&'a self, at: u32, scratch: &'a mut Vec<u8>) -> Option<SpanView<'a>> {
+        let (row, mut values) = self.row(at)?;
+        scratch.clear();
+        values.encoded(scratch)?;
+        Some(SpanView::of(&row, self.shape(row.shape), scratch))
     }
 
     /// Spans of a trace in order of arrival, of the first `watermark` spans.
@@ -303,6 +294,14 @@ impl Generation {
         std::iter::successors(Some(first).filter(inside), move |&at| {
             self.spans.get(at as usize).map(|s| s.next).filter(inside)
         })
+    }
+
+    /// The number of a span, if it is here.
+    pub(crate) fn span_at(&self, trace: TraceId, span: SpanId) -> Option<u32> {
+        let same = |&at: &u32| self.traces.get(at as usize).is_some_and(|t| t.id == trace);
+        let trace = *self.by_trace.find(hash_trace(&trace), same)?;
+        let same = |&at: &u32| self.spans.get(at as usize).is_some_and(|s| s.trace == trace && s.span_id == span.0);
+        self.by_span.find(hash_span(trace, &span.0), same).copied()
     }
 
     /// Bytes held, as the allocator sees them.
@@ -318,6 +317,45 @@ impl Generation {
                 .iter()
                 .map(|interner| interner.memory_bytes())
                 .sum::<usize>()
+    }
+}
+
+/// The attribute values of one span, in order.
+pub(crate) struct HeadValues<'a> {
+    generation: &'a Generation,
+    template: u32,
+    body: &'a [u8],
+}
+
+impl<'a> HeadValues<'a> {
+    fn take(&mut self, value_type: ValueType) -> Option<Value<'a>> {
+        let body = &mut self.body;
+        Some(match value_type {
+            ValueType::Empty => Value::Empty,
+            ValueType::Bool => Value::Bool(take_array::<1>(body)? != [0]),
+            ValueType::Int => Value::Int(unzigzag(take_varint(body)?)),
+            ValueType::Double => Value::Double(f64::from_bits(u64::from_le_bytes(take_array(body)?))),
+            _ => Value::Bytes(self.generation.strings.get(take_u32(body)?)),
+        })
+    }
+}
+
+impl AttributeSource for HeadValues<'_> {
+    fn next(&mut self, value_type: ValueType) -> Option<Value<'_>> {
+        self.take(value_type)
+    }
+
+    fn encoded(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        for (value_type, key) in template_items(self.generation.templates.get(self.template)) {
+            match self.take(value_type)? {
+                Value::Empty => put_attribute(out, key, AttributeValue::Empty),
+                Value::Bool(b) => put_attribute(out, key, AttributeValue::Bool(b)),
+                Value::Int(i) => put_attribute(out, key, AttributeValue::Int(i)),
+                Value::Double(d) => put_attribute(out, key, AttributeValue::Double(d)),
+                Value::Bytes(bytes) => put_bytes_attribute(out, key, value_type, bytes),
+            }
+        }
+        Some(())
     }
 }
 

@@ -26,6 +26,11 @@ fn slice<'a>(arena: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
 }
 
 impl Interner {
+    /// The number of `bytes`, if they are known.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<u32> {
+        self.table.find(hash(bytes), |&id| slice(&self.arena, &self.ends, id) == bytes).copied()
+    }
+
     /// The number of `bytes`, and whether it is new.
     pub(crate) fn intern(&mut self, bytes: &[u8]) -> (u32, bool) {
         let (arena, ends) = (&mut self.arena, &mut self.ends);

@@ -171,9 +171,7 @@ impl Judge {
         owner: &dyn Dictionaries,
     ) -> Verdict {
         let leaf = leaf_of(predicate);
-        let has = |attributes: &[u8]| {
-            Verdict::of(test.accepts_attribute(AttributesRef::from_encoded(attributes), key))
-        };
+        let has = |attributes: &[u8]| Verdict::of(test.accepts_attribute(AttributesRef::from_encoded(attributes), key));
         let resource = |judge: &mut Judge| {
             judge.ask(leaf, RESOURCE, shape.resource, || has(resource_parts(owner.resource(shape.resource)).2))
         };
@@ -210,9 +208,7 @@ impl Judge {
         if !shape.has(which) {
             return Verdict::None;
         }
-        self.ask(leaf_of(leaf), EXTRAS, 0, || {
-            if owner.extras_may_pass(leaf) { Verdict::Some } else { Verdict::None }
-        })
+        self.ask(leaf_of(leaf), EXTRAS, 0, || if owner.extras_may_pass(leaf) { Verdict::Some } else { Verdict::None })
     }
 
     fn ask(&mut self, leaf: usize, what: u8, id: u32, answer: impl FnOnce() -> Verdict) -> Verdict {

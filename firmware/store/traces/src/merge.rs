@@ -10,7 +10,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
-use crate::view::Collector;
+use crate::columns::Encoded;
+use crate::group_write::{Row, ShapeMap, SourceShape};
+use crate::shape::Shape;
+use crate::view::{Collector, put_resource, put_scope, template_of};
 
 /// What a merge holds beside its inputs, when the largest input group takes `group_bytes`: the writer, a group being
 /// built, and the pages of one group on their way.
@@ -51,7 +54,8 @@ impl Merge<'_, '_> {
         let batch = collector.finish();
         let mut order: Vec<usize> = (0..batch.spans.len()).collect();
         order.sort_by_key(|&at| batch.spans.get(at).map(|s| (s.start_ns, s.span_id)));
-        let (mut resource, mut scope) = (Vec::new(), Vec::new());
+        let (mut resource, mut scope, mut template) = (Vec::new(), Vec::new(), Vec::new());
+        let mut shapes = ShapeMap::default();
         for at in order {
             let Some(span) = batch.spans.get(at) else { continue };
             let (Some(of), Some(through)) =
@@ -61,28 +65,31 @@ impl Merge<'_, '_> {
             };
             resource.clear();
             scope.clear();
-            crate::view::put_resource(&mut resource, &batch, of);
-            crate::view::put_scope(&mut scope, &batch, through);
-            let view = crate::view::SpanView {
+            put_resource(&mut resource, &batch, of);
+            put_scope(&mut scope, &batch, through);
+            template_of(batch.attributes(span.attributes), &mut template);
+            let row = Row {
                 trace_id: span.trace_id,
-                span_id: span.span_id,
-                parent_span_id: span.parent_span_id,
+                span_id: span.span_id.0,
+                parent_span_id: span.parent_span_id.0,
                 start_ns: span.start_ns,
                 end_ns: span.end_ns,
-                kind: span.kind,
-                status: span.status,
-                flags: span.flags,
-                dropped: [span.dropped_attributes, span.dropped_events, span.dropped_links],
-                name: batch.bytes(span.name),
-                message: batch.bytes(span.status_message),
+                shape: 0,
                 trace_state: batch.bytes(span.trace_state),
-                attributes: batch.bytes(span.attributes),
                 events: batch.bytes(span.events),
                 links: batch.bytes(span.links),
+            };
+            let shape = || SourceShape {
+                shape: Shape::of(span),
                 resource: &resource,
                 scope: &scope,
+                name: batch.bytes(span.name),
+                message: batch.bytes(span.status_message),
+                template: &template,
             };
-            self.writer()?.push(&view)?;
+            // Each span has a shape of its own here: what is known of the one before says nothing.
+            shapes.forget();
+            self.writer()?.push(&row, &mut shapes, shape, &mut Encoded::new(batch.attributes(span.attributes)))?;
         }
         Ok(())
     }
@@ -158,12 +165,14 @@ pub(crate) fn merge_blocks(inputs: &[Arc<Block>], output: &mut Output<'_>) -> Re
                     }
                     break;
                 }
-                let view = walk.next(&mut scratch).map_err(fail)?;
                 spans += 1;
                 if alone {
-                    merge.writer()?.push(&view)?;
-                } else if seen.insert(view.span_id) {
-                    collector.push(&view);
+                    walk.write_next(merge.writer()?)?;
+                } else {
+                    let view = walk.next(&mut scratch).map_err(fail)?;
+                    if seen.insert(view.span_id) {
+                        collector.push(&view);
+                    }
                     if collector.memory_bytes() > TRACE_BYTES_MAX {
                         merge.write(std::mem::take(&mut collector))?;
                     }

@@ -297,9 +297,8 @@ impl<'c> OpenGroup<'c> {
 
     /// Values that a column has for each span of a shape.
     pub(crate) fn values_per_shape(&self, column: usize) -> Vec<u32> {
-        let per_template: Vec<u32> = self.header.templates.iter()
-            .map(|t| t.iter().filter(|c| **c as usize == column).count() as u32)
-            .collect();
+        let per_template: Vec<u32> =
+            self.header.templates.iter().map(|t| t.iter().filter(|c| **c as usize == column).count() as u32).collect();
         let of = |template: u32| per_template.get(template as usize).copied().unwrap_or(0);
         self.header.shapes.iter().map(|s| of(s.template)).collect()
     }

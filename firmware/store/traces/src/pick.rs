@@ -1,9 +1,9 @@
 //! Putting chosen spans of a group into a batch, with no more of them than was asked for.
 
 use crate::bytes::put_bytes;
+use crate::events_read::TableRows;
 use crate::group_read::{Column, damaged};
 use crate::group_write::{PARENT_FOREIGN, PARENT_LOCAL, PARENT_NONE};
-use crate::events_read::TableRows;
 use crate::open_group::{OpenGroup, Stop, ValueCursor};
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape};
 use crate::view::{Collector, Shared, ValueType, put_bytes_attribute};
@@ -324,7 +324,8 @@ fn plan(group: &OpenGroup<'_>, shapes: &[Shape], fields: &SpanFields) -> (Vec<(u
         for &column in columns {
             let number = column as usize;
             let (Some(at), Some(index)) = (header.columns.get(number), index_of.get_mut(number)) else { continue };
-            let may_be_inside = at.value_type == ValueType::Rest && fields.attributes.as_ref().is_none_or(|k| !k.is_empty());
+            let may_be_inside =
+                at.value_type == ValueType::Rest && fields.attributes.as_ref().is_none_or(|k| !k.is_empty());
             if !wants(fields, &at.key) && !may_be_inside {
                 continue;
             }

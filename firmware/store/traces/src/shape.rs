@@ -4,7 +4,7 @@
 //! per span instead of eight columns costs one column's entropy instead of eight, and a search judges each distinct
 //! shape once instead of each span.
 
-use bramble_signal::{SpanKind, StatusCode};
+use bramble_signal::{SpanEntry, SpanKind, StatusCode};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -33,6 +33,21 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// What a span's own fields say: all but the dictionary numbers.
+    pub(crate) fn of(span: &SpanEntry) -> Self {
+        let bit = |present: bool, bit: u8| if present { bit } else { 0 };
+        Shape {
+            flags: span.flags,
+            dropped: [span.dropped_attributes, span.dropped_events, span.dropped_links],
+            kind: span.kind as u8,
+            status: span.status as u8,
+            has: bit(!span.trace_state.is_empty(), HAS_TRACE_STATE)
+                | bit(!span.events.is_empty(), HAS_EVENTS)
+                | bit(!span.links.is_empty(), HAS_LINKS),
+            ..Shape::default()
+        }
+    }
+
     /// Numbers in a shape.
     pub(crate) const FIELDS: usize = 12;
 

@@ -83,6 +83,11 @@ fn numbered(list: &Interner) -> Option<(usize, usize)> {
     }
 }
 
+/// The number that follows a prefix of this length.
+fn number_of(text: &[u8], prefix: usize) -> u64 {
+    text.get(prefix..).unwrap_or(&[]).iter().fold(0u64, |n, d| n * 10 + u64::from(d.wrapping_sub(b'0')))
+}
+
 /// Appends a list of strings.
 pub(crate) fn put_list(out: &mut Vec<u8>, list: &Interner) {
     let first_len = list.get(0).len();
@@ -101,10 +106,7 @@ pub(crate) fn put_list(out: &mut Vec<u8>, list: &Interner) {
         out.push(NUMBERED);
         put_bytes(out, list.get(0).get(..prefix).unwrap_or(&[]));
         put_varint(out, width as u64);
-        let number = |s: &[u8]| {
-            s.get(prefix..).unwrap_or(&[]).iter().fold(0u64, |n, d| n * 10 + u64::from(d.wrapping_sub(b'0')))
-        };
-        put_u64s(out, &list.iter().map(number).collect::<Vec<_>>());
+        put_u64s(out, &list.iter().map(|s| number_of(s, prefix)).collect::<Vec<_>>());
     } else {
         out.push(PLAIN);
         put_codes(out, &list.iter().map(|s| s.len() as u32).collect::<Vec<_>>());
@@ -168,7 +170,11 @@ impl TextList {
     fn take_numbered(&mut self, bytes: &mut &[u8]) -> Option<()> {
         let prefix = take_bytes(bytes)?;
         let width = take_count(bytes, 18)?;
-        for number in take_u64s(bytes)? {
+        self.push_numbered(prefix, width, take_u64s(bytes)?)
+    }
+
+    fn push_numbered(&mut self, prefix: &[u8], width: usize, numbers: Vec<u64>) -> Option<()> {
+        for number in numbers {
             if self.text.len() > TEXT_MAX {
                 return None;
             }
@@ -210,6 +216,12 @@ impl TextList {
 
 /// Most distinct strings for which each value's number is stored plainly.
 const FEW: usize = 256;
+
+/// How the numbers of values are stored, second byte of a column: which list entry is the same as the one before, new or
+/// older; plainly; or not at all, where the strings are numbers themselves that hardly repeat.
+const STEPS: u8 = 0;
+const CODES: u8 = 1;
+const DIRECT: u8 = 2;
 
 const SAME: u32 = 0;
 const NEW: u32 = 1;
@@ -259,13 +271,47 @@ impl TextColumn {
         self.list.memory_bytes() + (self.ids.capacity() + self.trace_ids.capacity()) * 4
     }
 
+    /// The prefix' length, width and number of each string, when numbers by value take less than a list and references.
+    fn direct(&self, ids: &[u32]) -> Option<(usize, usize, Vec<u64>)> {
+        if self.list.len() < 8 || self.list.len() < ids.len() / 16 {
+            return None;
+        }
+        let (prefix, width) = numbered(&self.list)?;
+        let numbers: Vec<u64> = self.list.iter().map(|s| number_of(s, prefix)).collect();
+        let (low, high) = (numbers.iter().min()?, numbers.iter().max()?);
+        let each = ((high - low) as f64 + 1.0).log2();
+        let (values, distinct) = (ids.len() as f64, self.list.len() as f64);
+        let references = if self.list.len() <= FEW {
+            values * distinct.log2()
+        } else {
+            let (mut last, mut same) = (u32::MAX, 0.0);
+            for &id in ids {
+                same += f64::from(u8::from(id == last));
+                last = id;
+            }
+            let older = (values - same - distinct).max(0.0);
+            // A bit says which of the three each value is, about.
+            let bits = |n: f64| if n > 0.0 { n * (values / n).log2() } else { 0.0 };
+            older * distinct.log2() + bits(same) + bits(older) + bits(distinct)
+        };
+        (values * each < distinct * each + references).then_some((prefix, width, numbers))
+    }
+
     /// Appends the column.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         let per_trace = !self.varies;
         out.push(u8::from(per_trace));
         let ids = if per_trace { &self.trace_ids } else { &self.ids };
         let few = self.list.len() <= FEW;
-        out.push(u8::from(few));
+        if let Some((prefix, width, numbers)) = self.direct(ids) {
+            out.push(DIRECT);
+            put_bytes(out, self.list.get(0).get(..prefix).unwrap_or(&[]));
+            put_varint(out, width as u64);
+            let numbers = ids.iter().map(|id| numbers.get(*id as usize).copied().unwrap_or(0));
+            put_u64s(out, &numbers.collect::<Vec<_>>());
+            return;
+        }
+        out.push(if few { CODES } else { STEPS });
         if few {
             put_codes(out, ids);
         } else {
@@ -304,8 +350,12 @@ pub(crate) struct Texts {
 impl Texts {
     /// Reads what [`TextColumn::put`] wrote; `None` when damaged.
     pub(crate) fn take(bytes: &mut &[u8]) -> Option<Self> {
-        let [per_trace, few] = take_array(bytes)?;
-        let ids = if few != 0 {
+        let [per_trace, form] = take_array(bytes)?;
+        if form == DIRECT {
+            let (ids, list) = take_direct(bytes)?;
+            return Some(Texts { per_trace: per_trace != 0, ids, list });
+        }
+        let ids = if form == CODES {
             take_codes(bytes)?
         } else {
             let (operations, references) = (take_codes(bytes)?, take_codes(bytes)?);
@@ -331,6 +381,25 @@ impl Texts {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.ids.capacity() * 4 + self.list.memory_bytes()
     }
+}
+
+/// Numbers by value become a list of distinct ones, ascending, and references again.
+fn take_direct(bytes: &mut &[u8]) -> Option<(Vec<u32>, TextList)> {
+    let prefix = take_bytes(bytes)?;
+    let width = take_count(bytes, 18)?;
+    let values = take_u64s(bytes)?;
+    let mut order: Vec<(u64, u32)> = values.iter().copied().zip(0..).collect();
+    order.sort_unstable();
+    let (mut ids, mut distinct) = (vec![0; values.len()], Vec::new());
+    for (value, at) in order {
+        if distinct.last() != Some(&value) {
+            distinct.push(value);
+        }
+        *ids.get_mut(at as usize)? = distinct.len() as u32 - 1;
+    }
+    let mut list = TextList::default();
+    list.push_numbered(prefix, width, distinct)?;
+    Some((ids, list))
 }
 
 #[cfg(test)]
@@ -380,13 +449,13 @@ mod tests {
         }
 
         #[test]
-        fn columns_round_trip(values in prop::collection::vec((0u32..3, 0u32..600), 0..800)) {
+        fn columns_round_trip(values in prop::collection::vec((0u32..3, 0u32..600), 0..800), odd in any::<bool>()) {
             let mut column = TextColumn::default();
             let mut trace = 0;
             let mut expected = Vec::new();
             for (step, value) in values {
                 trace += step;
-                let text = format!("value {value}");
+                let text = if odd && value % 7 == 0 { "other".to_owned() } else { format!("value {value}") };
                 column.push(trace, text.as_bytes());
                 expected.push((trace, text));
             }

@@ -106,15 +106,18 @@ pub(crate) fn passing_values(key: &str, test: &ValueTest, column: &Column, value
     let number = NumberTest::new(test);
     match column {
         Column::Empty => Passing::None,
-        Column::Bools(values) => {
-            passing(RowSet::accepted(values.len(), |at| values.get(at).is_some_and(|b| number.boolean(*b != 0))), Passing::Values)
-        }
-        Column::Ints(values) => {
-            passing(RowSet::accepted(values.len(), |at| values.get(at).is_some_and(|i| number.int(*i))), Passing::Values)
-        }
-        Column::Doubles(values) => {
-            passing(RowSet::accepted(values.len(), |at| values.get(at).is_some_and(|d| number.double(*d))), Passing::Values)
-        }
+        Column::Bools(values) => passing(
+            RowSet::accepted(values.len(), |at| values.get(at).is_some_and(|b| number.boolean(*b != 0))),
+            Passing::Values,
+        ),
+        Column::Ints(values) => passing(
+            RowSet::accepted(values.len(), |at| values.get(at).is_some_and(|i| number.int(*i))),
+            Passing::Values,
+        ),
+        Column::Doubles(values) => passing(
+            RowSet::accepted(values.len(), |at| values.get(at).is_some_and(|d| number.double(*d))),
+            Passing::Values,
+        ),
         Column::Duration(unit) => Passing::Duration(*unit),
         Column::Texts(texts) => {
             let pass = |at: usize| bytes_pass(key, test, value_type, texts.list.get(at as u32));

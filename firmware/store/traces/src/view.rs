@@ -5,7 +5,7 @@
 
 use crate::bytes::{put_bytes, take_bytes};
 use bramble_signal::attributes::{ArrayRef, AttributeValue, AttributesRef, put_key, put_value};
-use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
+use bramble_signal::{ResourceEntry, ScopeEntry, Span32, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
 
 /// What an attribute's value is; also the code on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub(crate) enum ValueType {
     Bytes = 5,
     Array = 6,
     List = 7,
+    /// A whole attribute list in its encoding, without a key: see `columns`.
+    Rest = 8,
 }
 
 impl ValueType {
@@ -37,7 +39,7 @@ impl ValueType {
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         use ValueType::*;
-        [Empty, Bool, Int, Double, Text, Bytes, Array, List].get(usize::from(code)).copied()
+        [Empty, Bool, Int, Double, Text, Bytes, Array, List, Rest].get(usize::from(code)).copied()
     }
 }
 
@@ -71,8 +73,12 @@ pub(crate) fn value_bytes<'a>(value: &AttributeValue<'a>) -> &'a [u8] {
     }
 }
 
-/// Appends an attribute whose value is kept as bytes.
+/// Appends an attribute whose value is kept as bytes; all attributes of a list that is kept whole.
 pub(crate) fn put_bytes_attribute(out: &mut Vec<u8>, key: &str, value_type: ValueType, bytes: &[u8]) {
+    if value_type == ValueType::Rest {
+        out.extend_from_slice(bytes);
+        return;
+    }
     put_key(out, key);
     match value_type {
         ValueType::Text => put_value(out, AttributeValue::Str(std::str::from_utf8(bytes).unwrap_or(""))),
@@ -149,7 +155,17 @@ pub(crate) fn service_of(resource: &[u8]) -> &str {
     }
 }
 
-/// Collects views into a batch, sharing resources and scopes.
+/// What spans of one shape share in a batch: numbers of resource and scope, places of name and status message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    pub(crate) resource: u32,
+    pub(crate) scope: u32,
+    pub(crate) name: Span32,
+    pub(crate) message: Span32,
+}
+
+/// Collects spans into a batch, sharing resources and scopes, and names as far as the source knows that they are the
+/// same.
 #[derive(Default)]
 pub(crate) struct Collector {
     pub(crate) batch: SpanBatch,
@@ -158,18 +174,32 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Appends a span.
-    pub(crate) fn push(&mut self, view: &SpanView<'_>) {
-        let (resource, new) = self.resources.intern(view.resource);
+    /// A collector that uses the memory of `batch`, whose content goes.
+    pub(crate) fn reusing(mut batch: SpanBatch) -> Self {
+        batch.arena.clear();
+        batch.resources.clear();
+        batch.scopes.clear();
+        batch.spans.clear();
+        Collector { batch, ..Default::default() }
+    }
+
+    /// The number of a resource in the batch; `bytes` as [`put_resource`] has it.
+    fn resource(&mut self, bytes: &[u8]) -> u32 {
+        let (resource, new) = self.resources.intern(bytes);
         if new {
-            let (dropped_attributes, schema, attributes) = resource_parts(view.resource);
+            let (dropped_attributes, schema, attributes) = resource_parts(bytes);
             let schema_url = self.batch.put(schema);
             let attributes = self.batch.put(attributes);
             self.batch.resources.push(ResourceEntry { attributes, schema_url, dropped_attributes });
         }
-        let (scope, new) = self.scopes.intern(view.scope);
+        resource
+    }
+
+    /// The number of a scope in the batch; `bytes` as [`put_scope`] has it.
+    fn scope(&mut self, bytes: &[u8]) -> u32 {
+        let (scope, new) = self.scopes.intern(bytes);
         if new {
-            let (dropped_attributes, [name, version, schema], attributes) = scope_parts(view.scope);
+            let (dropped_attributes, [name, version, schema], attributes) = scope_parts(bytes);
             let entry = ScopeEntry {
                 name: self.batch.put(name),
                 version: self.batch.put(version),
@@ -179,13 +209,34 @@ impl Collector {
             };
             self.batch.scopes.push(entry);
         }
+        scope
+    }
+
+    /// Puts what spans of a shape share.
+    pub(crate) fn share(&mut self, resource: &[u8], scope: &[u8], name: &[u8], message: &[u8]) -> Shared {
+        Shared {
+            resource: self.resource(resource),
+            scope: self.scope(scope),
+            name: self.batch.put(name),
+            message: self.batch.put(message),
+        }
+    }
+
+    /// Appends a span.
+    pub(crate) fn push(&mut self, view: &SpanView<'_>) {
+        let shared = self.share(view.resource, view.scope, view.name, view.message);
+        self.push_sharing(view, shared);
+    }
+
+    /// Appends a span of which some is there already.
+    pub(crate) fn push_sharing(&mut self, view: &SpanView<'_>, shared: Shared) {
         let [dropped_attributes, dropped_events, dropped_links] = view.dropped;
         let entry = SpanEntry {
             trace_id: view.trace_id,
             span_id: view.span_id,
             parent_span_id: view.parent_span_id,
-            resource,
-            scope,
+            resource: shared.resource,
+            scope: shared.scope,
             start_ns: view.start_ns,
             end_ns: view.end_ns,
             kind: view.kind,
@@ -194,8 +245,8 @@ impl Collector {
             dropped_attributes,
             dropped_events,
             dropped_links,
-            name: self.batch.put(view.name),
-            status_message: self.batch.put(view.message),
+            name: shared.name,
+            status_message: shared.message,
             trace_state: self.batch.put(view.trace_state),
             attributes: self.batch.put(view.attributes),
             events: self.batch.put(view.events),
