@@ -1,4 +1,5 @@
-//! Ways in: what is pushed to us ([`receivers`]) and what we go and read ([`sources`]).
+//! Ways in: what is pushed to us ([`receivers`]), what is done to it ([`pipeline`]) and what we go and read
+//! ([`sources`]).
 //!
 //! Everything ends in a [`Writer`](bramble_storage::Writer), the trait of the write path: this crate knows no store,
 //! no journal and no file of ours. It promises:
@@ -11,5 +12,6 @@
 //! Which status each sender retries on, drops on, or ignores decides the answers (reference/apis.md §9.1): they
 //! differ, and the tables in each receiver's head say how.
 
+pub mod pipeline;
 pub mod receivers;
 pub mod sources;
