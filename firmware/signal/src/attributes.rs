@@ -10,15 +10,28 @@ use crate::bytes::{put_bytes, put_varint, take_bytes};
 /// Deepest nesting of arrays and lists that is read or written; below it OTLP decoding refuses the request.
 pub const DEPTH_MAX: usize = 16;
 
-const EMPTY: u8 = 0;
-const FALSE: u8 = 1;
-const TRUE: u8 = 2;
-const INT: u8 = 3;
-const DOUBLE: u8 = 4;
-const STRING: u8 = 5;
-const BYTES: u8 = 6;
-const ARRAY: u8 = 7;
-const LIST: u8 = 8;
+/// The byte before each value.
+pub mod kind {
+    /// No value.
+    pub const EMPTY: u8 = 0;
+    /// The truth value false.
+    pub const FALSE: u8 = 1;
+    /// The truth value true.
+    pub const TRUE: u8 = 2;
+    /// An integer.
+    pub const INT: u8 = 3;
+    /// A double.
+    pub const DOUBLE: u8 = 4;
+    /// Text.
+    pub const STRING: u8 = 5;
+    /// Bytes.
+    pub const BYTES: u8 = 6;
+    /// Values.
+    pub const ARRAY: u8 = 7;
+    /// Attributes.
+    pub const LIST: u8 = 8;
+}
+use kind::{ARRAY, BYTES, DOUBLE, EMPTY, FALSE, INT, LIST, STRING, TRUE};
 
 /// An attribute's value, borrowed from an encoded sequence.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +212,23 @@ fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<AttributeValue<'a>> {
     })
 }
 
+/// Takes the first attribute off an encoded sequence as the bytes that it is: the key behind its length, and the value
+/// behind its kind. `None` at the end and at damage; texts are not looked at.
+pub fn take_encoded<'a>(bytes: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (start, mut rest) = (*bytes, *bytes);
+    take_bytes(&mut rest)?;
+    let (key, value) = start.split_at(start.len() - rest.len());
+    let (&kind, mut rest) = value.split_first()?;
+    match kind {
+        EMPTY | FALSE | TRUE => {}
+        INT | DOUBLE => rest = rest.split_at_checked(8)?.1,
+        STRING | BYTES | ARRAY | LIST => _ = take_bytes(&mut rest)?,
+        _ => return None,
+    }
+    *bytes = rest;
+    Some((key, &value[..value.len() - rest.len()]))
+}
+
 /// Appends one attribute.
 pub fn put_attribute(out: &mut Vec<u8>, key: &str, value: AttributeValue<'_>) {
     put_key(out, key);
@@ -327,6 +357,18 @@ mod tests {
             Err("deep")
         );
         assert_eq!(out, before);
+    }
+
+    #[test]
+    fn encoded_attributes_are_taken_one_by_one() {
+        let bytes = sample();
+        let (mut rest, mut again) = (bytes.as_slice(), Vec::new());
+        while let Some((key, value)) = take_encoded(&mut rest) {
+            again.extend([key, value].concat());
+        }
+        assert!(rest.is_empty() && again == bytes);
+        let mut cut = &bytes[..bytes.len() - 1];
+        assert_eq!(std::iter::from_fn(|| take_encoded(&mut cut)).count(), 6);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! Version 0 is only read: [`version_0`].
 
 mod clock;
-mod coder;
+mod cut_texts;
 mod digits;
 mod slots;
 mod streams;
@@ -31,6 +31,7 @@ use super::{LOGS, RECORD_HEAD_BYTES_MAX, RecordError};
 use bramble_signal::{LabelsRef, LogBatch, LogEntry};
 use bramble_storage::{LogSink, Sequence};
 use clock::Clock;
+pub(super) use cut_texts::{CutTexts, TextColumns, TextReaders};
 use hashbrown::HashMap;
 use streams::{StreamDictionary, StreamTexts};
 use templates::{NO_TEMPLATE, Templates};

@@ -8,6 +8,7 @@
 //! Layouts are in docs/formats.md, "Journal records"; the version is in the kind byte's upper half.
 
 mod bytes;
+mod coder;
 mod logs;
 mod metrics;
 mod range_coder;
@@ -38,7 +39,9 @@ const METRICS: u8 = 0x11;
 /// Logs as version 0 wrote them: lines as they are. Only read.
 const LOGS_0: u8 = 0x02;
 const LOGS: u8 = 0x12;
-const SPANS: u8 = 0x03;
+/// Spans as version 0 wrote them: field by field. Only read.
+const SPANS_0: u8 = 0x03;
+const SPANS: u8 = 0x13;
 const METADATA: u8 = 0x04;
 
 /// A record that the journal vouches for (its checksums fit) but that does not decode: written by a newer or
@@ -53,6 +56,7 @@ pub(crate) struct Encoder {
     soft_max_bytes: usize,
     metrics: metrics::Dictionary,
     logs: logs::Dictionary,
+    spans: spans::Dictionary,
     /// Series that the epoch before this one defined.
     defined_before: usize,
 }
@@ -64,10 +68,21 @@ impl Default for Encoder {
 }
 
 impl Encoder {
+    fn empty() -> Self {
+        Encoder {
+            epoch: 0,
+            soft_max_bytes: RECORD_SOFT_MAX_BYTES,
+            metrics: Default::default(),
+            logs: Default::default(),
+            spans: Default::default(),
+            defined_before: 0,
+        }
+    }
+
     /// An encoder whose records end after `soft_max_bytes`, where that is less than [`RECORD_SOFT_MAX_BYTES`].
     pub(crate) fn new(soft_max_bytes: usize) -> Self {
         let soft_max_bytes = soft_max_bytes.min(RECORD_SOFT_MAX_BYTES);
-        Encoder { epoch: 0, soft_max_bytes, metrics: Default::default(), logs: Default::default(), defined_before: 0 }
+        Encoder { soft_max_bytes, ..Encoder::empty() }
     }
 
     /// Forgets everything when the journal has moved on to another epoch.
@@ -77,18 +92,18 @@ impl Encoder {
             self.defined_before = self.metrics.defined_series();
             self.metrics.clear();
             self.logs.clear();
+            self.spans.clear();
         }
     }
 
     /// Most bytes that the records of `body` take if the epoch stays the same; a new one begins with an empty extent, into
-    /// which any commit fits. Of logs, what they are likely to take: their most is many times that, and asking for it
+    /// which any commit fits. Of logs and spans, what they are likely to take: their most is many times that, and asking for it
     /// would leave much of each extent empty. `memory_bytes`: what the batch takes in memory.
     pub(crate) fn bytes_wanted(&self, body: &Body, memory_bytes: usize) -> usize {
         match body {
             Body::Metrics(prepared) => self.metrics.bytes_max(prepared, memory_bytes),
             Body::Logs(_) => self.logs.bytes_likely(memory_bytes),
-            // Attributes go in as they are, numbers in no more than ten bytes for eight, lengths beside them.
-            Body::Spans(_) => RECORD_HEAD_BYTES_MAX + memory_bytes.saturating_mul(2),
+            Body::Spans(_) => self.spans.bytes_likely(memory_bytes),
         }
     }
 
@@ -105,7 +120,7 @@ impl Encoder {
 
     /// Memory of the dictionaries, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.metrics.memory_bytes() + self.logs.memory_bytes()
+        self.metrics.memory_bytes() + self.logs.memory_bytes() + self.spans.memory_bytes()
     }
 }
 
@@ -115,6 +130,7 @@ pub(crate) struct Decoder {
     epoch: u64,
     metrics: metrics::Replay,
     logs: logs::Replay,
+    spans: spans::Replay,
 }
 
 /// Where replayed records go: only signals whose blocks do not have them yet.
@@ -141,6 +157,7 @@ impl Decoder {
             self.epoch = epoch;
             self.metrics.clear();
             self.logs.clear();
+            self.spans.clear();
         }
         let (&kind, body) = record.split_first().ok_or(RecordError("empty"))?;
         match kind {
@@ -148,9 +165,9 @@ impl Decoder {
             METRICS_0 => self.metrics.replay_0(body, targets.metrics, sequence),
             METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
             LOGS | LOGS_0 => self.logs.replay(kind, body, targets.logs, sequence),
-            SPANS => {
+            SPANS | SPANS_0 => {
+                let batch = self.read_spans(kind, body)?;
                 let Some(sink) = targets.spans else { return Ok(0) };
-                let batch = spans::read(body)?;
                 sink.replay(&batch, sequence);
                 Ok(batch.spans.len() as u64)
             }
@@ -164,17 +181,24 @@ impl Decoder {
     /// # Errors
     /// [`RecordError`].
     pub(crate) fn spans(&mut self, epoch: u64, record: &[u8]) -> Result<Option<SpanBatch>, RecordError> {
-        self.epoch = epoch;
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.spans.clear();
+        }
         match record.split_first() {
-            Some((&SPANS, body)) => spans::read(body).map(Some),
+            Some((&kind, body)) if has_spans(record) => self.read_spans(kind, body).map(Some),
             _ => Ok(None),
         }
+    }
+
+    fn read_spans(&mut self, kind: u8, body: &[u8]) -> Result<SpanBatch, RecordError> {
+        if kind == SPANS { self.spans.read(body) } else { spans::version_0::read(body) }
     }
 }
 
 /// Whether a record has spans.
 pub(crate) fn has_spans(record: &[u8]) -> bool {
-    record.first().is_some_and(|&kind| kind == SPANS)
+    matches!(record.first(), Some(&(SPANS | SPANS_0)))
 }
 
 /// A prepared batch on its way into the journal.
@@ -191,7 +215,7 @@ impl Encoder {
         match body {
             Body::Metrics(prepared) => self.metrics.encode(prepared, from, self.soft_max_bytes, out),
             Body::Logs(prepared) => self.logs.encode(&prepared.batch, from, self.soft_max_bytes, out),
-            Body::Spans(prepared) => spans::encode(&prepared.batch, from, self.soft_max_bytes, out),
+            Body::Spans(prepared) => self.spans.encode(&prepared.batch, from, self.soft_max_bytes, out),
         }
     }
 }

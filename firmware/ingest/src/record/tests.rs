@@ -19,8 +19,8 @@ fn round_trip(bodies: &[Body], targets: &Targets<'_>) {
     encoder.enter(7);
     for body in bodies {
         let mut from = 0;
-        // Of logs it is a guess.
-        let is_guess = matches!(body, Body::Logs(_));
+        // Of logs and spans it is a guess.
+        let is_guess = matches!(body, Body::Logs(_) | Body::Spans(_));
         let (mut taken, bytes_max) = (0, encoder.bytes_wanted(body, memory_bytes(body)));
         loop {
             let mut record = Vec::new();

@@ -4,9 +4,9 @@
 //! latest values, how many bits they take as they are and as steps, and where the last one came from if that is known:
 //! a part of the entry's own timestamp, or something earlier in the same entry.
 
+use super::super::coder::MeanLength;
 use super::super::range_coder::Probability;
 use super::clock::Clock;
-use super::coder::MeanLength;
 use super::digits::{DIGITS_MAX, NIBBLES_MAX};
 use super::tokens::{DIGIT, HEX_LOWER, HEX_UPPER, Tokens, Variable};
 

@@ -5,8 +5,8 @@
 //! comes.
 
 use super::super::RecordError;
+use super::super::coder::Coder;
 use super::super::range_coder::Probability;
-use super::coder::Coder;
 use super::slots::Slot;
 use hashbrown::HashMap;
 

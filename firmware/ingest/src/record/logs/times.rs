@@ -1,8 +1,8 @@
 //! Timestamps: steps within their stream, in the coarsest unit that a run of entries keeps to.
 
 use super::super::bytes::{unzigzag, zigzag};
+use super::super::coder::{Coder, LENGTHS, MeanLength, USUAL, bit_length, code_number};
 use super::super::range_coder::Probability;
-use super::coder::{Coder, LENGTHS, MeanLength, USUAL, bit_length, code_number};
 
 const UNITS_NS: [i64; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
 

@@ -8,9 +8,9 @@
 
 use super::super::RecordError;
 use super::super::bytes::{Reader, put_bytes, unzigzag, zigzag};
+use super::super::coder::{Coder, LENGTHS, USUAL, bit_length, code_number};
 use super::super::range_coder::{Probability, RangeDecoder, RangeEncoder};
 use super::clock::Clock;
-use super::coder::{Coder, LENGTHS, USUAL, bit_length, code_number};
 use super::digits::{DIGITS_MAX, Id, NIBBLES_MAX, hex_number, id_of, number, put_hex_number, put_id, put_number};
 use super::slots::{COPIES, DECIMAL, FORMS, Form, Kind, LOWER, NONE, PADDED, RECENT, Slot, TEXT, UPPER, kind_of};
 use super::tokens::{Tokens, Variable};

@@ -1,6 +1,6 @@
 //! One way to write a model for both directions: what is coded goes in, and comes out, of the same function.
 
-use super::super::range_coder::{Probability, RangeDecoder, RangeEncoder};
+use super::range_coder::{Probability, RangeDecoder, RangeEncoder};
 
 /// A range coder of either direction. An encoder gives back what it was given; a decoder takes no notice of it and
 /// gives back what it reads.
@@ -65,7 +65,7 @@ impl MeanLength {
         self.0 = if is_first { seen } else { old + ((seen - old) >> 3) } as u16;
     }
 
-    fn usual(self) -> usize {
+    pub(super) fn usual(self) -> usize {
         usize::from(self.0 >> 3).min(USUAL - 1)
     }
 }
