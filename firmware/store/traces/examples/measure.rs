@@ -9,7 +9,8 @@ use bramble_runtime::{Budget, BudgetName, Rng, SystemClock};
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::{ResourceEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
 use bramble_storage::{
-    AttributeScope, BlockId, BlockStore, QueryContext, SpanPredicate, SpanScan, SpanSink, TraceSource, ValueTest,
+    AttributeScope, BlockId, BlockStore, QueryContext, SpanFields, SpanPredicate, SpanScan, SpanSink, TraceSource,
+    ValueTest,
 };
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
 use std::sync::Arc;
@@ -196,39 +197,91 @@ fn main() {
     for (name, bytes) in store.page_bytes().unwrap() {
         println!("  {name:<32} {:8.3} B/span", per(bytes));
     }
-    ask(&store, traces * generations);
+    ask(&store, traces * generations, spans);
 }
 
-fn ask(store: &TraceStore, traces: u64) {
+fn attribute(scope: AttributeScope, key: &str, test: ValueTest) -> SpanPredicate {
+    SpanPredicate::Attribute { scope, key: key.into(), test }
+}
+
+/// Runs a question twice and prints what it found and how long each took.
+fn twice(name: &str, spans: u64, mut ask: impl FnMut() -> usize) {
+    let mut took = Vec::new();
+    let mut found = 0;
+    for _ in 0..2 {
+        let begun = Instant::now();
+        found = ask();
+        took.push(begun.elapsed());
+    }
+    let rate = spans as f64 / took[1].as_secs_f64() / 1e6;
+    println!("{name:<28} {found:>8} found, first {:>9.3?}, again {:>9.3?}, {rate:>7.1} M spans/s", took[0], took[1]);
+}
+
+fn ask(store: &TraceStore, traces: u64, spans: u64) {
     let context = QueryContext::unlimited();
     let mut middle = Rng::new((traces / 2).wrapping_mul(1_000_003) + 1);
     let mut id = [0; 16];
     id[..8].copy_from_slice(&middle.next_u64().to_be_bytes());
     id[8..].copy_from_slice(&middle.next_u64().to_be_bytes());
-    for round in ["cold", "warm"] {
-        let begun = Instant::now();
-        let found = store.trace(TraceId(id), &context).unwrap().spans.len();
-        println!("trace        {round}: {found} spans, {:?}", begun.elapsed());
-    }
-    let attribute = |key: &str, text: &str| SpanPredicate::Attribute {
-        scope: AttributeScope::Any,
-        key: key.into(),
-        test: ValueTest::Is(text.into()),
+    let trace = |id: [u8; 16]| store.trace(TraceId(id), &context).unwrap().spans.len();
+    twice("trace by id", spans, || trace(id));
+    twice("absent id", spans, || trace([0x5a; 16]));
+    let whole = |predicates: &[SpanPredicate], limit: usize| {
+        let mut cursor = store.scan(&SpanScan::whole(0, u64::MAX, predicates), &context).unwrap();
+        let (mut batch, mut found, mut traces) = (SpanBatch::new(), 0, 0);
+        while traces < limit && cursor.next(&mut batch).unwrap() {
+            found += batch.spans.len();
+            traces += batch.spans.chunk_by(|a, b| a.trace_id == b.trace_id).count();
+        }
+        found
     };
-    for (name, predicates) in [
-        ("circuit", vec![attribute("circuit_id", "circ-00042")]),
-        ("errors", vec![SpanPredicate::Service(ValueTest::is("db")), SpanPredicate::Status(StatusCode::Error)]),
-        ("slow", vec![SpanPredicate::DurationAtLeast(400_000_000)]),
-        ("absent", vec![SpanPredicate::Name(ValueTest::is("nope"))]),
-        ("all", vec![]),
-    ] {
-        let begun = Instant::now();
-        let mut cursor = store.scan(&SpanScan::whole(0, u64::MAX, &predicates), &context).unwrap();
-        let (mut batch, mut found, mut first) = (SpanBatch::new(), 0, None);
+    let any = |key: &str, text: &str| attribute(AttributeScope::Any, key, ValueTest::is(text));
+    let circuit = [any("circuit_id", "circ-00042")];
+    twice("circuit_id", spans, || whole(&circuit, 20));
+    twice("circuit_id absent", spans, || whole(&[any("circuit_id", "circ-99999")], 20));
+    twice("request_id absent", spans, || whole(&[any("request_id", "00000000000000000000000000000000")], 20));
+    let errors = [SpanPredicate::Service(ValueTest::is("db")), SpanPredicate::Status(StatusCode::Error)];
+    twice("errors of db, all", spans, || whole(&errors, usize::MAX));
+    twice("errors of db, 20", spans, || whole(&errors, 20));
+    twice("duration > 500 ms, 100", spans, || whole(&[SpanPredicate::DurationAtLeast(500_000_000)], 100));
+    twice("duration > 400 ms, all", spans, || whole(&[SpanPredicate::DurationAtLeast(400_000_000)], usize::MAX));
+    twice("name absent", spans, || whole(&[SpanPredicate::Name(ValueTest::is("nope"))], 20));
+    twice("all traces", spans, || whole(&[], usize::MAX));
+    single(store, spans, &context);
+    let values = |scope, key: &str| store.attribute_values(scope, key, (0, u64::MAX), 1000, &context).unwrap().0.len();
+    twice("values of http.route", spans, || values(AttributeScope::Span, "http.route"));
+    twice("values of circuit_id", spans, || values(AttributeScope::Span, "circuit_id"));
+    twice("values of service.name", spans, || values(AttributeScope::Resource, "service.name"));
+    twice("names", spans, || {
+        store.attribute_names(AttributeScope::Any, (0, u64::MAX), 1000, &context).unwrap().0.len()
+    });
+    twice("services", spans, || store.services(0, u64::MAX, &context).unwrap().len());
+}
+
+/// What TraceQL's metrics ask.
+fn single(store: &TraceStore, spans: u64, context: &QueryContext) {
+    let run = |predicates: &[SpanPredicate], keys: Option<&[&str]>| {
+        let attributes = keys.map(|keys| keys.iter().map(|k| (*k).to_owned()).collect());
+        let fields = match keys {
+            Some(_) => SpanFields { attributes, ..SpanFields::LEAST },
+            None => SpanFields::ALL,
+        };
+        let scan = SpanScan { whole_traces: false, fields, ..SpanScan::whole(0, u64::MAX, predicates) };
+        let mut cursor = store.scan(&scan, context).unwrap();
+        let (mut batch, mut found) = (SpanBatch::new(), 0);
         while cursor.next(&mut batch).unwrap() {
-            first.get_or_insert(begun.elapsed());
             found += batch.spans.len();
         }
-        println!("scan         {name}: {found} spans, first {first:?}, all {:?}", begun.elapsed());
-    }
+        found
+    };
+    let failed = ValueTest::Within { at_least: 500.0, at_most: f64::INFINITY };
+    let failed = [attribute(AttributeScope::Span, "http.status_code", failed)];
+    twice("spans: rate by service", spans, || run(&[], Some(&[])));
+    twice("spans: quantile, status>=500", spans, || run(&failed, Some(&["http.status_code"])));
+    twice("spans: by http.route", spans, || run(&[], Some(&["http.route"])));
+    twice("spans: circuit_id", spans, || {
+        run(&[attribute(AttributeScope::Span, "circuit_id", ValueTest::is("circ-00042"))], Some(&["circuit_id"]))
+    });
+    twice("spans: slow", spans, || run(&[SpanPredicate::DurationAtLeast(400_000_000)], Some(&[])));
+    twice("spans: everything", spans, || run(&[], None));
 }

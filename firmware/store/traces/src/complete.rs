@@ -11,7 +11,7 @@ use crate::store::TraceStore;
 use crate::view::{ValueType, resource_parts, scope_parts, template_items};
 use bramble_signal::attributes::{ArrayRef, AttributeValue, AttributesRef};
 use bramble_signal::{events, links};
-use bramble_storage::{AttributeScope, FoundValue, QueryContext, QueryStats, ReadError};
+use bramble_storage::{AttributeScope, FoundValue, QueryContext, QueryStats, ReadError, SpanFields};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -49,8 +49,8 @@ trait Completion {
     fn list(&mut self, scope: AttributeScope, list: AttributesRef<'_>) -> ControlFlow<()>;
     /// The key of a column or template.
     fn key(&mut self, scope: AttributeScope, key: &str) -> ControlFlow<()>;
-    /// Whether the values of this column are to be shown.
-    fn wants_values(&self, column: &ColumnRef) -> bool;
+    /// Whether the values under this key are to be shown.
+    fn wants_values(&self, key: &str) -> bool;
     /// A value under a key that [`wants_values`](Self::wants_values).
     fn value(&mut self, value: &AttributeValue<'_>) -> ControlFlow<()>;
 }
@@ -70,7 +70,7 @@ impl Completion for Names<'_> {
     fn key(&mut self, scope: AttributeScope, key: &str) -> ControlFlow<()> {
         self.found.add((scope, key.to_owned()), key.len())
     }
-    fn wants_values(&self, _: &ColumnRef) -> bool {
+    fn wants_values(&self, _: &str) -> bool {
         false
     }
     fn value(&mut self, _: &AttributeValue<'_>) -> ControlFlow<()> {
@@ -90,13 +90,14 @@ impl Completion for Values<'_, '_> {
         self.scope == scope || (self.scope == AttributeScope::Any && !matches!(scope, Event | Link))
     }
     fn list(&mut self, _: AttributeScope, list: AttributesRef<'_>) -> ControlFlow<()> {
-        list.iter().filter(|(key, _)| *key == self.key).try_for_each(|(_, value)| self.value(&value))
+        let key = self.key;
+        list.iter().filter(|(k, _)| *k == key).try_for_each(|(_, value)| self.value(&value))
     }
     fn key(&mut self, _: AttributeScope, _: &str) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
-    fn wants_values(&self, column: &ColumnRef) -> bool {
-        column.key == self.key
+    fn wants_values(&self, key: &str) -> bool {
+        key == self.key
     }
     fn value(&mut self, value: &AttributeValue<'_>) -> ControlFlow<()> {
         let mut flow = ControlFlow::Continue(());
@@ -225,12 +226,9 @@ fn spans_of_head(generation: &Generation, range: std::ops::Range<usize>, to: &mu
     if !own && !of_events && !of_links {
         return ControlFlow::Continue(());
     }
-    let column = |key: &str, value_type| ColumnRef { value_type, ..ColumnRef::named(key) };
     // By template: whether it has a key whose values are wanted.
     let wanted: Vec<bool> = match own {
-        true => generation.templates.iter()
-            .map(|t| template_items(t).any(|(value_type, key)| to.wants_values(&column(key, value_type))))
-            .collect(),
+        true => generation.templates.iter().map(|t| template_items(t).any(|(_, key)| to.wants_values(key))).collect(),
         false => Vec::new(),
     };
     let mut scratch = Vec::new();
@@ -241,7 +239,7 @@ fn spans_of_head(generation: &Generation, range: std::ops::Range<usize>, to: &mu
         if !own && !(of_events && shape.has(HAS_EVENTS)) && !(of_links && shape.has(HAS_LINKS)) {
             continue;
         }
-        let Some(view) = generation.view(at as u32, &mut scratch) else { continue };
+        let Some(view) = generation.view_of(at as u32, &SpanFields::ALL, &mut scratch) else { continue };
         if own {
             to.list(AttributeScope::Span, AttributesRef::from_encoded(view.attributes))?;
         }
@@ -266,16 +264,20 @@ fn in_group(group: &mut OpenGroup<'_>, to: &mut dyn Completion) -> Result<Contro
             if !is_rest && to.key(AttributeScope::Span, &at.key).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            if !is_rest && !to.wants_values(at) {
+            if !is_rest && !to.wants_values(&at.key) {
                 continue;
             }
             group.load_column(number)?;
+            let mut durations = Vec::new();
             if let Some(Column::Duration(_)) = group.column(number) {
                 group.load_times()?;
+                let has = group.values_per_shape(number);
+                let has = |shape: &u32| has.get(*shape as usize).is_some_and(|n| *n > 0);
+                let rows = group.shape_of().iter().zip(group.durations());
+                durations.extend(rows.filter(|(shape, _)| has(shape)).map(|(_, duration)| *duration));
             }
             let (Some(at), Some(column)) = (group.header.columns.get(number), group.column(number)) else { break };
-            let durations = group.durations();
-            if values(AttributeScope::Span, at, column, durations, to).is_break() {
+            if values(AttributeScope::Span, at, column, &durations, to).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -301,7 +303,7 @@ fn in_table(
         if !is_rest && to.key(scope, &at.key).is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        ask |= is_rest || to.wants_values(at);
+        ask |= is_rest || to.wants_values(&at.key);
     }
     if !ask {
         return Ok(ControlFlow::Continue(()));
@@ -313,14 +315,16 @@ fn in_table(
         false => (&group.header.event_table, &tables.event_columns),
     };
     for (at, column) in table.columns.iter().zip(columns) {
-        if (at.value_type == ValueType::Rest || to.wants_values(at)) && values(scope, at, column, &[], to).is_break() {
+        if (at.value_type == ValueType::Rest || to.wants_values(&at.key))
+            && values(scope, at, column, &[], to).is_break()
+        {
             return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))
 }
 
-/// Shows the distinct values of a column, or nearly: numbers may come several times.
+/// Shows the values of a column, numbers several times; `durations` are those of the spans that have the column.
 fn values(
     scope: AttributeScope,
     at: &ColumnRef,
@@ -333,12 +337,12 @@ fn values(
         Column::Bools(values) => {
             [0, 1].into_iter().filter(|b| values.contains(b)).try_for_each(|b| to.value(&AttributeValue::Bool(b != 0)))
         }
-        Column::Ints(values) => {
-            values.chunk_by(|a, b| a == b).filter_map(|run| run.first()).try_for_each(|i| to.value(&AttributeValue::Int(*i)))
-        }
+        Column::Ints(values) => values
+            .chunk_by(|a, b| a == b)
+            .filter_map(|run| run.first())
+            .try_for_each(|i| to.value(&AttributeValue::Int(*i))),
         Column::Doubles(values) => values.iter().try_for_each(|d| to.value(&AttributeValue::Double(*d))),
         Column::Duration(unit) => {
-            // Which of the spans have it matters little to who wants to see some values.
             durations.iter().try_for_each(|d| to.value(&AttributeValue::Double(*d as f64 / unit)))
         }
         Column::Texts(texts) => texts.list.iter().try_for_each(|bytes| match at.value_type {

@@ -4,6 +4,7 @@
 use crate::event_match::spans_with;
 use crate::group_read::{Column, ColumnRef, GroupHeader, TableRef, damaged};
 use crate::group_write::{GroupEntry, PARENT_NONE};
+use crate::index::Operation;
 use crate::judge::{Dictionaries, Judge, Query, Verdict, leaf_of, may_pass};
 use crate::open_group::{OpenGroup, Stop, ValueCursor};
 use crate::row_set::RowSet;
@@ -18,6 +19,29 @@ const TABLES: usize = usize::MAX;
 /// Whether the index alone says that no span of a group passes.
 pub(crate) fn rules_out(entry: &GroupEntry, query: &Query) -> bool {
     entry.max_start_ns < query.start_ns || entry.min_start_ns > query.end_ns || !may_hold(&query.test, entry)
+}
+
+/// Whether a block's list of operations says that no span of it passes.
+pub(crate) fn has_no_such(operations: &[Operation], query: &Query) -> bool {
+    fn asks(test: &SpanPredicate) -> bool {
+        match test {
+            SpanPredicate::All(parts) | SpanPredicate::Any(parts) => parts.iter().any(asks),
+            SpanPredicate::Service(_) | SpanPredicate::Name(_) => true,
+            _ => false,
+        }
+    }
+    fn may_be(test: &SpanPredicate, operation: &Operation) -> bool {
+        let (service, name, kind) = operation;
+        match test {
+            SpanPredicate::All(parts) => parts.iter().all(|part| may_be(part, operation)),
+            SpanPredicate::Any(parts) => parts.iter().any(|part| may_be(part, operation)),
+            SpanPredicate::Service(test) => test.accepts_text(service),
+            SpanPredicate::Name(test) => test.accepts_text(name),
+            SpanPredicate::Kind(wanted) => *kind == *wanted as u8,
+            _ => true,
+        }
+    }
+    asks(&query.test) && !operations.iter().any(|operation| may_be(&query.test, operation))
 }
 
 fn may_hold(test: &SpanPredicate, entry: &GroupEntry) -> bool {

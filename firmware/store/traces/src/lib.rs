@@ -20,6 +20,7 @@
 mod block;
 mod bytes;
 mod columns;
+mod complete;
 mod earlier;
 mod event_match;
 mod events_read;

@@ -192,4 +192,25 @@ impl TraceSource for TraceStore {
         context.reserve(found.iter().map(|(s, _)| s.len() + 56).sum())?;
         Ok(found.into_iter().map(|(name, kind)| (name, SpanKind::from_code(u64::from(kind)))).collect())
     }
+
+    fn attribute_names(
+        &self,
+        scope: AttributeScope,
+        range_ns: (u64, u64),
+        limit: usize,
+        context: &QueryContext,
+    ) -> Result<(Vec<(AttributeScope, String)>, bool), ReadError> {
+        self.names_of(scope, range_ns, limit, context)
+    }
+
+    fn attribute_values(
+        &self,
+        scope: AttributeScope,
+        key: &str,
+        range_ns: (u64, u64),
+        limit: usize,
+        context: &QueryContext,
+    ) -> Result<(Vec<FoundValue>, bool), ReadError> {
+        self.values_of((scope, key), range_ns, limit, context)
+    }
 }

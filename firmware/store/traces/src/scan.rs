@@ -1,6 +1,6 @@
 //! A search for whole traces: candidates from predicates, source by source, newest first; then the traces themselves.
 
-use crate::group_match::{matching_rows, rules_out};
+use crate::group_match::{has_no_such, matching_rows, rules_out};
 use crate::group_write::GroupEntry;
 use crate::head_read::HeadSearch;
 use crate::judge::Query;
@@ -179,7 +179,11 @@ pub(crate) fn groups_in(
     QueryStats::add(&context.stats.blocks, 1);
     let Some(block) = snapshot.blocks.get(number) else { return Ok(None) };
     let index = store.survive(context, block, block.index().map_err(Stop::from))?;
-    Ok(index.map(|index| (number, index.groups.iter().filter(|g| !rules_out(g, query)).copied().collect())))
+    let Some(index) = index else { return Ok(None) };
+    if index.operations.as_ref().is_some_and(|operations| has_no_such(operations, query)) {
+        return Ok(None);
+    }
+    Ok(Some((number, index.groups.iter().filter(|g| !rules_out(g, query)).copied().collect())))
 }
 
 impl SpanCursor for TraceScan<'_> {
