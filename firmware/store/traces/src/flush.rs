@@ -6,6 +6,7 @@ use crate::head::Generation;
 use bramble_disk::Disk;
 use bramble_disk::segment::SEGMENT_WRITER_BYTES;
 use bramble_runtime::Reservation;
+use bramble_signal::TraceId;
 use bramble_storage::{BlockId, BlockMeta, RetentionClass, StoreError, day_of_ns};
 use std::sync::Arc;
 
@@ -16,26 +17,24 @@ fn day_of(start_ns: u64) -> i32 {
 
 /// Span numbers in the order of blocks: by (day, class, trace id, start, span id).
 fn ordered(generation: &Generation) -> Vec<(i32, RetentionClass, u32)> {
-    let mut by_id: Vec<u32> = (0..generation.traces.len() as u32).collect();
-    by_id.sort_unstable_by_key(|&at| generation.traces.get(at as usize).map(|t| t.id));
-    // Comparing ranks instead of ids halves the sort.
-    let mut rank = vec![0u32; by_id.len()];
-    for (position, &at) in by_id.iter().enumerate() {
-        if let Some(rank) = rank.get_mut(at as usize) {
-            *rank = position as u32;
+    let mut traces: Vec<(TraceId, u32)> = generation.traces.iter().map(|t| t.id).zip(0..).collect();
+    traces.sort_unstable();
+    let mut order = Vec::with_capacity(generation.spans.len());
+    let mut spans: Vec<(u64, [u8; 8], u32)> = Vec::new();
+    for (_, number) in traces {
+        let class = match generation.traces.get(number as usize) {
+            Some(trace) if trace.keep => RetentionClass::Warm,
+            _ => RetentionClass::Hot,
+        };
+        spans.clear();
+        for at in generation.chain(number, usize::MAX) {
+            spans.extend(generation.spans.get(at as usize).map(|s| (s.start_ns, s.span_id, at)));
         }
+        spans.sort_unstable();
+        order.extend(spans.iter().map(|&(start_ns, _, at)| (day_of(start_ns), class, at)));
     }
-    let class_of = |trace: u32| match generation.traces.get(trace as usize) {
-        Some(trace) if trace.keep => RetentionClass::Warm,
-        _ => RetentionClass::Hot,
-    };
-    let mut order: Vec<(i32, RetentionClass, u32)> =
-        generation.spans.iter().zip(0..).map(|(s, at)| (day_of(s.start_ns), class_of(s.trace), at)).collect();
-    order.sort_unstable_by_key(|&(day, class, at)| {
-        let span = generation.spans.get(at as usize);
-        let rank = span.and_then(|s| rank.get(s.trace as usize)).copied();
-        (day, class, rank, span.map(|s| (s.start_ns, s.span_id)))
-    });
+    // Few days and two classes, mostly in long runs: a stable sort has little to do.
+    order.sort_by_key(|&(day, class, _)| (day, class));
     order
 }
 
@@ -50,7 +49,7 @@ pub(crate) fn write_generation(
     next_id: &mut dyn FnMut() -> BlockId,
 ) -> Result<Vec<BlockMeta>, StoreError> {
     // The order, and the ranks while sorting. A flush must go on under pressure: it is what relieves it.
-    let order_bytes = generation.spans.len() * 12 + generation.traces.len() * 8;
+    let order_bytes = generation.spans.len() * 18 + generation.traces.len() * 20;
     space.force_resize(SEGMENT_WRITER_BYTES + order_bytes);
     let order = ordered(generation);
     let mut written = Vec::new();

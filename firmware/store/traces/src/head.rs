@@ -6,12 +6,12 @@
 //! spans there were has a snapshot.
 
 use crate::bytes::{grow, put_bytes, put_varint, take_array, take_bytes, take_u32, take_varint, unzigzag, zigzag};
-use crate::columns::{AttributeSource, Value};
+use crate::columns::{AttributeSource, DURATION_UNITS, Value};
 use crate::group_write::{Row, SourceShape};
 use crate::interner::Interner;
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
 use crate::view::{
-    SpanView, ValueType, put_bytes_attribute, put_resource, put_scope, template_items, template_of, value_bytes,
+    SpanView, ValueType, put_bytes_attribute, put_resource, put_scope, put_template_item, template_items, value_bytes,
 };
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
 use bramble_signal::{SpanBatch, SpanEntry, SpanId, StatusCode, TraceId};
@@ -70,7 +70,37 @@ pub(crate) struct Generation {
     pub(crate) max_start_ns: u64,
     /// Roots that last at least this long make their trace worth keeping.
     slow_root_ns: u64,
+    /// By place (name, message, trace state, then attributes): the string that the newest span has there.
+    last: Vec<u32>,
+    template: Vec<u8>,
     scratch: Vec<u8>,
+}
+
+/// Places of strings in a span.
+const NAME: usize = 0;
+const MESSAGE: usize = 1;
+const TRACE_STATE: usize = 2;
+/// Most places that are remembered.
+const PLACES: usize = 64;
+
+/// The double that follows is no duration in some unit.
+const PLAIN_DOUBLE: u8 = DURATION_UNITS.len() as u8;
+
+/// The span's duration in one of the units.
+fn duration_in(unit: f64, start_ns: u64, end_ns: u64) -> f64 {
+    end_ns.wrapping_sub(start_ns) as i64 as f64 / unit
+}
+
+/// Appends a double: the unit in which it is the span's duration, as many are, or all of it.
+fn put_double(body: &mut Vec<u8>, value: f64, span: &SpanEntry) {
+    let is = |unit: &f64| duration_in(*unit, span.start_ns, span.end_ns).to_bits() == value.to_bits();
+    match DURATION_UNITS.iter().position(is) {
+        Some(unit) => body.push(unit as u8),
+        None => {
+            body.push(PLAIN_DOUBLE);
+            body.extend_from_slice(&value.to_bits().to_le_bytes());
+        }
+    }
 }
 
 fn hash_trace(id: &TraceId) -> u64 {
@@ -179,18 +209,14 @@ impl Generation {
         (resource, scope): (u32, u32),
         scratch: &mut Vec<u8>,
     ) {
-        let attributes = batch.attributes(span.attributes);
-        template_of(attributes, scratch);
-        let template = self.templates.intern(scratch).0;
         let shape = Shape {
             resource,
             scope,
-            name: self.strings.intern(batch.bytes(span.name)).0,
-            message: self.strings.intern(batch.bytes(span.status_message)).0,
-            template,
+            name: self.string(NAME, batch.bytes(span.name)),
+            message: self.string(MESSAGE, batch.bytes(span.status_message)),
+            template: self.body_of(batch, span, scratch),
             ..Shape::of(span)
         };
-        self.body_of(batch, span, attributes, scratch);
         let at = self.spans.len() as u32;
         grow(&mut self.bodies, scratch.len());
         let body = self.bodies.len() as u32;
@@ -217,10 +243,29 @@ impl Generation {
         }
     }
 
-    fn body_of(&mut self, batch: &SpanBatch, span: &SpanEntry, attributes: AttributesRef<'_>, body: &mut Vec<u8>) {
+    /// The number of a string that is likely the one that the span before had at this place.
+    fn string(&mut self, place: usize, bytes: &[u8]) -> u32 {
+        if let Some(&last) = self.last.get(place)
+            && self.strings.get(last) == bytes
+        {
+            return last;
+        }
+        let id = self.strings.intern(bytes).0;
+        // Places are bounded: a span of a thousand attributes must not cost the next ones anything.
+        if place < PLACES {
+            self.last.resize(self.last.len().max(place + 1), 0);
+            if let Some(slot) = self.last.get_mut(place) {
+                *slot = id;
+            }
+        }
+        id
+    }
+
+    /// Puts a span's body together, and returns the number of its attributes' template.
+    fn body_of(&mut self, batch: &SpanBatch, span: &SpanEntry, body: &mut Vec<u8>) -> u32 {
         body.clear();
         if !span.trace_state.is_empty() {
-            put_varint(body, u64::from(self.strings.intern(batch.bytes(span.trace_state)).0));
+            put_varint(body, u64::from(self.string(TRACE_STATE, batch.bytes(span.trace_state))));
         }
         if !span.events.is_empty() {
             put_bytes(body, batch.bytes(span.events));
@@ -228,15 +273,22 @@ impl Generation {
         if !span.links.is_empty() {
             put_bytes(body, batch.bytes(span.links));
         }
-        for (_, value) in attributes.iter() {
+        let mut template = std::mem::take(&mut self.template);
+        template.clear();
+        for ((key, value), place) in batch.attributes(span.attributes).iter().zip(TRACE_STATE + 1..) {
+            put_template_item(&mut template, ValueType::of(&value), key);
             match value {
                 AttributeValue::Empty => {}
                 AttributeValue::Bool(b) => body.push(u8::from(b)),
                 AttributeValue::Int(i) => put_varint(body, zigzag(i)),
-                AttributeValue::Double(d) => body.extend_from_slice(&d.to_bits().to_le_bytes()),
-                _ => put_varint(body, u64::from(self.strings.intern(value_bytes(&value)).0)),
+                AttributeValue::Double(d) => put_double(body, d, span),
+                _ => put_varint(body, u64::from(self.string(place, value_bytes(&value)))),
             }
         }
+        let number = self.templates.intern(&template).0;
+        template.shrink_to(4096);
+        self.template = template;
+        number
     }
 
     /// A span and its attributes' values. `None` when there is no such span.
@@ -261,7 +313,8 @@ impl Generation {
             events,
             links,
         };
-        Some((row, HeadValues { generation: self, template: shape.template, body }))
+        let times = (span.start_ns, span.end_ns);
+        Some((row, HeadValues { generation: self, template: shape.template, body, times }))
     }
 
     /// What a shape's numbers stand for.
@@ -288,7 +341,12 @@ impl Generation {
     /// Spans of a trace in order of arrival, of the first `watermark` spans.
     pub(crate) fn spans_of(&self, id: TraceId, watermark: usize) -> impl Iterator<Item = u32> {
         let found = self.by_trace.find(hash_trace(&id), |&at| self.traces.get(at as usize).is_some_and(|t| t.id == id));
-        let first = found.and_then(|&at| self.traces.get(at as usize)).map_or(NONE, |t| t.first);
+        self.chain(found.copied().unwrap_or(NONE), watermark)
+    }
+
+    /// Spans of the trace of a number in order of arrival, of the first `watermark` spans.
+    pub(crate) fn chain(&self, trace: u32, watermark: usize) -> impl Iterator<Item = u32> {
+        let first = self.traces.get(trace as usize).map_or(NONE, |t| t.first);
         let end = watermark.min(self.spans.len());
         let inside = move |&at: &u32| (at as usize) < end;
         std::iter::successors(Some(first).filter(inside), move |&at| {
@@ -310,6 +368,8 @@ impl Generation {
             + self.traces.capacity() * size_of::<HeadTrace>()
             + self.bodies.capacity()
             + self.scratch.capacity()
+            + self.template.capacity()
+            + self.last.capacity() * 4
             + self.by_trace.allocation_size()
             + self.by_span.allocation_size()
             + self.shapes.memory_bytes()
@@ -325,6 +385,8 @@ pub(crate) struct HeadValues<'a> {
     generation: &'a Generation,
     template: u32,
     body: &'a [u8],
+    /// Start and end.
+    times: (u64, u64),
 }
 
 impl<'a> HeadValues<'a> {
@@ -334,7 +396,13 @@ impl<'a> HeadValues<'a> {
             ValueType::Empty => Value::Empty,
             ValueType::Bool => Value::Bool(take_array::<1>(body)? != [0]),
             ValueType::Int => Value::Int(unzigzag(take_varint(body)?)),
-            ValueType::Double => Value::Double(f64::from_bits(u64::from_le_bytes(take_array(body)?))),
+            ValueType::Double => Value::Double({
+                let [unit] = take_array(body)?;
+                match DURATION_UNITS.get(usize::from(unit)) {
+                    Some(unit) => duration_in(*unit, self.times.0, self.times.1),
+                    None => f64::from_bits(u64::from_le_bytes(take_array(body)?)),
+                }
+            }),
             _ => Value::Bytes(self.generation.strings.get(take_u32(body)?)),
         })
     }

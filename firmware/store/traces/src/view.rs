@@ -47,9 +47,14 @@ impl ValueType {
 pub(crate) fn template_of(attributes: AttributesRef<'_>, out: &mut Vec<u8>) {
     out.clear();
     for (key, value) in attributes.iter() {
-        out.push(ValueType::of(&value) as u8);
-        put_bytes(out, key.as_bytes());
+        put_template_item(out, ValueType::of(&value), key);
     }
+}
+
+/// Appends an attribute without its value.
+pub(crate) fn put_template_item(out: &mut Vec<u8>, value_type: ValueType, key: &str) {
+    out.push(value_type as u8);
+    put_bytes(out, key.as_bytes());
 }
 
 /// The (type, key) pairs of a template; a damaged one ends early.
