@@ -116,7 +116,7 @@ export function duration(ms: number | null | undefined): string {
   if (ms == null || !Number.isFinite(ms)) return NONE;
   if (ms === 0) return "0\u202fms";
   if (ms < 0.001) return `${short(ms * 1e6)}\u202fns`;
-  if (ms < 1) return `${short(ms * 1000)}\u202fµs`;
+  if (ms < 0.9995) return `${short(ms * 1000)}\u202fµs`;
   if (ms < 999.5) return `${short(ms)}\u202fms`;
   if (ms < 60_000) return `${short(ms / 1000)}\u202fs`;
   return span(ms / 1000);

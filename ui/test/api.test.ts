@@ -3,7 +3,8 @@ import { ApiError, positionIn, withQuery } from "../src/api/http";
 import { countByLevel, decodeStreams, levelOf, traceIdOf } from "../src/api/loki";
 import { decodeExemplars, decodeMatrix, decodeVector, seriesName } from "../src/api/prometheus";
 import { decodeStatus, doorPort } from "../src/api/status";
-import { decodeSearch, decodeTrace, legacyTags, spanTree, traceQl } from "../src/api/traces";
+import { decodeMeasured, decodeSearch } from "../src/api/tempo";
+import { decodeTrace } from "../src/api/trace";
 import { traceOf } from "../src/pages/metrics/answers";
 import { selector, startingQuery } from "../src/pages/metrics/starting";
 import { marksOf } from "../src/parts/editor/marks";
@@ -189,85 +190,160 @@ describe("Loki", () => {
 });
 
 describe("traces", () => {
-  const search = { service: "a b", operation: 'say "x"', min: "100ms", startMs: 0, endMs: 1, limit: 5 };
-
-  it("asks in TraceQL and in the older form", () => {
-    expect(traceQl(search)).toBe(
-      '{ resource.service.name = "a b" && name = "say \\"x\\"" && duration >= 100ms }',
-    );
-    expect(traceQl({ ...search, service: "", operation: "", min: "" })).toBe("{}");
-    expect(legacyTags(search)).toBe('service.name="a b" name="say \\"x\\""');
-  });
-
   it("decodes search answers with and without statistics", () => {
     const traces = [
-      { traceID: "1", startTimeUnixNano: "1000000", durationMs: 3 },
+      {
+        traceID: "1",
+        rootServiceName: "<root span not yet received>",
+        startTimeUnixNano: "1000000",
+        durationMs: 3,
+      },
       {
         traceID: "2",
         rootServiceName: "s",
         rootTraceName: "n",
         startTimeUnixNano: "2000000",
-        serviceStats: { s: { spanCount: 2, errorCount: 1 }, t: { spanCount: 1 } },
+        serviceStats: { t: { spanCount: 1 }, s: { spanCount: 2, errorCount: 1 } },
+        spanSets: [{ matched: 2, spans: [] }],
       },
     ];
-    expect(decodeSearch({ traces })).toEqual([
-      { id: "2", service: "s", name: "n", startMs: 2, durationMs: 0, spans: 3, errors: 1 },
-      { id: "1", service: "", name: "", startMs: 1, durationMs: 3, spans: null, errors: null },
+    const found = decodeSearch({ traces, metrics: { inspectedSpans: "12" } });
+    expect(found).toMatchObject({ partial: "", inspected: 12 });
+    expect(found.traces).toEqual([
+      {
+        id: "2",
+        service: "s",
+        name: "n",
+        startMs: 2,
+        durationMs: 0,
+        spans: 3,
+        errors: 1,
+        services: [
+          { service: "s", spans: 2, errors: 1 },
+          { service: "t", spans: 1, errors: 0 },
+        ],
+        matched: 2,
+      },
+      {
+        id: "1",
+        service: "",
+        name: "",
+        startMs: 1,
+        durationMs: 3,
+        spans: null,
+        errors: null,
+        services: [],
+        matched: 0,
+      },
     ]);
-    expect(decodeSearch({})).toEqual([]);
+    expect(decodeSearch({}).traces).toEqual([]);
   });
 
-  const jaegerSpan = (spanID: string, parent: string | null, startTime: number): unknown => ({
-    spanID,
-    operationName: `op-${spanID}`,
-    processID: "p1",
-    startTime,
-    duration: 1500,
-    references: parent === null ? [] : [{ refType: "CHILD_OF", spanID: parent }],
-    tags: [{ key: "error", type: "bool", value: true }],
-    logs: [],
-  });
-  const trace = (...spans: unknown[]): unknown => ({
-    data: [{ traceID: "t", spans, processes: { p1: { serviceName: "svc", tags: [] } } }],
+  it.each([
+    [{ status: "partial", message: "Out of time." }, "Out of time."],
+    [{ partial: true }, "The search was ended before everything was looked at."],
+    [{ partial: "Out of memory." }, "Out of memory."],
+    [{ status: "complete" }, ""],
+  ])("says that an answer is not whole: %j", (answer, said) => {
+    expect(decodeSearch(answer).partial).toBe(said);
   });
 
-  it("decodes Jaeger's trace: microseconds to milliseconds, process to service", () => {
-    const decoded = decodeTrace(trace(jaegerSpan("a", null, 2000)));
-    expect(decoded.spans[0]).toMatchObject({
-      service: "svc",
-      name: "op-a",
-      startMs: 2,
-      durationMs: 1.5,
-      error: true,
-      parent: null,
+  it("decodes numbers over time with their exemplars", () => {
+    const series = [
+      {
+        labels: [{ key: "p", value: { doubleValue: 0.5 } }],
+        samples: [{ timestampMs: "5000", value: 2 }, { timestampMs: "6000" }],
+        exemplars: [
+          { labels: [{ key: "trace:id", value: { stringValue: "ab" } }], timestampMs: "5500", value: 1 },
+        ],
+      },
+    ];
+    expect(decodeMeasured({ series })).toEqual({
+      series: [
+        {
+          labels: { p: "0.5" },
+          points: [
+            [5, 2],
+            [6, 0],
+          ],
+        },
+      ],
+      exemplars: [{ labels: { "trace:id": "ab" }, series: { p: "0.5" }, value: 1, at: 5.5 }],
+      partial: "",
     });
   });
 
-  it("says that an empty answer is no trace", () => {
-    expect(() => decodeTrace({ data: [] })).toThrow("Trace not found.");
+  const answer = (...spans: unknown[]): unknown => ({
+    trace: {
+      resourceSpans: [
+        {
+          resource: { attributes: [{ key: "service.name", value: { stringValue: "svc" } }] },
+          scopeSpans: [{ scope: { name: "lib", version: "1" }, spans }],
+        },
+      ],
+    },
   });
 
-  it("puts spans in tree order; orphans and cycles appear once, too", () => {
-    const spans = decodeTrace(
-      trace(
-        jaegerSpan("c", "a", 3),
-        jaegerSpan("a", null, 1),
-        jaegerSpan("b", "a", 2),
-        jaegerSpan("o", "gone", 9),
-        jaegerSpan("x", "y", 11),
-        jaegerSpan("y", "x", 12),
-        jaegerSpan("d", "b", 4),
+  it("decodes a trace: ids of both forms, nanoseconds kept, kinds and states by name and number", () => {
+    const trace = decodeTrace(
+      answer(
+        {
+          spanId: "7nfj7QFjw2U=",
+          name: "op",
+          kind: "SPAN_KIND_SERVER",
+          startTimeUnixNano: "1795274780361440940",
+          endTimeUnixNano: "1795274780361440943",
+          status: { code: "STATUS_CODE_ERROR", message: "no" },
+          attributes: [
+            { key: "n", value: { intValue: "7" } },
+            { key: "list", value: { arrayValue: { values: [{ intValue: "1" }, { stringValue: "x" }] } } },
+          ],
+          events: [{ timeUnixNano: "1795274780361440942", name: "e" }],
+          links: [{ traceId: "6YH3qR7m0KciHtxH+pRUaQ==", spanId: "" }],
+        },
+        {
+          spanId: "00f067aa0ba902b7",
+          parentSpanId: "ee77e3ed0163c365",
+          kind: 3,
+          startTimeUnixNano: "1795274780361440950",
+          endTimeUnixNano: "1795274780361440940",
+          status: { code: 1 },
+        },
+        { spanId: "00f067aa0ba902b8", parentSpanId: "AAAAAAAAAAA=" },
       ),
-    ).spans;
-    expect(spanTree(spans).map((row) => `${row.span.id}${row.depth}`)).toEqual([
-      "a0",
-      "b1",
-      "d2",
-      "c1",
-      "o0",
-      "x0",
-      "y1",
-    ]);
+      "t",
+    );
+    expect(trace.startNs).toBe(1795274780361440940n);
+    expect(trace.spans[0]).toMatchObject({
+      id: "ee77e3ed0163c365",
+      parent: null,
+      service: "svc",
+      start: 0,
+      end: 3,
+      kind: "server",
+      status: "error",
+      message: "no",
+      attributes: [
+        { key: "n", value: "7", isText: false },
+        { key: "list", value: '[1,"x"]', isText: true },
+      ],
+      events: [{ at: 2, name: "e" }],
+      links: [{ traceId: "e981f7a91ee6d0a7221edc47fa945469", spanId: "" }],
+    });
+    expect(trace.spans[1]).toMatchObject({
+      parent: "ee77e3ed0163c365",
+      start: 10,
+      end: 10,
+      kind: "client",
+      status: "ok",
+    });
+    expect(trace.spans[1]?.warnings).toHaveLength(1);
+    expect(trace.spans[2]).toMatchObject({ parent: null, kind: "" });
+  });
+
+  it("says that an empty answer is no trace", () => {
+    expect(() => decodeTrace({ trace: {} }, "t")).toThrow("Trace not found.");
+    expect(() => decodeTrace({}, "t")).toThrow("Trace not found.");
   });
 });
 

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 
 const dist = join(__dirname, "..", "dist");
-const BUDGET_KIB = { script: 56, style: 8, editor: 130, logs: 24 };
+const BUDGET_KIB = { script: 56, style: 8, editor: 130, logs: 24, traces: 14, trace: 18, services: 6, map: 7 };
 
 const packedKib = (name: string): number => gzipSync(readFileSync(join(dist, name))).length / 1024;
 
@@ -28,6 +28,9 @@ describe.skipIf(!existsSync(join(dist, "index.html")))("the built page", () => {
   it("keeps editor and pages apart, within their own budgets", () => {
     expect(built("editor-")).toHaveLength(1);
     expect(packedKib(join("assets", built("editor-")[0] ?? ""))).toBeLessThan(BUDGET_KIB.editor);
-    expect(packedKib(join("assets", built("logs-")[0] ?? ""))).toBeLessThan(BUDGET_KIB.logs);
+    for (const page of ["logs", "traces", "trace", "services", "map"] as const) {
+      expect(built(`${page}-`)).toHaveLength(1);
+      expect(packedKib(join("assets", built(`${page}-`)[0] ?? ""))).toBeLessThan(BUDGET_KIB[page]);
+    }
   });
 });

@@ -6,7 +6,6 @@ import { EMPTY_BOOK, nextRange, withFresh, withPage } from "../src/pages/logs/bo
 import { joinedTemplates } from "../src/pages/logs/joined";
 import { stacksOf } from "../src/pages/logs/levels";
 import { trendOf } from "../src/pages/logs/patterns";
-import { withRecent } from "../src/parts/recent";
 import { countQuery } from "../src/pages/logs/stats";
 import {
   decodeFrame,
@@ -18,6 +17,7 @@ import {
 } from "../src/pages/logs/tail";
 import { piecesOf } from "../src/pages/logs/text";
 import { countValues, fieldsOf } from "../src/pages/logs/values";
+import { withRecent } from "../src/parts/recent";
 import { driftOf, offsetsOf, rowAt, rowsIn } from "../src/parts/virtual/virtual";
 
 const stream = (values: readonly (readonly unknown[])[], labels = { app: "a" }): unknown => [

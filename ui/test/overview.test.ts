@@ -5,7 +5,7 @@ import { barShare } from "../src/pages/overview/newest";
 import { chooseHost, hostMatcher, machine } from "../src/pages/overview/queries";
 import { drupelets, storageView } from "../src/pages/overview/storage";
 import { rootFilesystem } from "../src/pages/overview/vitals";
-import { isDuration } from "../src/pages/traces";
+import { isDuration } from "../src/traceql/form";
 
 const sample = (value: number, labels: Record<string, string> = {}): Sample => ({
   labels,

@@ -10,6 +10,8 @@ import {
   resolveRange,
   shifted,
   stepOf,
+  traceRoute,
+  tracesRoute,
   widened,
 } from "../src/state/url";
 
@@ -38,9 +40,13 @@ const ROUTES: readonly Route[] = [
     utc: true,
     line: "17-a.1",
   },
-  { page: "traces", service: "a b", operation: "GET /x?y=1", min: "100ms", range: { last: 604_800 } },
-  { page: "trace", id: "0af7651916cd43dd8448eb211c80319c", span: "b7ad6b7169203331" },
-  { page: "trace", id: "with/slash and %", span: "" },
+  tracesRoute('{ name = "GET /x?y=1" && span.a =~ "b|c" }', { last: 604_800 }),
+  { ...tracesRoute(""), sort: "longest", limit: 1000, colour: "service" },
+  traceRoute("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"),
+  { ...traceRoute("ab"), view: "sums", service: "a b", find: "x=y & z" },
+  traceRoute("with/slash and %"),
+  { page: "map", range: { from: 5, to: 9 }, focus: "a b" },
+  { page: "services", range: { last: 900 }, service: "a/b c", sort: "p95" },
 ];
 
 describe("routes", () => {
@@ -51,6 +57,13 @@ describe("routes", () => {
   it("leaves defaults out", () => {
     expect(formatRoute({ page: "overview", range: { last: 900 }, host: "" })).toBe("#/");
     expect(formatRoute(logsRoute(""))).toBe("#/logs");
+  });
+
+  it("understands links from before there was TraceQL", () => {
+    expect(parseRoute("#/traces?service=a&min=100ms")).toEqual(
+      tracesRoute('{ resource.service.name = "a" && trace:duration >= 100ms }'),
+    );
+    expect(parseRoute("#/traces?min=soon&limit=7&sort=x")).toEqual(tracesRoute(""));
   });
 
   it.each([
@@ -65,7 +78,7 @@ describe("routes", () => {
   });
 
   it("survives malformed escapes", () => {
-    expect(parseRoute("#/trace/%E0%A4%A")).toEqual({ page: "trace", id: "%E0%A4%A", span: "" });
+    expect(parseRoute("#/trace/%E0%A4%A")).toEqual(traceRoute("%E0%A4%A"));
     expect(parseRoute("#/metrics?q=%zz")).toMatchObject({ page: "metrics" });
   });
 });

@@ -1,7 +1,7 @@
 // Series that Bramble derives from spans on ingest: requests, errors and durations of operations and of calls between
 // services. Their names are those of Tempo's generator, or of the collector's connector where that was chosen.
 import type { Sample, Series } from "./prometheus";
-import { queryExemplars, queryInstant, queryRange, type Exemplar } from "./prometheus";
+import { type Exemplar, queryExemplars, queryInstant, queryRange } from "./prometheus";
 
 /** How the span metrics are called here. */
 export interface SpanNames {

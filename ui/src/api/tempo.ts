@@ -188,7 +188,11 @@ export function decodeMeasured(json: unknown): Measured {
     return { labels, points };
   });
   const isPartial = /partial/i.test(text(answer.status));
-  return { series, exemplars, partial: isPartial ? text(answer.message) || "Not all spans were counted." : "" };
+  return {
+    series,
+    exemplars,
+    partial: isPartial ? text(answer.message) || "Not all spans were counted." : "",
+  };
 }
 
 /** A TraceQL metrics query from `start` to `end`, Unix seconds on a grid of `step`. */

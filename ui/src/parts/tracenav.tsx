@@ -43,7 +43,11 @@ function ById() {
 export function TraceNav({ tab, range }: { tab: Tab; range: TimeRange }) {
   const tabs: readonly { tab: Tab; name: string; href: string }[] = [
     { tab: "traces", name: "Search", href: formatRoute(tracesRoute("", range)) },
-    { tab: "services", name: "Services", href: formatRoute({ page: "services", range, service: "", sort: "" }) },
+    {
+      tab: "services",
+      name: "Services",
+      href: formatRoute({ page: "services", range, service: "", sort: "" }),
+    },
     { tab: "map", name: "Service map", href: formatRoute({ page: "map", range, focus: "" }) },
   ];
   return (

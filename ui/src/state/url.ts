@@ -31,7 +31,7 @@ export type TraceSort = "newest" | "longest" | "errors";
 export type TraceView = "spans" | "sums" | "logs";
 
 /** Traces asked for unless told otherwise, and what else can be chosen. */
-export const TRACE_LIMITS = [100, 500, 2000] as const;
+export const TRACE_LIMITS = [200, 1000, 5000] as const;
 
 /** More are ignored: each is asked with every beat. */
 export const QUERIES_MAX = 8;
@@ -98,7 +98,14 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_40
 const LAST_MAX = 366 * 86_400;
 
 /** Default window of each page, seconds. */
-export const DEFAULT_LAST = { overview: 900, metrics: 3600, logs: 3600, traces: 3600, map: 3600, services: 3600 } as const;
+export const DEFAULT_LAST = {
+  overview: 900,
+  metrics: 3600,
+  logs: 3600,
+  traces: 3600,
+  map: 3600,
+  services: 3600,
+} as const;
 
 /** `90` → `90s`, `3600` → `1h`: the largest unit that divides it. */
 export function formatSpan(seconds: number): string {

@@ -62,7 +62,7 @@ export function formQuery(form: Form): string {
   return terms.length === 0 ? "{}" : `{ ${terms.join(" && ")} }`;
 }
 
-function valueOf(token: Token): string {
+function textOf(token: Token): string {
   return token.kind === "string" ? unquoted(token.text) : token.text;
 }
 
@@ -88,8 +88,13 @@ export function queryForm(query: string): Form | null {
     const known = OPERATORS.find((one) => one === op?.text);
     if (tag?.kind !== "word" || !known || !value || value.kind === "operator") return null;
     if (and && (and.text !== "&&" || at + 4 >= inside.length)) return null;
-    const condition = { tag: tag.text, op: known, value: valueOf(value) };
-    if (condition.tag === "resource.service.name" && known === "=" && form.service === "" && value.kind === "string")
+    const condition = { tag: tag.text, op: known, value: textOf(value) };
+    if (
+      condition.tag === "resource.service.name" &&
+      known === "=" &&
+      form.service === "" &&
+      value.kind === "string"
+    )
       form.service = condition.value;
     else if (isName(condition.tag) && known === "=" && form.operation === "" && value.kind === "string")
       form.operation = condition.value;

@@ -1,5 +1,5 @@
 // What kind of query a text is, and queries made from it, judged by its tokens: no server is asked.
-import { queryForm, formQuery } from "./form";
+import { formQuery, queryForm } from "./form";
 import { type Token, tokensOf } from "./tokens";
 
 /** Functions that turn spans into numbers over time. */
@@ -65,6 +65,13 @@ export function withDuration(query: string, min: string, max: string): string | 
 
 /** The query with one more condition on the same span; a query that the form cannot say is replaced. */
 export function withCondition(query: string, tag: string, op: "=" | "!=", value: string): string {
-  const form = queryForm(query) ?? { service: "", operation: "", status: "" as const, min: "", max: "", tags: [] };
+  const form = queryForm(query) ?? {
+    service: "",
+    operation: "",
+    status: "" as const,
+    min: "",
+    max: "",
+    tags: [],
+  };
   return formQuery({ ...form, tags: [...form.tags, { tag, op, value }] });
 }

@@ -1,6 +1,6 @@
 // All that is computed of a trace once, for every view of it.
 import { seriesColour } from "../chart/colours";
-import { criticalPath, type Piece, shares } from "./critical";
+import { criticalPath, shares } from "./critical";
 import type { Trace } from "./model";
 import { type Placed, placeRows } from "./skew";
 import { selfTimes } from "./stats";
@@ -19,8 +19,8 @@ export interface Laid {
   readonly root: Node | null;
   readonly placed: readonly Placed[];
   readonly self: Float64Array;
-  /** The path's pieces by row, in the order of time. */
-  readonly pieces: ReadonlyMap<number, readonly Piece[]>;
+  /** The path's stretches by row, in the row's own clock as it is drawn, in the order of time. */
+  readonly pieces: ReadonlyMap<number, readonly Stretch[]>;
   /** ns on the path by row. */
   readonly critical: ReadonlyMap<number, number>;
   /** What is drawn from the left edge to the right. */
@@ -68,10 +68,8 @@ function warningsOf(trace: Trace, tree: Tree, skewed: number, off: number): stri
       : []),
     ...(own === 0 && tree.orphans > 0 ? ["The root is missing: what is shown may be a part."] : []),
     ...(own > 1 ? [`${own} spans are roots.`] : []),
-    ...(circles > 0 ? [`${many(circles, "circle", "circles")} of parents.`] : []),
-    ...(skewed > 0
-      ? [`${many(skewed, "span starts or ends", "spans start or end")} outside of what they belong to: clocks differ.`]
-      : []),
+    ...(circles > 0 ? [`${many(circles, "span is", "spans are")} among their own ancestors.`] : []),
+    ...(skewed > 0 ? [`${many(skewed, "span lies", "spans lie")} outside of the call: clocks differ.`] : []),
     ...(off > 0 ? [`${many(off, "span is", "spans are")} days away and drawn at the edge.`] : []),
   ];
 }
@@ -82,11 +80,13 @@ export function layOut(trace: Trace): Laid {
   const root = mainRoot(tree);
   const { placed, remarks } = placeRows(tree);
   const path = root === null ? [] : criticalPath(root, placed);
-  const pieces = new Map<number, Piece[]>();
-  for (const piece of path) {
-    const list = pieces.get(piece.node.index);
+  const pieces = new Map<number, Stretch[]>();
+  for (const { node, from, to } of path) {
+    const moved = (placed[node.index]?.start ?? node.span.start) - node.span.start;
+    const piece = { from: from - moved, to: to - moved };
+    const list = pieces.get(node.index);
     if (list) list.push(piece);
-    else pieces.set(piece.node.index, [piece]);
+    else pieces.set(node.index, [piece]);
   }
   const { axis, off } = axisOf(tree, root);
   const colours = new Map<string, string>();

@@ -24,7 +24,10 @@ export function matches(node: Node, words: readonly string[]): boolean {
 
 /** Indexes of the rows that have what is sought, in order. Nothing sought: none. */
 export function found(tree: Tree, text: string): number[] {
-  const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   if (words.length === 0) return [];
   return tree.rows.filter((node) => matches(node, words)).map((node) => node.index);
 }
@@ -40,12 +43,7 @@ function withAncestors(tree: Tree, wanted: (node: Node) => boolean): Uint8Array 
 }
 
 /** Rows in order, without what is folded (by key) or left out. */
-export function rowsShown(
-  laid: Laid,
-  folded: ReadonlySet<string>,
-  only: Only,
-  service: string,
-): Node[] {
+export function rowsShown(laid: Laid, folded: ReadonlySet<string>, only: Only, service: string): Node[] {
   const { tree } = laid;
   const all = only === "all" && service === "";
   const kept = all

@@ -38,8 +38,7 @@ interface Draft {
   warnings: string[];
 }
 
-const byStart = (a: Draft, b: Draft): number =>
-  a.span.start - b.span.start || b.span.end - a.span.end || 0;
+const byStart = (a: Draft, b: Draft): number => a.span.start - b.span.start || b.span.end - a.span.end || 0;
 
 /** The draft that a span's `parent` means: not itself, and of twins the one that others are called by. */
 function parentOf(draft: Draft, twins: ReadonlyMap<string, readonly Draft[]>): Draft | null {

@@ -5,13 +5,13 @@ import { type LogLine, lineService } from "../../api/loki";
 import { count } from "../../format";
 import { ALL_LINES, looser } from "../../logql/edit";
 import { soughtBy } from "../../logql/highlight";
+import { useKeys } from "../../parts/keys";
 import { Body, Trouble, Warnings } from "../../parts/panel";
+import { type ListHandle, VirtualList } from "../../parts/virtual/list";
 import { go } from "../../state/route";
 import type { LogsRoute } from "../../state/url";
 import type { Actions } from "./actions";
-import { useKeys } from "../../parts/keys";
 import type { Lines } from "./lines";
-import { type ListHandle, VirtualList } from "../../parts/virtual/list";
 import { LineRow } from "./row";
 import { TailBar } from "./tailbar";
 

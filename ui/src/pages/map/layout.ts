@@ -82,7 +82,10 @@ function forward(names: readonly string[], edges: readonly Edge[]): Set<Edge> {
 }
 
 /** The layer of each node: one beyond its furthest caller. */
-function layersOf(names: readonly string[], edges: readonly { from: string; to: string }[]): Map<string, number> {
+function layersOf(
+  names: readonly string[],
+  edges: readonly { from: string; to: string }[],
+): Map<string, number> {
   const layer = new Map<string, number>(names.map((name) => [name, 0]));
   const open = new Map<string, number>(names.map((name) => [name, 0]));
   for (const edge of edges) open.set(edge.to, (open.get(edge.to) ?? 0) + 1);
@@ -210,7 +213,8 @@ export function layOut(edges: readonly Edge[], sizes: Sizes): Layout {
   const chains = straight.map((edge, index) => {
     const [from, to] = [items.get(edge.from), items.get(edge.to)];
     const chain: Item[] = from ? [from] : [];
-    for (let at = (from?.layer ?? 0) + 1; at < (to?.layer ?? 0); at += 1) chain.push(add(`${index} ${at}`, at, true));
+    for (let at = (from?.layer ?? 0) + 1; at < (to?.layer ?? 0); at += 1)
+      chain.push(add(`${index} ${at}`, at, true));
     if (to) chain.push(to);
     chain.forEach((item, at) => {
       const next = chain[at + 1];
@@ -261,8 +265,14 @@ export function pathOf(points: readonly Point[], down: boolean): string {
     const from = points[at] ?? to;
     const half = down ? (to.y - from.y) / 2 : (to.x - from.x) / 2;
     const [a, b] = down
-      ? [`${from.x.toFixed(1)} ${(from.y + half).toFixed(1)}`, `${to.x.toFixed(1)} ${(to.y - half).toFixed(1)}`]
-      : [`${(from.x + half).toFixed(1)} ${from.y.toFixed(1)}`, `${(to.x - half).toFixed(1)} ${to.y.toFixed(1)}`];
+      ? [
+          `${from.x.toFixed(1)} ${(from.y + half).toFixed(1)}`,
+          `${to.x.toFixed(1)} ${(to.y - half).toFixed(1)}`,
+        ]
+      : [
+          `${(from.x + half).toFixed(1)} ${from.y.toFixed(1)}`,
+          `${(to.x - half).toFixed(1)} ${to.y.toFixed(1)}`,
+        ];
     path += `C${a} ${b} ${to.x.toFixed(1)} ${to.y.toFixed(1)}`;
   });
   return path;

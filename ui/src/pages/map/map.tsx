@@ -11,6 +11,7 @@ import { go } from "../../state/route";
 import { formatRoute, type MapRoute, resolveRange, tracesRoute } from "../../state/url";
 import { EMPTY_FORM, formQuery } from "../../traceql/form";
 import "../../style/traces.css";
+import { type Service, servicesOf } from "./graph";
 import { layOut, pathOf, type Sizes } from "./layout";
 
 /** More cannot be told apart; the busiest are shown. */
@@ -20,15 +21,6 @@ const WIDE: Sizes = { width: 178, height: 58, along: 92, across: 22, down: false
 const TALL: Sizes = { width: 158, height: 58, along: 54, across: 12, down: true };
 const PAD = 14;
 
-/** A service as its callers see it. `others` is what made it appear: a database, a queue, a user. */
-interface Service {
-  readonly name: string;
-  readonly rate: number;
-  readonly failed: number;
-  readonly p95: number | null;
-  readonly kind: "service" | "user" | "database" | "messaging_system" | "virtual_node";
-}
-
 const KINDS: Readonly<Record<Service["kind"], string>> = {
   service: "",
   user: "callers from outside",
@@ -36,30 +28,6 @@ const KINDS: Readonly<Record<Service["kind"], string>> = {
   messaging_system: "queue",
   virtual_node: "sends no spans itself",
 };
-
-/** The services that calls name, with the sums of what came to them (of the user: what went out). */
-export function servicesOf({ calls, p95 }: Graph): Service[] {
-  const names = [...new Set(calls.flatMap((call) => [call.client, call.server]))];
-  return names.map((name) => {
-    const to = calls.filter((call) => call.server === name);
-    const from = calls.filter((call) => call.client === name);
-    const counted = to.length > 0 ? to : from;
-    const only = to.length > 0 && from.length === 0 ? to[0]?.kind : "";
-    const kind: Service["kind"] =
-      to.length === 0 && from.every((call) => call.kind === "virtual_node")
-        ? "user"
-        : only === "database" || only === "messaging_system" || only === "virtual_node"
-          ? only
-          : "service";
-    return {
-      name,
-      kind,
-      rate: counted.reduce((sum, call) => sum + call.rate, 0),
-      failed: counted.reduce((sum, call) => sum + call.failed, 0),
-      p95: p95.get(name) ?? null,
-    };
-  });
-}
 
 const share = ({ rate: all, failed }: { rate: number; failed: number }): number =>
   all > 0 ? (failed / all) * 100 : 0;
@@ -83,7 +51,13 @@ function NodeBox({ of, x, y, sizes, state, href, onPoint }: NodeProps) {
     <>
       <rect width={sizes.width} height={sizes.height} rx={9} />
       {bad > 0 && (
-        <rect class="map-bad" x={0} y={sizes.height - 4} width={(sizes.width * Math.min(100, Math.max(2, bad))) / 100} height={4} />
+        <rect
+          class="map-bad"
+          x={0}
+          y={sizes.height - 4}
+          width={(sizes.width * Math.min(100, Math.max(2, bad))) / 100}
+          height={4}
+        />
       )}
       <foreignObject width={sizes.width} height={sizes.height}>
         <div class="map-text">
@@ -123,7 +97,13 @@ function NodeBox({ of, x, y, sizes, state, href, onPoint }: NodeProps) {
   );
 }
 
-function Picture({ graph, route, width, pointed, onPoint }: {
+function Picture({
+  graph,
+  route,
+  width,
+  pointed,
+  onPoint,
+}: {
   graph: Graph;
   route: MapRoute;
   width: number;
@@ -133,28 +113,52 @@ function Picture({ graph, route, width, pointed, onPoint }: {
   const sizes = width < NARROW ? TALL : WIDE;
   const services = useMemo(() => servicesOf(graph), [graph]);
   const calls = graph.calls.slice(0, CALLS_MAX);
-  const shape = calls.map((call) => `${call.client}\n${call.server}`).sort().join("\t");
+  const shape = calls
+    .map((call) => `${call.client}\n${call.server}`)
+    .sort()
+    .join("\t");
   const layout = useMemo(() => {
-    const pairs = new Map(calls.map((call) => [`${call.client}\n${call.server}`, { from: call.client, to: call.server }]));
-    return layOut([...pairs.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, edge]) => edge), sizes);
+    const pairs = new Map(
+      calls.map((call) => [`${call.client}\n${call.server}`, { from: call.client, to: call.server }]),
+    );
+    return layOut(
+      [...pairs.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, edge]) => edge),
+      sizes,
+    );
   }, [shape, sizes]);
   const busiest = Math.max(...calls.map((call) => call.rate), 1e-9);
   const [across, tall] = [layout.width + 2 * PAD, layout.height + 2 * PAD];
   const near = (name: string): boolean =>
     pointed === null ||
     name === pointed ||
-    calls.some((call) => (call.client === pointed && call.server === name) || (call.server === pointed && call.client === name));
+    calls.some(
+      (call) =>
+        (call.client === pointed && call.server === name) ||
+        (call.server === pointed && call.client === name),
+    );
   return (
     <div class="map-scroll">
       <svg
         class="map"
         viewBox={`0 0 ${across} ${tall}`}
-        style={{ width: `${Math.min(across, Math.max(width, sizes.down ? 0 : across * 0.6))}px`, maxHeight: `${Math.max(tall, 200)}px` }}
+        style={{
+          width: `${Math.min(across, Math.max(width, sizes.down ? 0 : across * 0.6))}px`,
+          maxHeight: `${Math.max(tall, 200)}px`,
+        }}
         role="img"
         aria-label="Services and calls between them; the table below has the same figures"
       >
         <defs>
-          <marker id="map-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto-start-reverse">
+          <marker
+            id="map-arrow"
+            viewBox="0 0 8 8"
+            refX="7"
+            refY="4"
+            markerWidth="7"
+            markerHeight="7"
+            markerUnits="userSpaceOnUse"
+            orient="auto-start-reverse"
+          >
             <path d="M0 0.5 8 4 0 7.5Z" />
           </marker>
         </defs>
@@ -193,14 +197,29 @@ function Picture({ graph, route, width, pointed, onPoint }: {
             service.kind === "service"
               ? formatRoute({ page: "services", range: route.range, service: service.name, sort: "" })
               : null;
-          return <NodeBox key={service.name} of={service} {...at} sizes={sizes} state={state} href={href} onPoint={onPoint} />;
+          return (
+            <NodeBox
+              key={service.name}
+              of={service}
+              {...at}
+              sizes={sizes}
+              state={state}
+              href={href}
+              onPoint={onPoint}
+            />
+          );
         })}
       </svg>
     </div>
   );
 }
 
-function Calls({ calls, route, pointed, onPoint }: {
+function Calls({
+  calls,
+  route,
+  pointed,
+  onPoint,
+}: {
   calls: readonly Call[];
   route: MapRoute;
   pointed: string | null;
@@ -222,7 +241,10 @@ function Calls({ calls, route, pointed, onPoint }: {
           {calls.map((call) => {
             const key = `${call.client}\n${call.server}`;
             const bad = share(call);
-            const search = formQuery({ ...EMPTY_FORM, service: call.kind === "" ? call.server : call.client });
+            const search = formQuery({
+              ...EMPTY_FORM,
+              service: call.kind === "" ? call.server : call.client,
+            });
             return (
               <tr
                 key={`${key} ${call.kind}`}
@@ -283,7 +305,9 @@ export function MapPage({ route }: { route: MapRoute }) {
             empty={<Underived what="No calls between services" />}
           >
             {(graph) =>
-              width > 0 && <Picture graph={graph} route={route} width={width} pointed={pointed} onPoint={setPointed} />
+              width > 0 && (
+                <Picture graph={graph} route={route} width={width} pointed={pointed} onPoint={setPointed} />
+              )
             }
           </Body>
         </div>

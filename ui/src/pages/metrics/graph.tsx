@@ -27,9 +27,7 @@ function spotsOf(exemplars: readonly Exemplar[], format: (value: number) => stri
       ...Object.entries(exemplar.labels).map(([name, value]) => `${name}: ${value}`),
       ...(trace ? ["Click to open the trace"] : []),
     ];
-    const href = trace
-      ? formatRoute(traceRoute(trace, exemplar.labels.span_id ?? ""))
-      : null;
+    const href = trace ? formatRoute(traceRoute(trace, exemplar.labels.span_id ?? "")) : null;
     return { at: exemplar.at, value: exemplar.value, href, title: said.join("\n") };
   });
 }

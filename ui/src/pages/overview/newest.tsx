@@ -83,10 +83,7 @@ function TraceRow({ trace, longest, now }: { trace: TraceSummary; longest: numbe
   const failed = (trace.errors ?? 0) > 0;
   return (
     <li>
-      <a
-        class={`trace-row ${failed ? "is-failed" : ""}`}
-        href={formatRoute(traceRoute(trace.id))}
-      >
+      <a class={`trace-row ${failed ? "is-failed" : ""}`} href={formatRoute(traceRoute(trace.id))}>
         <span class="trace-head">
           <span class="trace-what">
             <b>{trace.service || "unknown service"}</b>{" "}

@@ -22,6 +22,7 @@ import { formatRoute, resolveRange, type ServicesRoute, stepOf, tracesRoute } fr
 import { EMPTY_FORM, formQuery } from "../../traceql/form";
 import "../../style/traces.css";
 import { type Charted, Charts } from "./charts";
+import { spread } from "./spark";
 import { Table } from "./table";
 
 const POINTS = 120;
@@ -51,15 +52,16 @@ async function ask(subject: Subject, range: ServicesRoute["range"], signal: Abor
     performance(names, subject, period, signal),
     trendsOf(names, subject, resolveRange(range, Date.now(), trendStep), trendStep, signal),
     courseOf(names, subject, period, step, signal),
-    subject.service === "" ? Promise.resolve<Exemplar[]>([]) : durationExemplars(names, subject, period, signal),
+    subject.service === ""
+      ? Promise.resolve<Exemplar[]>([])
+      : durationExemplars(names, subject, period, signal),
   ]);
-  return { names, rows, trends, charted: { period, step, course, exemplars: spread(exemplars, EXEMPLARS_MAX) } };
-}
-
-/** At most `most` of them, spread over all. */
-export function spread<T>(all: readonly T[], most: number): T[] {
-  const stride = Math.max(1, Math.ceil(all.length / most));
-  return all.filter((_, index) => index % stride === 0);
+  return {
+    names,
+    rows,
+    trends,
+    charted: { period, step, course, exemplars: spread(exemplars, EXEMPLARS_MAX) },
+  };
 }
 
 /** The page: all services, or one of them. */
@@ -79,7 +81,8 @@ export function ServicesPage({ route }: { route: ServicesRoute }) {
       {one && (
         <div class="service-head">
           <h2>
-            <a href={formatRoute({ ...route, service: "", sort: "" })}>Services</a> <span>/</span> {route.service}
+            <a href={formatRoute({ ...route, service: "", sort: "" })}>Services</a> <span>/</span>{" "}
+            {route.service}
           </h2>
           <p>
             <a href={formatRoute(tracesRoute(search, route.range))}>Its traces</a>
@@ -121,8 +124,8 @@ export function ServicesPage({ route }: { route: ServicesRoute }) {
             entries && loaded.data?.names ? (
               <>
                 <p>
-                  Nothing was asked of {one ? route.service : "any service"} in this range: there are no spans of servers
-                  or consumers.
+                  Nothing was asked of {one ? route.service : "any service"} in this range: there are no spans
+                  of servers or consumers.
                 </p>
                 <p>
                   <button type="button" class="button-quiet" onClick={() => setEntries(false)}>

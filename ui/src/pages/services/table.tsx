@@ -6,34 +6,29 @@ import { duration, percent, rate } from "../../format";
 import { go } from "../../state/route";
 import { formatRoute, type ServicesRoute, tracesRoute } from "../../state/url";
 import { durationTerm, EMPTY_FORM, type Form, formQuery } from "../../traceql/form";
+import { sparkPath } from "./spark";
 
 const WIDTH = 96;
 const HEIGHT = 20;
 
 const COLUMNS = [
   { key: "rate", name: "Rate", title: "Spans per second", of: (row: Performance) => row.rate },
-  { key: "failed", name: "Failed", title: "Share of spans that failed", of: (row: Performance) => row.failed / row.rate },
+  {
+    key: "failed",
+    name: "Failed",
+    title: "Share of spans that failed",
+    of: (row: Performance) => row.failed / row.rate,
+  },
   { key: "p50", name: "p50", title: "Median duration", of: (row: Performance) => row.quantiles[0] ?? 0 },
   { key: "p95", name: "p95", title: "95th percentile", of: (row: Performance) => row.quantiles[1] ?? 0 },
   { key: "p99", name: "p99", title: "99th percentile", of: (row: Performance) => row.quantiles[2] ?? 0 },
-  { key: "impact", name: "Impact", title: "Time spent in it: rate by mean duration", of: (row: Performance) => row.impact },
+  {
+    key: "impact",
+    name: "Impact",
+    title: "Time spent in it: rate by mean duration",
+    of: (row: Performance) => row.impact,
+  },
 ] as const;
-
-/** A line without axes: how the rate went. */
-export function sparkPath(points: readonly (readonly [number, number])[], width: number, height: number): string {
-  const values = points.filter(([, value]) => Number.isFinite(value));
-  const [first, last] = [values[0], values.at(-1)];
-  if (!first || !last || values.length < 2) return "";
-  const high = Math.max(...values.map(([, value]) => value), 1e-9);
-  const length = Math.max(1, last[0] - first[0]);
-  return values
-    .map(([time, value], at) => {
-      const x = ((time - first[0]) / length) * width;
-      const y = height - 1 - (value / high) * (height - 2);
-      return `${at === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`;
-    })
-    .join("");
-}
 
 function Spark({ of }: { of: Series | undefined }) {
   const path = of ? sparkPath(of.points, WIDTH, HEIGHT) : "";
@@ -61,7 +56,10 @@ export function Table({ rows, route, trendOf }: TableProps) {
   const column = COLUMNS.find((each) => each.key === route.sort) ?? COLUMNS[5];
   const sorted = [...rows].sort((a, b) => column.of(b) - column.of(a));
   const most = Math.max(...rows.map((row) => row.impact), 1e-9);
-  const total = Math.max(rows.reduce((sum, row) => sum + row.impact, 0), 1e-9);
+  const total = Math.max(
+    rows.reduce((sum, row) => sum + row.impact, 0),
+    1e-9,
+  );
   const found = (row: Performance, more: Partial<Form>, children: ComponentChildren, title: string) => {
     // The overflow operation stands for many: a search by that name would find none.
     const operation = one && row.name !== "other" ? row.name : "";
@@ -126,7 +124,9 @@ export function Table({ rows, route, trendOf }: TableProps) {
                 <td>{slow(row, 2)}</td>
                 <td class="share">
                   <i style={{ width: `${(row.impact / most) * 100}%` }} />
-                  <span title={`${duration(row.impact)} per second`}>{percent((row.impact / total) * 100)}</span>
+                  <span title={`${duration(row.impact)} per second`}>
+                    {percent((row.impact / total) * 100)}
+                  </span>
                 </td>
               </tr>
             );

@@ -215,7 +215,9 @@ export function Details({ node, laid, route, lines }: DetailsProps) {
     <div class="details span-details">
       <Facts node={node} laid={laid} />
       <Warnings of={remarksOn(laid, node)} />
-      {span.dropped > 0 && <p class="hint">Its sender left out {span.dropped} attributes, events or links.</p>}
+      {span.dropped > 0 && (
+        <p class="hint">Its sender left out {span.dropped} attributes, events or links.</p>
+      )}
       <section class="span-logs">
         <h4>
           Logs <small>{lines.length}</small> <a href={formatRoute(explore)}>Explore logs</a>
@@ -257,7 +259,12 @@ export function Details({ node, laid, route, lines }: DetailsProps) {
       <div class="attribute-groups">
         <Attributes title="Attributes" of={span.attributes} scope="span" />
         <Attributes title="Resource" of={span.resource} scope="resource" />
-        <Attributes title="Library" of={[...scope, ...span.scope.attributes]} scope="instrumentation" folded />
+        <Attributes
+          title="Library"
+          of={[...scope, ...span.scope.attributes]}
+          scope="instrumentation"
+          folded
+        />
       </div>
       {span.traceState !== "" && (
         <p class="hint">

@@ -1,10 +1,9 @@
 // The whole trace in a strip: where the view is in it, and dragging to choose what is in view.
 import { useEffect, useRef } from "preact/hooks";
 import { colour } from "../../chart/colours";
-import { duration } from "../../format";
 import { useTheme } from "../../state/theme";
 import type { Laid, Stretch } from "../../traces/laid";
-import { marks, within } from "../../traces/shown";
+import { within } from "../../traces/shown";
 import type { Node } from "../../traces/tree";
 
 const HEIGHT = 56;
@@ -32,11 +31,11 @@ function draw(canvas: HTMLCanvasElement, laid: Laid, rows: readonly Node[]): voi
     context.fillStyle = resolved.get(node.span.service) ?? bad;
     context.fillRect(bar.left * width, at * lane, Math.max(1, bar.width * width), thick);
   }
-  // What failed is seen whatever lies over it.
+  // What failed has a red end, seen whatever lies over it.
   context.fillStyle = bad;
   rows.forEach((node, at) => {
     const bar = node.span.status === "error" ? within(laid.axis, node.span.start, node.span.end) : null;
-    if (bar) context.fillRect(bar.left * width, at * lane, Math.max(2, bar.width * width), thick);
+    if (bar) context.fillRect((bar.left + bar.width) * width - 4, at * lane, 4, Math.max(thick, 1.5));
   });
 }
 
@@ -110,13 +109,6 @@ export function Minimap({ laid, rows, view, seen, onView, onRow }: MinimapProps)
   const [top, bottom] = [seen.first / Math.max(rows.length, 1), seen.last / Math.max(rows.length, 1)];
   return (
     <div class="minimap">
-      <div class="minimap-marks" aria-hidden="true">
-        {marks(axis, 5).map((at) => (
-          <span key={at} style={{ left: `${((at - axis.from) / length) * 100}%` }}>
-            {duration(at / 1e6)}
-          </span>
-        ))}
-      </div>
       <div
         class="minimap-box"
         ref={box}

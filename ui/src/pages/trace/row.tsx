@@ -63,7 +63,17 @@ function Marks({ node, view, lines }: { node: Node; view: Stretch; lines: readon
 }
 
 /** The bar, the part of it that the trace waited for, and its length beside it where there is room. */
-function Track({ node, laid, view, lines }: { node: Node; laid: Laid; view: Stretch; lines: readonly TracedLine[] }) {
+function Track({
+  node,
+  laid,
+  view,
+  lines,
+}: {
+  node: Node;
+  laid: Laid;
+  view: Stretch;
+  lines: readonly TracedLine[];
+}) {
   const { span } = node;
   const bar = within(view, span.start, span.end);
   const pieces = laid.pieces.get(node.index);
@@ -74,9 +84,7 @@ function Track({ node, laid, view, lines }: { node: Node; laid: Laid; view: Stre
   const inside = bar !== null && end > 0.86 && !before;
   return (
     <span class="span-track">
-      {bar && (
-        <i style={{ left: `${bar.left * 100}%`, width: `${bar.width * 100}%`, "--service": colour }} />
-      )}
+      {bar && <i style={{ left: `${bar.left * 100}%`, width: `${bar.width * 100}%`, "--service": colour }} />}
       {pieces && (
         <svg class="span-path" viewBox="0 0 1000 2" preserveAspectRatio="none" aria-hidden="true">
           <path d={strokePath(view, pieces)} vector-effect="non-scaling-stroke" />
@@ -84,7 +92,13 @@ function Track({ node, laid, view, lines }: { node: Node; laid: Laid; view: Stre
       )}
       <em
         class={inside ? "is-inside" : before ? "is-before" : ""}
-        style={before && bar ? { right: `${(1 - bar.left) * 100}%` } : inside ? { right: 0 } : { left: `${end * 100}%` }}
+        style={
+          before && bar
+            ? { right: `${(1 - bar.left) * 100}%` }
+            : inside
+              ? { right: 0 }
+              : { left: `${end * 100}%` }
+        }
       >
         {bar === null ? (span.start > view.to ? "›" : "‹") : text}
       </em>
@@ -127,10 +141,12 @@ export function SpanRow(props: RowProps) {
         )}
         <button type="button" class="span-open" aria-expanded={open} title={name} onClick={onToggle}>
           <i class="dot" style={{ "--dot": laid.colours.get(span.service) ?? "var(--metrics)" }} />
-          {failed && <b class="span-failed" title={span.message || "failed"} aria-label="failed" />}
+          {failed && (
+            <b class="span-failed" role="img" title={span.message || "failed"} aria-label="failed" />
+          )}
           <b>{span.service || "unknown"}</b> <span>{span.name}</span>
         </button>
-        {odd.length > 0 && <b class="span-odd" title={odd.join("\n")} aria-label="odd" />}
+        {odd.length > 0 && <b class="span-odd" role="img" title={odd.join("\n")} aria-label="odd" />}
       </span>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: the button in the row does the same for the keyboard */}
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: the button in the row does the same for the keyboard */}

@@ -17,10 +17,10 @@ const COLUMNS = [
 ] as const;
 type Key = (typeof COLUMNS)[number]["key"];
 
-const valueOf = (sum: Sum, key: Key): number => (key === "mean" ? sum.total / sum.spans : sum[key]);
+const numberOf = (sum: Sum, key: Key): number => (key === "mean" ? sum.total / sum.spans : sum[key]);
 
 function Cell({ sum, column, whole }: { sum: Sum; column: Key; whole: number }) {
-  const value = valueOf(sum, column);
+  const value = numberOf(sum, column);
   if (column === "spans") return <td>{value.toLocaleString("en")}</td>;
   if (column === "errors") return <td class={value > 0 ? "is-bad" : "nil"}>{value > 0 ? value : "–"}</td>;
   const isShare = column === "self" || column === "critical";
@@ -39,10 +39,16 @@ export function Sums({ laid, route }: { laid: Laid; route: TraceRoute }) {
   const [by, setBy] = useState<"service" | "operation">("operation");
   const [sort, setSort] = useState<Key>("self");
   const sums = useMemo(() => sumsOf(laid.tree.rows, laid.self, laid.critical, by), [laid, by]);
-  const rows = [...sums].sort((a, b) => valueOf(b, sort) - valueOf(a, sort));
+  const rows = [...sums].sort((a, b) => numberOf(b, sort) - numberOf(a, sort));
   const whole = {
-    self: Math.max(1, sums.reduce((total, one) => total + one.self, 0)),
-    critical: Math.max(1, sums.reduce((total, one) => total + one.critical, 0)),
+    self: Math.max(
+      1,
+      sums.reduce((total, one) => total + one.self, 0),
+    ),
+    critical: Math.max(
+      1,
+      sums.reduce((total, one) => total + one.critical, 0),
+    ),
   };
   return (
     <Panel

@@ -112,12 +112,34 @@ export function WaterfallTools(props: ToolsProps) {
         </button>
       )}
       <Services laid={laid} route={route} />
+    </div>
+  );
+}
+
+/** Keys, and what the signs on the bars mean. */
+export function WaterfallHelp() {
+  return (
+    <div class="waterfall-help">
       <ul class="keys" aria-label="Keys">
         {KEYS.map(([key, what]) => (
           <li key={key}>
             <kbd>{key}</kbd> {what}
           </li>
         ))}
+      </ul>
+      <ul class="signs" aria-label="Signs">
+        <li>
+          <i class="sign-path" />
+          critical path
+        </li>
+        <li>
+          <i class="sign-event" />
+          event
+        </li>
+        <li>
+          <i class="sign-line" />
+          log line
+        </li>
       </ul>
     </div>
   );

@@ -8,7 +8,14 @@ import { quoted as logQuoted } from "../../logql/tokens";
 import { Body, copyText, Panel, Warnings } from "../../parts/panel";
 import { useLive } from "../../state/live";
 import { go } from "../../state/route";
-import { formatRoute, logsRoute, type TimeRange, type TraceRoute, type TraceView, tracesRoute } from "../../state/url";
+import {
+  formatRoute,
+  logsRoute,
+  type TimeRange,
+  type TraceRoute,
+  type TraceView,
+  tracesRoute,
+} from "../../state/url";
 import { EMPTY_FORM, formQuery } from "../../traceql/form";
 import { type Laid, layOut } from "../../traces/laid";
 import "../../style/traces.css";
@@ -65,7 +72,12 @@ function Actions({ laid, onReload }: { laid: Laid; onReload: () => void }) {
       <button type="button" class="button-quiet" title="As OTLP JSON" onClick={() => download(trace.id)}>
         Download
       </button>
-      <button type="button" class="button-quiet" title="Ask again: late spans join their trace" onClick={onReload}>
+      <button
+        type="button"
+        class="button-quiet"
+        title="Ask again: late spans join their trace"
+        onClick={onReload}
+      >
         Reload
       </button>
     </div>
@@ -101,7 +113,7 @@ function Loaded({ laid, route, onReload }: { laid: Laid; route: TraceRoute; onRe
   return (
     <>
       <Head laid={laid} onReload={onReload} />
-      <Warnings of={laid.warnings} />
+      <Warnings of={laid.warnings.length > 0 ? [laid.warnings.join(" ")] : []} />
       <div class="tools trace-tools">
         <fieldset class="segments" aria-label="Shown as">
           {VIEWS.map(({ view, name }) => (
@@ -146,8 +158,8 @@ function NotFound({ id }: { id: string }) {
       </p>
       {isId && (
         <p>
-          It may not have arrived yet (senders batch for some seconds), may have been sampled away, or be older than what is
-          kept.
+          It may not have arrived yet (senders batch for some seconds), may have been sampled away, or be
+          older than what is kept.
         </p>
       )}
       <p>

@@ -12,12 +12,12 @@ import { Details } from "./details";
 import type { TracedLine, TraceLogs } from "./logs";
 import { Minimap } from "./minimap";
 import { SpanRow } from "./row";
-import { WaterfallTools } from "./tools";
+import { WaterfallHelp, WaterfallTools } from "./tools";
 
 const ROW_HEIGHT = 26;
 const NO_LINES: readonly TracedLine[] = [];
 /** What the page's bar and the waterfall's own head cover of the window. */
-const COVERED = 56 + 122;
+const COVERED = 56 + 124;
 
 interface WaterfallProps {
   readonly laid: Laid;
@@ -38,7 +38,14 @@ function Ruler({ view }: { view: Stretch }) {
   );
 }
 
-/** The folded rows of a trace as it opens: none. Kept here so that folding all can be undone. */
+/** Where the lines behind the bars are: at the ruler's marks. */
+function gridOf(view: Stretch): Record<string, string> {
+  const [first = view.from, second = view.to] = marks(view, 5);
+  const share = (ns: number): string => `${((ns / (view.to - view.from)) * 100).toFixed(4)}%`;
+  return { "--mark-from": share(first - view.from), "--mark-step": share(second - first) };
+}
+
+/** As a trace opens. */
 const NOTHING_FOLDED: ReadonlySet<string> = new Set();
 
 /** The waterfall. */
@@ -53,7 +60,10 @@ export function Waterfall({ laid, route, logs }: WaterfallProps) {
   const { tree } = laid;
   useEffect(() => setView(laid.axis), [laid]);
 
-  const rows = useMemo(() => rowsShown(laid, folded, only, route.service), [laid, folded, only, route.service]);
+  const rows = useMemo(
+    () => rowsShown(laid, folded, only, route.service),
+    [laid, folded, only, route.service],
+  );
   const places = useMemo(() => new Map(rows.map((node, at) => [node.key, at])), [rows]);
   const byKey = useMemo(() => new Map(tree.rows.map((node) => [node.key, node])), [tree]);
   const hits = useMemo(() => found(tree, route.find), [tree, route.find]);
@@ -115,8 +125,8 @@ export function Waterfall({ laid, route, logs }: WaterfallProps) {
   const current = (): Node | undefined => byKey.get(selected);
   const inward = (): void => {
     const node = current();
-    if (!node) return step(0);
-    if (folded.has(node.key)) fold(node, false);
+    if (!node) step(0);
+    else if (folded.has(node.key)) fold(node, false);
     else if (node.children[0]) step(1);
   };
   const outward = (): void => {
@@ -126,7 +136,9 @@ export function Waterfall({ laid, route, logs }: WaterfallProps) {
     else if (node.parent) reveal(node.parent);
   };
   const foldAll = (): void => {
-    const all = tree.rows.filter((node) => node.depth >= 1 && node.children.length > 0).map((node) => node.key);
+    const all = tree.rows
+      .filter((node) => node.depth >= 1 && node.children.length > 0)
+      .map((node) => node.key);
     setFolded(folded.size > 0 ? NOTHING_FOLDED : new Set(all));
   };
   useKeys({
@@ -151,7 +163,7 @@ export function Waterfall({ laid, route, logs }: WaterfallProps) {
   });
 
   return (
-    <section class="panel waterfall-panel" aria-label="Spans">
+    <section class="panel waterfall-panel" aria-label="Spans" style={gridOf(view)}>
       <div class="waterfall-head">
         <WaterfallTools
           laid={laid}
@@ -167,6 +179,7 @@ export function Waterfall({ laid, route, logs }: WaterfallProps) {
           shown={rows.length}
         />
         <div class="waterfall-axis">
+          <WaterfallHelp />
           <Minimap
             laid={laid}
             rows={rows}

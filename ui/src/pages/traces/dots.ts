@@ -38,7 +38,9 @@ export function frameOf(
   low /= 1.3;
   high *= 1.3;
   const room = Math.sqrt(10 / (high / low));
-  return room > 1 ? { width, height, window, low: low / room, high: high * room } : { width, height, window, low, high };
+  return room > 1
+    ? { width, height, window, low: low / room, high: high * room }
+    : { width, height, window, low, high };
 }
 
 /** Pixels from the left of a time, ms. */

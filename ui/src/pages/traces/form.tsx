@@ -62,7 +62,15 @@ function Combo({ id, label, value, options, placeholder, onChange }: ComboProps)
   );
 }
 
-function Length({ label, value, onChange }: { label: string; value: string; onChange: (value: string) => void }) {
+function Length({
+  label,
+  value,
+  onChange,
+}: {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+}) {
   const [draft, setDraft] = useState(value);
   useEffect(() => setDraft(value), [value]);
   const take = (): void => {
@@ -158,7 +166,11 @@ export function SearchForm({ route, onRun }: FormProps) {
   const services = useValues("resource.service.name", "{}", route);
   const serviceQuery = form.service === "" ? "{}" : `{ resource.service.name = ${quoted(form.service)} }`;
   const operations = useValues("name", serviceQuery, route);
-  const names = useLive(`tags ${JSON.stringify(route.range)}`, (signal) => tagNames(windowOf(route.range), signal), "once");
+  const names = useLive(
+    `tags ${JSON.stringify(route.range)}`,
+    (signal) => tagNames(windowOf(route.range), signal),
+    "once",
+  );
   const values = useValues(about, serviceQuery, route);
   const tags = (names.data ?? []).flatMap(({ scope, tags }) =>
     scope === "intrinsic" ? [] : tags.map((tag) => attributeName(scope, tag)),

@@ -4,11 +4,12 @@ import { seriesColour } from "../../chart/colours";
 import { type Line, Plot } from "../../chart/plot";
 import { duration, percent, rate } from "../../format";
 import { Body, Panel } from "../../parts/panel";
-import { type Column, type Grid, toGrid } from "../../series";
+import { type Grid, toGrid } from "../../series";
 import { useLive } from "../../state/live";
 import { go } from "../../state/route";
 import { resolveRange, stepOf, type TracesRoute } from "../../state/url";
 import { measured } from "../../traceql/shape";
+import { failedShare, statusOf } from "./share";
 
 const POINTS = 90;
 const HEIGHT = 112;
@@ -42,21 +43,6 @@ async function ask(route: TracesRoute, step: number, signal: AbortSignal): Promi
   return { rates, lengths };
 }
 
-const statusOf = (column: Column): string => column.labels.status ?? column.labels["span:status"] ?? "unset";
-
-/** Failed spans in percent of all; null where there are none at all. */
-export function failedShare({ times, columns }: Grid): (number | null)[] {
-  return times.map((_, at) => {
-    let [all, failed] = [0, 0];
-    for (const column of columns) {
-      const value = column.values[at] ?? 0;
-      all += value;
-      if (statusOf(column) === "error") failed += value;
-    }
-    return all > 0 ? (failed / all) * 100 : null;
-  });
-}
-
 function rateLines({ columns }: Grid): Line[] {
   return columns
     .filter((column) => column.values.some((value) => value !== null && value > 0))
@@ -74,7 +60,11 @@ function lengthLines({ columns }: Grid): Line[] {
     const column = columns.find((one) => Number(one.labels.p) === Number(label));
     if (!column) return [];
     return [
-      { name, colour: hue, values: column.values.map((value) => (value === null || value <= 0 ? null : value * 1000)) },
+      {
+        name,
+        colour: hue,
+        values: column.values.map((value) => (value === null || value <= 0 ? null : value * 1000)),
+      },
     ];
   });
 }

@@ -5,19 +5,21 @@ import { dateTime, duration } from "../../format";
 import { VirtualList } from "../../parts/virtual/list";
 import { formatRoute, type TraceSort, traceRoute } from "../../state/url";
 import { barShare } from "../overview/newest";
+import { sorted } from "./order";
 import { serviceColours } from "./scatter";
 
 const CHIPS = 5;
 const ROW_HEIGHT = 46;
 
-/** Sorted; of equals the newest first. */
-export function sorted(traces: readonly TraceSummary[], sort: TraceSort): TraceSummary[] {
-  const by = (trace: TraceSummary): number =>
-    sort === "longest" ? trace.durationMs : sort === "errors" ? (trace.errors ?? 0) : 0;
-  return [...traces].sort((a, b) => by(b) - by(a) || b.startMs - a.startMs);
-}
-
-function Row({ trace, longest, colours }: { trace: TraceSummary; longest: number; colours: ReadonlyMap<string, string> }) {
+function Row({
+  trace,
+  longest,
+  colours,
+}: {
+  trace: TraceSummary;
+  longest: number;
+  colours: ReadonlyMap<string, string>;
+}) {
   const failed = (trace.errors ?? 0) > 0;
   return (
     <a class={`found ${failed ? "is-failed" : ""}`} href={formatRoute(traceRoute(trace.id))}>
@@ -38,7 +40,9 @@ function Row({ trace, longest, colours }: { trace: TraceSummary; longest: number
         ))}
         {trace.services.length > CHIPS && <span>+{trace.services.length - CHIPS}</span>}
       </span>
-      <span class="found-spans">{trace.spans === null ? "" : `${trace.spans.toLocaleString("en")} spans`}</span>
+      <span class="found-spans">
+        {trace.spans === null ? "" : `${trace.spans.toLocaleString("en")} spans`}
+      </span>
     </a>
   );
 }

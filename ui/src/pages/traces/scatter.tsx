@@ -17,6 +17,8 @@ const DRAG_MIN = 6;
 interface ScatterProps {
   readonly traces: readonly TraceSummary[];
   readonly window: Window;
+  /** There are older traces that were not asked for. */
+  readonly isCut: boolean;
   readonly colour: "status" | "service";
   readonly onZoom: (from: number, to: number, min: string, max: string) => void;
 }
@@ -34,7 +36,11 @@ function timeMarks({ window, width }: Frame): { ms: number; text: string }[] {
   const step = STEPS_S.find((one) => (one / length) * width >= 76) ?? length;
   const marks: { ms: number; text: string }[] = [];
   const zone = new Date(window.startMs).getTimezoneOffset() * 60_000;
-  for (let ms = Math.ceil((window.startMs - zone) / (step * 1000)) * step * 1000 + zone; ms <= window.endMs; ms += step * 1000) {
+  for (
+    let ms = Math.ceil((window.startMs - zone) / (step * 1000)) * step * 1000 + zone;
+    ms <= window.endMs;
+    ms += step * 1000
+  ) {
     const when = new Date(ms);
     const text = step >= 86_400 ? `${when.getDate()}.${when.getMonth() + 1}.` : clock(ms);
     marks.push({ ms, text: step >= 60 && step < 86_400 ? text.slice(0, 5) : text });
@@ -42,7 +48,12 @@ function timeMarks({ window, width }: Frame): { ms: number; text: string }[] {
   return marks;
 }
 
-function paint(canvas: HTMLCanvasElement, frame: Frame, dots: readonly Dot[], hueOf: (dot: Dot) => string): void {
+function paint(
+  canvas: HTMLCanvasElement,
+  frame: Frame,
+  dots: readonly Dot[],
+  hueOf: (dot: Dot) => string,
+): void {
   const ratio = devicePixelRatio;
   const width = frame.width + EDGE.left + EDGE.right;
   canvas.width = width * ratio;
@@ -108,7 +119,7 @@ function Tip({ dot, width }: { dot: Dot; width: number }) {
 }
 
 /** The plot. */
-export function Scatter({ traces, window, colour: by, onZoom }: ScatterProps) {
+export function Scatter({ traces, window, isCut, colour: by, onZoom }: ScatterProps) {
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const brush = useRef<HTMLElement>(null);
@@ -116,7 +127,8 @@ export function Scatter({ traces, window, colour: by, onZoom }: ScatterProps) {
   const [pointed, setPointed] = useState<Dot | null>(null);
   const { dark } = useTheme();
   const frame = useMemo(
-    () => frameOf(traces, window, Math.max(1, width - EDGE.left - EDGE.right), HEIGHT - EDGE.top - EDGE.bottom),
+    () =>
+      frameOf(traces, window, Math.max(1, width - EDGE.left - EDGE.right), HEIGHT - EDGE.top - EDGE.bottom),
     [traces, window, width],
   );
   const dots = useMemo(() => dotsOf(frame, traces), [frame, traces]);
@@ -140,6 +152,7 @@ export function Scatter({ traces, window, colour: by, onZoom }: ScatterProps) {
     paint(canvas.current, frame, dots, hueOf);
   }, [frame, dots, by, colours, dark, width]);
 
+  const oldest = Math.min(...dots.map((dot) => dot.x)) - 6;
   const place = (event: PointerEvent): { x: number; y: number } => {
     const rect = box.current?.getBoundingClientRect();
     return {
@@ -180,7 +193,12 @@ export function Scatter({ traces, window, colour: by, onZoom }: ScatterProps) {
       }
       const { left, right, top, bottom } = corners(end);
       const [first, second] = [at(frame, left, bottom), at(frame, right, top)];
-      onZoom(first.timeMs / 1000, second.timeMs / 1000, durationTerm(first.durationMs), durationTerm(second.durationMs));
+      onZoom(
+        first.timeMs / 1000,
+        second.timeMs / 1000,
+        durationTerm(first.durationMs),
+        durationTerm(second.durationMs),
+      );
     };
     element.addEventListener("pointermove", move);
     element.addEventListener("pointerup", up);
@@ -201,6 +219,11 @@ export function Scatter({ traces, window, colour: by, onZoom }: ScatterProps) {
         onPointerLeave={() => setPointed(null)}
       >
         <canvas ref={canvas} style={{ height: `${HEIGHT}px` }} />
+        {isCut && dots.length > 0 && (
+          <span class="scatter-cut" style={{ left: `${EDGE.left}px`, width: `${Math.max(0, oldest)}px` }}>
+            {oldest > 150 && "Older traces are beyond the limit"}
+          </span>
+        )}
         {pointed && (
           <i
             class="scatter-ring"

@@ -10,7 +10,13 @@ import { remember } from "../../parts/recent";
 import { TraceNav } from "../../parts/tracenav";
 import { useLive } from "../../state/live";
 import { go } from "../../state/route";
-import { resolveRange, TRACE_LIMITS, type TimeRange, type TraceSort, type TracesRoute } from "../../state/url";
+import {
+  resolveRange,
+  type TimeRange,
+  TRACE_LIMITS,
+  type TraceSort,
+  type TracesRoute,
+} from "../../state/url";
 import { isMetricsQuery, withDuration } from "../../traceql/shape";
 import "../../style/traces.css";
 import { Asking } from "./asking";
@@ -63,7 +69,15 @@ function Tools({ route, counts }: { route: TracesRoute; counts: boolean }) {
 }
 
 /** What is found: dots, then rows. */
-function Search({ route, onError, asked }: { route: TracesRoute; onError: (error: ApiError | null) => void; asked: number }) {
+function Search({
+  route,
+  onError,
+  asked,
+}: {
+  route: TracesRoute;
+  onError: (error: ApiError | null) => void;
+  asked: number;
+}) {
   const moving = "last" in route.range;
   const loaded = useLive(
     `traces ${route.q} ${JSON.stringify(route.range)} ${route.limit} ${asked}`,
@@ -82,9 +96,9 @@ function Search({ route, onError, asked }: { route: TracesRoute; onError: (error
     go({ ...route, q, range: { from: Math.floor(from), to: Math.max(Math.ceil(to), Math.floor(from) + 1) } });
   };
   const aside = found && (
-    <>
-      <b>{count(found.traces.length)}</b> {isCut ? "newest traces" : "traces"}
-    </>
+    <span>
+      <b>{count(found.traces.length)}</b> {isCut ? "newest" : found.traces.length === 1 ? "trace" : "traces"}
+    </span>
   );
   return (
     <>
@@ -108,9 +122,20 @@ function Search({ route, onError, asked }: { route: TracesRoute; onError: (error
           </fieldset>
         }
       >
-        <Body of={loaded} height={216} isEmpty={({ found }) => found.traces.length === 0} empty={<Nothing route={route} />}>
+        <Body
+          of={loaded}
+          height={216}
+          isEmpty={({ found }) => found.traces.length === 0}
+          empty={<Nothing route={route} />}
+        >
           {({ window, found }) => (
-            <Scatter traces={found.traces} window={window} colour={route.colour} onZoom={zoom} />
+            <Scatter
+              traces={found.traces}
+              window={window}
+              isCut={found.traces.length >= route.limit}
+              colour={route.colour}
+              onZoom={zoom}
+            />
           )}
         </Body>
       </Panel>
@@ -138,8 +163,8 @@ function Search({ route, onError, asked }: { route: TracesRoute; onError: (error
         >
           {isCut && route.sort !== "newest" && (
             <p class="hint">
-              Sorted are the {count(found.traces.length)} newest traces; there may be others. Raise the limit, or narrow the
-              search.
+              Sorted are the {count(found.traces.length)} newest traces; there may be others. Raise the limit,
+              or narrow the search.
             </p>
           )}
           <Results traces={found.traces} sort={route.sort} />
@@ -156,7 +181,11 @@ function Nothing({ route }: { route: TracesRoute }) {
       <p>{asksAll ? "No traces in this range." : "No traces match in this range."}</p>
       <p class="tries">
         {"last" in route.range && route.range.last < 86_400 && (
-          <button type="button" class="button-quiet" onClick={() => go({ ...route, range: { last: 86_400 } })}>
+          <button
+            type="button"
+            class="button-quiet"
+            onClick={() => go({ ...route, range: { last: 86_400 } })}
+          >
             Look back a day
           </button>
         )}
@@ -199,7 +228,11 @@ export function TracesPage({ route }: { route: TracesRoute }) {
       />
       <Tools route={route} counts={counts} />
       {counts ? (
-        <Computed key={`${route.q} ${JSON.stringify(route.range)} ${asked}`} route={route} onError={setError} />
+        <Computed
+          key={`${route.q} ${JSON.stringify(route.range)} ${asked}`}
+          route={route}
+          onError={setError}
+        />
       ) : (
         <Search route={route} onError={setError} asked={asked} />
       )}

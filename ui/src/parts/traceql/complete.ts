@@ -99,7 +99,10 @@ const STAGES: readonly Completion[] = [
   ["bottomk", "Only the smallest series", "bottomk(10)"],
 ].map(([label = "", info = "", apply], at) => option(label, info, "function", apply ?? label, 20 - at));
 
-const BY: readonly Completion[] = [option("by", "A series for each value", "keyword", "by ("), option("|", "Next stage", "operator", "| ")];
+const BY: readonly Completion[] = [
+  option("by", "A series for each value", "keyword", "by ("),
+  option("|", "Next stage", "operator", "| "),
+];
 const DURATIONS = ["1ms", "10ms", "100ms", "500ms", "1s", "5s"].map((one) => option(one, "", "constant"));
 const WORD = /^[\w.:/@$"-]*$/;
 
@@ -141,7 +144,8 @@ export function completer(
           if (values.length === 0 && /duration$/i.test(place.tag)) return give(DURATIONS);
           const found = values.slice(0, VALUES_MAX).map(({ type, value }) => {
             const inner = quoted(value).slice(1, -1);
-            if (place.quote !== "") return option(value, "", "text", after === place.quote ? inner : inner + place.quote);
+            if (place.quote !== "")
+              return option(value, "", "text", after === place.quote ? inner : inner + place.quote);
             const bare = type !== "string" && !place.isMatch;
             return option(value, "", bare ? "constant" : "text", bare ? value : quoted(value));
           });

@@ -37,7 +37,8 @@ function isOpen(token: Token | undefined): boolean {
 function conditionsOf(text: string, inside: readonly Token[]): string {
   const joint = inside.findLastIndex((token) => JOINTS.includes(token.text));
   const [first, last] = [inside[0], inside[joint - 1]];
-  if (joint < 1 || !first || !last || inside.some((token) => token.text === "||" || token.text === "(")) return "{}";
+  if (joint < 1 || !first || !last || inside.some((token) => token.text === "||" || token.text === "("))
+    return "{}";
   return `{ ${text.slice(first.from, last.to)} }`;
 }
 
