@@ -33,6 +33,14 @@ DOORS = [
     "otlp_grpc_old",
     "otlp_http",
     "otlp_http_old",
+    "jaeger_thrift_compact",
+    "jaeger_thrift_binary",
+    "jaeger_thrift_http",
+    "jaeger_grpc",
+    "jaeger_sampling",
+    "zipkin",
+    "health",
+    "jaeger_health",
 ]
 
 # A busy machine is slow; nothing here judges speed.

@@ -1,6 +1,7 @@
 //! Ports: binding, accepting, serving.
 
 use axum::Router;
+use bramble_collect::receivers::{ReceiverState, jaeger_udp};
 use bramble_serve::Peer;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -9,7 +10,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
@@ -25,6 +26,14 @@ const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 const STREAMS_MAX: u32 = 64;
 
+/// What is behind a port.
+pub(crate) enum Served {
+    /// Connections.
+    Http(Router),
+    /// Packets for Jaeger's agent.
+    Packets(ReceiverState),
+}
+
 /// A port and what is served on it.
 pub(crate) struct Door {
     /// The setting's name.
@@ -32,7 +41,7 @@ pub(crate) struct Door {
     /// Address and port; `None` when off.
     pub(crate) address: Option<String>,
     /// What is served.
-    pub(crate) router: Router,
+    pub(crate) served: Served,
     /// Whether the process is useless without it.
     pub(crate) required: bool,
 }
@@ -43,8 +52,21 @@ pub(crate) struct Bound {
     pub(crate) address: String,
     /// "open", "off", or why it is closed.
     pub(crate) state: String,
-    listener: Option<TcpListener>,
-    router: Router,
+    listener: Option<Listener>,
+}
+
+enum Listener {
+    Http(TcpListener, Router),
+    Packets(UdpSocket, ReceiverState),
+}
+
+impl Listener {
+    async fn bind(address: &str, served: Served) -> std::io::Result<Listener> {
+        Ok(match served {
+            Served::Http(router) => Listener::Http(TcpListener::bind(address).await?, router),
+            Served::Packets(state) => Listener::Packets(UdpSocket::bind(address).await?, state),
+        })
+    }
 }
 
 /// Binds all doors. A compatibility port that is taken is skipped, with the reason.
@@ -53,15 +75,13 @@ pub(crate) struct Bound {
 /// When a required door cannot be bound.
 pub(crate) async fn bind_all(doors: Vec<Door>) -> anyhow::Result<Vec<Bound>> {
     let mut bound = Vec::new();
-    for Door { name, address, router, required } in doors {
+    for Door { name, address, served, required } in doors {
         let Some(address) = address else {
-            bound.push(Bound { name, address: String::new(), state: "off".to_owned(), listener: None, router });
+            bound.push(Bound { name, address: String::new(), state: "off".to_owned(), listener: None });
             continue;
         };
-        match TcpListener::bind(&address).await {
-            Ok(listener) => {
-                bound.push(Bound { name, address, state: "open".to_owned(), listener: Some(listener), router })
-            }
+        match Listener::bind(&address, served).await {
+            Ok(listener) => bound.push(Bound { name, address, state: "open".to_owned(), listener: Some(listener) }),
             Err(error) if required => {
                 anyhow::bail!(
                     "cannot listen on {address} (doors.{name}): {error}\nhint: another program has the port; set doors.{name} to another or stop it"
@@ -69,7 +89,7 @@ pub(crate) async fn bind_all(doors: Vec<Door>) -> anyhow::Result<Vec<Bound>> {
             }
             Err(error) => {
                 tracing::warn!(door = name, %address, %error, "port is taken; this door stays closed");
-                bound.push(Bound { name, address, state: error.to_string(), listener: None, router });
+                bound.push(Bound { name, address, state: error.to_string(), listener: None });
             }
         }
     }
@@ -80,14 +100,25 @@ pub(crate) async fn bind_all(doors: Vec<Door>) -> anyhow::Result<Vec<Bound>> {
 pub(crate) async fn serve_all(bound: Vec<Bound>, stop: watch::Receiver<bool>, grace: Duration) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut acceptors = tokio::task::JoinSet::new();
+    let mut agents = tokio::task::JoinSet::new();
     for door in bound {
-        if let Some(listener) = door.listener {
-            acceptors.spawn(accept(listener, door.router, slots.clone(), stop.clone()));
+        match door.listener {
+            None => {}
+            Some(Listener::Http(listener, router)) => {
+                acceptors.spawn(accept(listener, router, slots.clone(), stop.clone()));
+            }
+            Some(Listener::Packets(socket, state)) => {
+                let mut stop = stop.clone();
+                let stopped = async move { drop(stop.wait_for(|s| *s).await) };
+                agents.spawn(jaeger_udp(state, socket, stopped));
+            }
         }
     }
     let mut stopped = stop;
     let _ = stopped.wait_for(|s| *s).await;
     acceptors.abort_all();
+    // What came by packets is handed over before the last commit.
+    let _ = tokio::time::timeout(grace, agents.join_all()).await;
     // Running connections hold slots; when all are free, everything was answered.
     let _ = tokio::time::timeout(grace, slots.acquire_many(CONNECTIONS_MAX as u32)).await;
 }

@@ -4,13 +4,16 @@ mod clock_trust;
 mod commands;
 mod config;
 mod deletions;
+mod derived;
 mod doors;
 mod machine;
 mod operations;
 mod process_metrics;
 mod receiving;
 mod reload;
+mod sampling;
 mod serving;
+mod span_doors;
 mod watchdog;
 
 use clap::{Parser, Subcommand};

@@ -46,6 +46,14 @@ pub(crate) fn door_addresses(config: &Config) -> Vec<(&'static str, Option<Strin
         ("otlp_grpc_old", address(&doors.otlp_grpc_old)),
         ("otlp_http", address(&doors.otlp_http)),
         ("otlp_http_old", address(&doors.otlp_http_old)),
+        ("jaeger_thrift_compact", address(&doors.jaeger_thrift_compact)),
+        ("jaeger_thrift_binary", address(&doors.jaeger_thrift_binary)),
+        ("jaeger_thrift_http", address(&doors.jaeger_thrift_http)),
+        ("jaeger_grpc", address(&doors.jaeger_grpc)),
+        ("jaeger_sampling", address(&doors.jaeger_sampling)),
+        ("zipkin", address(&doors.zipkin)),
+        ("health", address(&doors.health)),
+        ("jaeger_health", address(&doors.jaeger_health)),
     ]
 }
 

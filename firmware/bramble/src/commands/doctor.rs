@@ -6,8 +6,9 @@ use crate::clock_trust::KernelTrust;
 use crate::config::Config;
 use crate::machine;
 use crate::serving::{data_dir, disk_choice, door_addresses};
+use crate::span_doors::OF_PACKETS;
 use bramble_ingest::TimeTrust;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 
 /// Collects what was found, so that the end can say how it went.
@@ -112,8 +113,12 @@ fn ports_section(config: &Config, report: &mut Report) {
             report.note(&format!("{name}: off"));
             continue;
         };
-        match TcpListener::bind(&address) {
-            Ok(_) => report.good(&format!("{name}: {address} is free")),
+        let bound = match OF_PACKETS.contains(&name) {
+            true => UdpSocket::bind(&address).map(drop),
+            false => TcpListener::bind(&address).map(drop),
+        };
+        match bound {
+            Ok(()) => report.good(&format!("{name}: {address} is free")),
             Err(_) if report.runs => {
                 report.note(&format!("{name}: {address} is taken, probably by the Bramble that runs"))
             }

@@ -6,16 +6,18 @@ use crate::clock_trust::KernelTrust;
 use crate::config::{Config, Loaded};
 use crate::deletions::Admins;
 use crate::derived::Derived;
-use crate::doors::{self, Door};
+use crate::doors::{self, Door, Served};
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
 use crate::receiving::{log_limits, loki_options, otlp_options, receive_limits};
 use crate::reload::{LogLevels, Reload};
 use crate::serving::{data_dir, disk_choice, door_addresses, ingest_options};
-use crate::{machine, watchdog};
+use crate::span_doors;
+use crate::{machine, sampling, watchdog};
 use anyhow::Context;
 use axum::Router;
 use bramble_catalog::Place;
+use bramble_collect::pipeline::sampling::Sampling;
 use bramble_collect::receivers::{self, ReceiveCounters, ReceiverState};
 use bramble_collect::sources::{Outlet, host, own};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
@@ -62,6 +64,7 @@ struct Core {
     traces: Arc<TraceStore>,
     path: WritePath,
     derived: Option<Derived>,
+    sampling: Option<Sampling<WritePath>>,
     started_ms: i64,
 }
 
@@ -151,11 +154,13 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
     tracing::info!(?rebuilt, "blocks opened");
     let derive_budgets = (&budgets.get(BudgetName::Derived), budgets.get(BudgetName::Receive));
     let derived = Derived::open(config, &path, metrics.clone(), clock.clone(), derive_budgets, &registry)?;
+    let receive = budgets.get(BudgetName::Receive);
+    let sampling = sampling::open(config, &path, derived.as_ref(), receive, clock.clone(), &registry)?;
     let started_ms = clock.wall_ms();
     let (process, build) = ProcessMetrics::new(budgets.clone(), cache, started_ms, env!("CARGO_PKG_VERSION"));
     registry.register(Box::new(process))?;
     registry.register(Box::new(build))?;
-    Ok(Core { clock, budgets, registry, disk, disk_why, metrics, logs, traces, path, derived, started_ms })
+    Ok(Core { clock, budgets, registry, disk, disk_why, metrics, logs, traces, path, derived, sampling, started_ms })
 }
 
 async fn run(
@@ -185,7 +190,7 @@ async fn run(
     let log_deletions = admins.log_deletions.clone();
     let state = api_state(config, &core, process.clone(), admins)?;
     let receivers = receiver_state(config, &core)?;
-    let bound = doors::bind_all(routed_doors(config, state, receivers)).await?;
+    let bound = doors::bind_all(routed_doors(config, state, receivers, &core.path)).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
         name: b.name.to_owned(),
         address: b.address.clone(),
@@ -202,6 +207,9 @@ async fn run(
     start_sources(config, &core, own_logs, own_spans, &cancel)?;
     if let Some(derived) = core.derived.clone() {
         tokio::spawn(derived.run(cancel.clone()));
+    }
+    if let Some(sampling) = core.sampling.clone() {
+        tokio::spawn(sampling::run(sampling, cancel.clone()));
     }
     tokio::spawn(notify_systemd(
         core.path.clone(),
@@ -221,6 +229,9 @@ async fn run(
     // Doors first, so that what was being received is still answered; then the last commit.
     let _ = stop.send(true);
     let _ = serving.await;
+    if let Some(sampling) = &core.sampling {
+        sampling.finish();
+    }
     if let Some(derived) = &core.derived {
         derived.finish();
     }
@@ -302,11 +313,15 @@ fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState>
     let (limits, options) = (receive_limits(config), (loki_options(config), otlp_options(config)?));
     let counters = ReceiveCounters::register(&core.registry)?;
     let receive = core.budgets.get(BudgetName::Receive);
-    Ok(ReceiverState::new(Arc::new(core.path.clone()), receive, core.clock.clone(), limits, options, counters))
+    let writer: Arc<dyn Writer> = match &core.sampling {
+        Some(sampling) => Arc::new(sampling.clone()),
+        None => Arc::new(core.path.clone()),
+    };
+    Ok(ReceiverState::new(writer, receive, core.clock.clone(), limits, options, counters))
 }
 
 /// What each door serves.
-fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState) -> Vec<Door> {
+fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState, path: &WritePath) -> Vec<Door> {
     let prometheus = || {
         let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
         read.merge(write).merge(receivers::import(receivers.clone()))
@@ -326,6 +341,7 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
             .nest("/loki", loki())
             .nest("/tempo", tempo())
             .nest("/jaeger", jaeger())
+            .nest("/zipkin", receivers::zipkin(receivers.clone()))
             .merge(tempo_grpc())
             .merge(api::bramble::router(state.clone()))
             .merge(otlp_http())
@@ -344,10 +360,12 @@ fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState)
     let compressed = |router: Router| {
         router.layer(api::compression()).layer(axum::middleware::from_fn(bramble_serve::remember_client))
     };
-    door_addresses(config)
-        .into_iter()
-        .map(|(name, address)| Door { name, address, router: compressed(router(name)), required: name == "main" })
-        .collect()
+    let served = |name: &str| {
+        let of_spans = span_doors::served(name, config, &receivers, path);
+        of_spans.unwrap_or_else(|| Served::Http(compressed(router(name))))
+    };
+    let door = |(name, address)| Door { name, address, served: served(name), required: name == "main" };
+    door_addresses(config).into_iter().map(door).collect()
 }
 
 /// The commit thread, and how to hear that it could not go on.

@@ -6,11 +6,15 @@
 mod deletion;
 mod derived;
 mod load;
+mod sampling;
+mod share;
 mod value;
 
 pub(crate) use deletion::DeletionMode;
 pub(crate) use derived::{Bounds, HistogramsSetting, SpanNamesSetting};
 pub(crate) use load::{Loaded, load};
+pub(crate) use sampling::Rules;
+pub(crate) use share::Share;
 pub(crate) use value::{
     Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
 };
@@ -154,6 +158,22 @@ settings! {
         otlp_http: Door = Door::port(4318);
         /// OTLP over HTTP on its old port.
         otlp_http_old: Door = Door::port(55681);
+        /// Jaeger's agent: packets of spans by UDP, Thrift compact (either of the two takes both).
+        jaeger_thrift_compact: Door = Door::port(6831);
+        /// Jaeger's agent: packets of spans by UDP, Thrift binary.
+        jaeger_thrift_binary: Door = Door::port(6832);
+        /// Jaeger's collector: spans as Thrift over HTTP, and sampling.
+        jaeger_thrift_http: Door = Door::port(14268);
+        /// Jaeger's collector: spans over gRPC, and sampling.
+        jaeger_grpc: Door = Door::port(14250);
+        /// Jaeger's agent: what share of traces clients are to record.
+        jaeger_sampling: Door = Door::port(5778);
+        /// Zipkin's collector.
+        zipkin: Door = Door::port(9411);
+        /// Whether we are ready, where OpenTelemetry's Collector and Jaeger 2 say it.
+        health: Door = Door::port(13133);
+        /// Whether we are ready, where Jaeger 1 says it.
+        jaeger_health: Door = Door::port(14269);
     }
     /// What is taken in.
     ingest: IngestSettings {
@@ -252,6 +272,35 @@ settings! {
         /// Exemplars each time that derived series are written.
         exemplars_max: u64 = DeriveOptions::default().exemplars_max as u64;
     }
+    /// Which traces are kept, of those that are sent. Derived metrics count all of them.
+    sampling: SamplingSettings {
+        /// Share of traces that is kept at once, by their ids as OpenTelemetry's consistent probability sampling decides.
+        head: Share = Share(1.0);
+        /// Spans per second that are kept at once, trace by trace; "off" for any number.
+        head_spans_per_second: Optional<u64> = Optional(None);
+        /// Whether whole traces are judged after a while. Senders are then answered before their spans are durable: a power cut costs what waits.
+        tail: bool = false;
+        /// How long after its first span a trace is judged.
+        tail_wait: Interval = Interval::seconds(10);
+        /// Traces that may wait at once; when there are more the oldest is judged early.
+        tail_traces_max: u64 = 10_000;
+        /// Memory of what waits, at most half of what request bodies may take; when there is more the oldest trace is judged early.
+        tail_memory: Size = Size::mib(4);
+        /// Whether traces with a failed span are kept.
+        keep_errors: bool = true;
+        /// Traces whose root takes this long are kept; "off" looks at no roots.
+        keep_slow_root: Optional<Interval> = Optional(Some(Interval::seconds(1)));
+        /// Traces with any span that takes this long are kept; "off" looks at no spans.
+        keep_slow_span: Optional<Interval> = Optional(None);
+        /// Traces with such an attribute on a span or its resource are kept: "key", "key=value" or "key=~expression".
+        keep_attributes: Rules = Rules(Vec::new());
+        /// Share of all other traces that is kept.
+        keep_rest: Share = Share(1.0);
+        /// Spans per second that are kept of what was judged; "off" for any number.
+        tail_spans_per_second: Optional<u64> = Optional(None);
+        /// Decisions that are remembered, for spans that come late.
+        decisions_max: u64 = 10_000;
+    }
     /// Metrics that come by OTLP: what Prometheus' section of this name says, under its names.
     otlp: OtlpSettings {
         /// What becomes of metric and label names: whether characters other than letters, digits and underscores are replaced, and whether unit and type are appended.
@@ -270,6 +319,13 @@ settings! {
         convert_histograms_to_nhcb: bool = false;
         /// Memory for the sums of streams with delta temporality, at most an eighth of what request bodies may take; over it, those not used for longest start again from zero.
         delta_memory: Size = Size::mib(1);
+    }
+    /// What Jaeger's clients are told.
+    jaeger: JaegerSettings {
+        /// Share of traces that clients with remote sampling are to record.
+        sampling_rate: Share = Share(1.0);
+        /// Traces per second that each client with remote sampling is to record; 0 goes by the share.
+        sampling_traces_per_second: u64 = 0;
     }
     /// Queries.
     query: QuerySettings {
