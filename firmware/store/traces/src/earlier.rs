@@ -6,6 +6,8 @@
 
 use crate::block::Block;
 use crate::group_write::GroupEntry;
+use crate::ids::Fronts;
+use crate::index::BlockIndex;
 use crate::kept::Kept;
 use crate::open_group::{OpenGroup, Stop};
 use crate::read::{Snapshot, overlaps};
@@ -23,8 +25,8 @@ pub(crate) enum Source {
     Generation(usize),
 }
 
-/// Spans of a batch, by number, that may be in a group.
-type Suspects = BTreeMap<u64, (GroupEntry, Vec<usize>)>;
+/// Numbers of spans of a batch that may be in a group, by the group's number in its block.
+type Suspects = BTreeMap<usize, Vec<usize>>;
 
 /// Takes out of `batch`, which comes from `source`, what an older source has.
 ///
@@ -59,9 +61,11 @@ pub(crate) fn remove_known(
     }
     for block in blocks.into_iter().flatten().filter(|block| overlaps(block, first, last)) {
         context.check()?;
-        let outcome = suspects(block, &batch.spans, kept).and_then(|suspects| {
-            for (entry, spans) in suspects.values() {
-                in_group(block, entry, &batch.spans, spans, kept, &mut known)?;
+        let outcome = block.index().map_err(Stop::from).and_then(|index| {
+            for (number, spans) in suspects(block, &index, &batch.spans, kept)? {
+                if let Some(entry) = index.groups.get(number) {
+                    in_group(block, entry, &batch.spans, &spans, kept, &mut known)?;
+                }
             }
             Ok(())
         });
@@ -78,27 +82,43 @@ pub(crate) fn remove_known(
 }
 
 /// Spans that may be in groups of a block.
-fn suspects(block: &Arc<Block>, spans: &[SpanEntry], kept: &mut Kept<'_>) -> Result<Suspects, Stop> {
-    let index = block.index()?;
+fn suspects(
+    block: &Arc<Block>,
+    index: &BlockIndex,
+    spans: &[SpanEntry],
+    kept: &mut Kept<'_>,
+) -> Result<Suspects, Stop> {
     let mut found = Suspects::new();
-    // Spans of a trace mostly come together.
-    let mut last: Option<(TraceId, Vec<GroupEntry>)> = None;
+    // Spans of a trace mostly come together, and traces of a group in order of their ids.
+    let mut last: Option<TraceId> = None;
+    let mut groups: Vec<usize> = Vec::new();
+    let mut filter: Option<(usize, Arc<Fronts>)> = None;
     for (number, span) in spans.iter().enumerate() {
         if !overlaps(block, span.start_ns, span.start_ns) {
             continue;
         }
-        if last.as_ref().is_none_or(|(id, _)| *id != span.trace_id) {
-            let mut groups = Vec::new();
-            for entry in index.groups_of(span.trace_id) {
-                if kept.filter(block, entry)?.may_contain(span.trace_id) {
-                    groups.push(*entry);
+        if last != Some(span.trace_id) {
+            last = Some(span.trace_id);
+            groups.clear();
+            let from = index.groups.partition_point(|g| g.last < span.trace_id);
+            for (at, entry) in index.groups.iter().enumerate().skip(from) {
+                if entry.first > span.trace_id {
+                    break;
                 }
+                let fronts = match filter.take() {
+                    Some((of, fronts)) if of == at => fronts,
+                    _ => kept.filter(block, entry)?,
+                };
+                if fronts.may_contain(span.trace_id) {
+                    groups.push(at);
+                }
+                filter = Some((at, fronts));
             }
-            last = Some((span.trace_id, groups));
         }
-        for entry in last.iter().flat_map(|(_, groups)| groups) {
-            if (entry.min_start_ns..=entry.max_start_ns).contains(&span.start_ns) {
-                found.entry(entry.header.offset).or_insert_with(|| (*entry, Vec::new())).1.push(number);
+        for at in &groups {
+            let inside = |g: &GroupEntry| (g.min_start_ns..=g.max_start_ns).contains(&span.start_ns);
+            if index.groups.get(*at).is_some_and(inside) {
+                found.entry(*at).or_default().push(number);
             }
         }
     }

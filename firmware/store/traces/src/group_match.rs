@@ -231,6 +231,13 @@ impl Search<'_, '_> {
 
     /// Which values of a column pass a test.
     fn ask(&mut self, leaf: &SpanPredicate, number: usize) -> Result<Passing, Stop> {
+        if let SpanPredicate::Attribute { test: ValueTest::Is(text), .. } = leaf
+            && self.group.header.columns.get(number).is_some_and(|c| c.value_type == ValueType::Text)
+            && self.group.column(number).is_none()
+            && self.group.lacks_text(number, text)?
+        {
+            return Ok(Passing::None);
+        }
         self.group.load_column(number)?;
         let column = self.group.column(number).zip(self.group.header.columns.get(number));
         Ok(match (leaf, column) {

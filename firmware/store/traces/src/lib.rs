@@ -17,6 +17,7 @@
 //! Everything that a span has comes back exactly: order of attributes, repeated keys, NaN bits, an end before the
 //! start. Damage to a page costs the spans that need it and a warning, never an answer.
 
+mod ahead;
 mod block;
 mod bytes;
 mod columns;
@@ -52,6 +53,7 @@ mod sink;
 mod span_scan;
 mod store;
 mod tables;
+mod text_find;
 mod texts;
 mod times;
 mod values;

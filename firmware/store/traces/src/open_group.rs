@@ -4,6 +4,7 @@ use crate::block::Block;
 use crate::events_read::Tables;
 use crate::group_read::{Column, GroupHeader, Layout, damaged};
 use crate::group_write::GroupEntry;
+use crate::text_find::may_have;
 use crate::texts::Texts;
 use bramble_disk::segment::PageRef;
 use bramble_disk::{DiskError, Page};
@@ -121,7 +122,7 @@ impl<'c> OpenGroup<'c> {
         self.context.try_reserve(bytes as usize)?;
         let read = self.block.pages(pages);
         self.context.release(bytes as usize);
-        self.ahead = pages.iter().map(|page| page.offset).zip(read?).collect();
+        self.ahead.extend(pages.iter().map(|page| page.offset).zip(read?));
         Ok(())
     }
 
@@ -221,6 +222,15 @@ impl<'c> OpenGroup<'c> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a text column surely lacks a text; its page is kept for [`load_column`](Self::load_column).
+    pub(crate) fn lacks_text(&mut self, number: usize, text: &str) -> Result<bool, Stop> {
+        let Some(at) = self.header.columns.get(number).map(|c| c.page) else { return Ok(true) };
+        let page = self.page(at)?;
+        let lacks = !may_have(&page, text.as_bytes());
+        self.ahead.insert(at.offset, page);
+        Ok(lacks)
     }
 
     /// Trace states of the spans that have some.

@@ -1,12 +1,14 @@
 //! A search for whole traces: candidates from predicates, source by source, newest first; then the traces themselves.
 
+use crate::ahead::{Ahead, in_parallel};
 use crate::group_match::{has_no_such, matching_rows, rules_out};
 use crate::group_write::GroupEntry;
 use crate::head_read::HeadSearch;
 use crate::judge::Query;
 use crate::kept::{Account, Kept};
-use crate::open_group::Stop;
+use crate::open_group::{OpenGroup, Stop};
 use crate::read::Snapshot;
+use crate::row_set::RowSet;
 use crate::store::TraceStore;
 use bramble_signal::{SpanBatch, TraceId};
 use bramble_storage::{QueryContext, QueryStats, ReadError, SpanCursor, SpanFields};
@@ -43,6 +45,7 @@ pub(crate) struct TraceScan<'a> {
     /// The last batch, given back when the next is asked for.
     held: Option<Account<'a>>,
     traces_per_batch: usize,
+    ahead: Ahead,
 }
 
 impl<'a> TraceScan<'a> {
@@ -68,6 +71,7 @@ impl<'a> TraceScan<'a> {
             kept: Kept::new(context),
             held: None,
             traces_per_batch: FIRST_TRACES,
+            ahead: Ahead::new(),
         }
     }
 
@@ -78,17 +82,14 @@ impl<'a> TraceScan<'a> {
             let candidates = if let Some(generation) = self.generations_left.checked_sub(1) {
                 self.generations_left = generation;
                 self.candidates_in_head(generation)?
-            } else if let Some((block, groups)) = &mut self.groups {
-                match groups.pop() {
-                    Some(entry) => {
-                        let block = *block;
-                        self.candidates_in_group(block, &entry)?
-                    }
-                    None => {
-                        self.groups = None;
-                        continue;
-                    }
+            } else if let Some((number, groups)) = &mut self.groups {
+                let number = *number;
+                let next = self.ahead.take(groups, self.context);
+                if next.is_empty() {
+                    self.groups = None;
+                    continue;
                 }
+                self.candidates_in(number, &next)?
             } else if let Some(block) = self.blocks.pop() {
                 self.groups = groups_in(self.store, self.context, &self.snapshot, block, &self.query)?;
                 continue;
@@ -130,39 +131,52 @@ impl<'a> TraceScan<'a> {
         Ok(traces.into_iter().map(|(_, id)| id).collect())
     }
 
-    fn candidates_in_group(&mut self, number: usize, entry: &GroupEntry) -> Result<Vec<TraceId>, ReadError> {
+    /// Traces of some groups with a passing span.
+    fn candidates_in(&mut self, number: usize, entries: &[GroupEntry]) -> Result<Vec<TraceId>, ReadError> {
         let Some(block) = self.snapshot.blocks.get(number) else { return Ok(Vec::new()) };
-        QueryStats::add(&self.context.stats.items, u64::from(entry.spans));
+        let looked = in_parallel(entries, |entry| {
+            QueryStats::add(&self.context.stats.items, u64::from(entry.spans));
+            let mut group = OpenGroup::open(block, entry, self.context)?;
+            let Some(rows) = matching_rows(&mut group, &self.query)? else { return Ok((Vec::new(), None)) };
+            Ok((traces_of(&mut group, &rows)?, Some(group)))
+        });
         let mut found = Vec::new();
-        let outcome = match self.kept.take(block, entry) {
-            Ok(mut group) => {
-                let outcome = matching_rows(&mut group, &self.query).and_then(|rows| {
-                    let Some(rows) = rows else { return Ok(()) };
-                    group.load_trace_ids()?;
-                    let mut trace = 0;
-                    let mut last = None;
-                    for row in rows.iter() {
-                        while group.rows_of(trace).end <= row && trace < group.trace_ids().len() {
-                            trace += 1;
-                        }
-                        if last != Some(trace) {
-                            found.extend(group.trace_ids().get(trace));
-                            last = Some(trace);
-                        }
-                    }
-                    Ok(())
-                });
-                // A group with candidates is asked for their spans next.
-                if !found.is_empty() {
-                    self.kept.give(group);
-                }
-                outcome
+        let mut groups_found = 0;
+        for (outcome, entry) in looked.into_iter().zip(entries) {
+            if entries.len() > 1 && matches!(outcome, Err(Stop::Query(ReadError::OverBudget(_)))) {
+                // Alone it may fit.
+                self.ahead.hold_back();
+                self.kept.free();
+                self.groups.iter_mut().for_each(|(_, groups)| groups.push(*entry));
+                continue;
             }
-            Err(stop) => Err(stop),
-        };
-        self.store.survive(self.context, block, outcome)?;
+            let Some((mut traces, group)) = self.store.survive(self.context, block, outcome)? else { continue };
+            found.append(&mut traces);
+            // A group with candidates is asked for their spans next.
+            if let Some(group) = group {
+                groups_found += 1;
+                self.kept.give(group);
+            }
+        }
+        self.ahead.learn(groups_found);
         Ok(found)
     }
+}
+
+/// The traces of rows, each once.
+fn traces_of(group: &mut OpenGroup<'_>, rows: &RowSet) -> Result<Vec<TraceId>, Stop> {
+    group.load_trace_ids()?;
+    let (mut found, mut trace, mut last) = (Vec::new(), 0, None);
+    for row in rows.iter() {
+        while group.rows_of(trace).end <= row && trace < group.trace_ids().len() {
+            trace += 1;
+        }
+        if last != Some(trace) {
+            found.extend(group.trace_ids().get(trace));
+            last = Some(trace);
+        }
+    }
+    Ok(found)
 }
 
 /// The groups of a block that a search must look into; `None` when its index is damaged.
@@ -211,7 +225,7 @@ impl SpanCursor for TraceScan<'_> {
                 continue;
             }
             self.held = Some(account);
-            batch.spans.sort_by_key(|s| (rank.get(&s.trace_id).copied(), s.start_ns));
+            batch.spans.sort_by_cached_key(|s| (rank.get(&s.trace_id).copied(), s.start_ns));
             *out = batch;
             return Ok(true);
         }

@@ -1,5 +1,6 @@
 //! A search for single spans: those that pass, with what is wanted of them, group by group, each once.
 
+use crate::ahead::{Ahead, in_parallel};
 use crate::earlier::{Source, remove_known};
 use crate::group_match::matching_rows;
 use crate::group_write::GroupEntry;
@@ -39,6 +40,9 @@ pub(crate) struct SpanRun<'a> {
     generations_left: usize,
     blocks: Vec<usize>,
     groups: Option<(usize, Vec<GroupEntry>)>,
+    /// Groups of the block being asked in which something was found; the next is the last.
+    found: Vec<(Box<OpenGroup<'a>>, Box<Picker>)>,
+    ahead: Ahead,
     current: Current<'a>,
     kept: Kept<'a>,
     account: Account<'a>,
@@ -61,6 +65,8 @@ impl<'a> SpanRun<'a> {
             query,
             snapshot,
             groups: None,
+            found: Vec::new(),
+            ahead: Ahead::new(),
             current: Current::Nothing,
             kept: Kept::new(context),
             account: Account::new(context),
@@ -77,14 +83,15 @@ impl<'a> SpanRun<'a> {
                 return Ok(true);
             }
             if let Some((number, groups)) = &mut self.groups {
-                match groups.pop() {
-                    Some(entry) => {
-                        let number = *number;
-                        if self.open(number, &entry)? {
-                            return Ok(true);
-                        }
-                    }
-                    None => self.groups = None,
+                let number = *number;
+                if let Some((group, picker)) = self.found.pop() {
+                    self.current = Current::Group(number, group, picker);
+                    return Ok(true);
+                }
+                let next = self.ahead.take(groups, self.context);
+                match next.is_empty() {
+                    true => self.groups = None,
+                    false => self.look(number, &next)?,
                 }
             } else if let Some(block) = self.blocks.pop() {
                 self.groups = groups_in(self.store, self.context, &self.snapshot, block, &self.query)?;
@@ -94,21 +101,27 @@ impl<'a> SpanRun<'a> {
         }
     }
 
-    /// Looks for passing spans in a group; whether there are some.
-    fn open(&mut self, number: usize, entry: &GroupEntry) -> Result<bool, ReadError> {
-        let Some(block) = self.snapshot.blocks.get(number) else { return Ok(false) };
-        let open = || {
+    /// Looks for passing spans in some groups.
+    fn look(&mut self, number: usize, entries: &[GroupEntry]) -> Result<(), ReadError> {
+        let Some(block) = self.snapshot.blocks.get(number) else { return Ok(()) };
+        let looked = in_parallel(entries, |entry| {
             let mut group = OpenGroup::open(block, entry, self.context)?;
             let Some(rows) = matching_rows(&mut group, &self.query)? else { return Ok::<_, Stop>(None) };
             let picker = Picker::new(&mut group, rows.iter().map(|row| row as u32).collect(), &self.fields)?;
-            Ok(Some((group, picker)))
-        };
-        let found = open();
-        if let Some(Some((group, picker))) = self.store.survive(self.context, block, found)? {
-            self.current = Current::Group(number, Box::new(group), Box::new(picker));
-            return Ok(true);
+            Ok(Some((Box::new(group), Box::new(picker))))
+        });
+        for (outcome, entry) in looked.into_iter().zip(entries) {
+            if entries.len() > 1 && matches!(outcome, Err(Stop::Query(ReadError::OverBudget(_)))) {
+                // Alone it may fit.
+                self.ahead.hold_back();
+                self.groups.iter_mut().for_each(|(_, groups)| groups.push(*entry));
+                continue;
+            }
+            self.found.extend(self.store.survive(self.context, block, outcome)?.flatten());
         }
-        Ok(false)
+        self.found.reverse();
+        self.ahead.learn(self.found.len());
+        Ok(())
     }
 
     /// Appends some of the current source's spans; says where they come from.

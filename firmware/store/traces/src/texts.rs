@@ -10,10 +10,10 @@ use crate::bytes::{put_bytes, put_varint, take_array, take_bytes, take_count, ta
 use crate::interner::Interner;
 use crate::numbers::{COUNT_MAX, put_codes, put_u64s, take_codes, take_u64s};
 
-const PLAIN: u8 = 0;
-const HEX: u8 = 1;
-const UUID: u8 = 2;
-const NUMBERED: u8 = 3;
+pub(crate) const PLAIN: u8 = 0;
+pub(crate) const HEX: u8 = 1;
+pub(crate) const UUID: u8 = 2;
+pub(crate) const NUMBERED: u8 = 3;
 
 fn is_hex(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -220,8 +220,8 @@ const FEW: usize = 256;
 /// How the numbers of values are stored, second byte of a column: which list entry is the same as the one before, new or
 /// older; plainly; or not at all, where the strings are numbers themselves that hardly repeat.
 const STEPS: u8 = 0;
-const CODES: u8 = 1;
-const DIRECT: u8 = 2;
+pub(crate) const CODES: u8 = 1;
+pub(crate) const DIRECT: u8 = 2;
 
 const SAME: u32 = 0;
 const NEW: u32 = 1;

@@ -11,7 +11,7 @@ use bramble_storage::memory::MemoryTraces;
 use bramble_storage::{
     AttributeScope, BlockStore, QueryContext, RejectReason, SpanPredicate, SpanScan, SpanSink, TraceSource, ValueTest,
 };
-use common::{Bench, arbitrary_batch, canonical, predicates, scan_all};
+use common::{Bench, arbitrary_batch, canonical, fields, predicates, scan_all, single_spans};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -275,7 +275,7 @@ proptest! {
     #[test]
     fn arbitrary_spans_round_trip(
         batches in prop::collection::vec((arbitrary_batch(), any::<bool>(), any::<bool>()), 1..5),
-        queries in prop::collection::vec((predicates(), 0u64..40, 0u64..40), 6),
+        queries in prop::collection::vec((predicates(), 0u64..40, 0u64..40, fields()), 12),
     ) {
         let bench = Bench::open_limits();
         let naive = MemoryTraces::new();
@@ -297,16 +297,39 @@ proptest! {
             prop_assert_eq!(canonical(&ours), canonical(&theirs));
             prop_assert!(ours.spans.is_sorted_by_key(|s| s.start_ns));
         }
-        for (predicates, from, length) in &queries {
+        for (predicates, from, length, fields) in &queries {
             let (start, end) = (common::BASE_NS + from * 3_600_000_000_000, common::BASE_NS + (from + length) * 3_600_000_000_000);
             let ours = scan_all(&bench.store, predicates, start, end, &context);
             let theirs = scan_all(&naive, predicates, start, end, &context);
             prop_assert_eq!(ours, theirs, "{:?}", predicates);
+            let ours = single_spans(&bench.store, predicates, (start, end), fields, true, &context);
+            let theirs = single_spans(&naive, predicates, (start, end), fields, false, &context);
+            prop_assert_eq!(ours, theirs, "{:?} {:?}", predicates, fields);
         }
         prop_assert_eq!(
             bench.store.services(0, u64::MAX, &context).unwrap(),
             naive.services(0, u64::MAX, &context).unwrap()
         );
+        use AttributeScope::*;
+        let all = (0, u64::MAX);
+        for scope in [Any, Span, Resource, Instrumentation, Event, Link] {
+            for limit in [1000, 2] {
+                let (ours, more) = bench.store.attribute_names(scope, all, limit, &context).unwrap();
+                let (theirs, theirs_more) = naive.attribute_names(scope, all, limit, &context).unwrap();
+                prop_assert_eq!((ours.len(), more), (theirs.len(), theirs_more));
+                prop_assert!(limit == 2 || ours == theirs, "{:?} {:?} {:?}", scope, ours, theirs);
+            }
+        }
+        for key in ["", "k", "l", "service.name"] {
+            let values = |store: &dyn TraceSource, scope| store.attribute_values(scope, key, all, 10_000, &context);
+            let mut any = std::collections::BTreeSet::new();
+            for scope in [Span, Resource, Instrumentation, Event, Link] {
+                let ours = values(&bench.store, scope).unwrap();
+                prop_assert_eq!(&ours, &values(&naive, scope).unwrap(), "{:?} {}", scope, key);
+                any.extend(if matches!(scope, Event | Link) { Vec::new() } else { ours.0 });
+            }
+            prop_assert_eq!(values(&bench.store, Any).unwrap().0, any.into_iter().collect::<Vec<_>>());
+        }
         for service in ["a", "b", "unknown_service"] {
             let ours: Vec<(String, SpanKind)> = bench.store.operations(service, 0, u64::MAX, &context).unwrap();
             prop_assert_eq!(ours, naive.operations(service, 0, u64::MAX, &context).unwrap());

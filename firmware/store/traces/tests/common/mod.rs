@@ -9,8 +9,8 @@ use bramble_signal::{
 };
 use bramble_storage::contract::BASE_MS;
 use bramble_storage::{
-    AttributeScope, BlockId, BlockMeta, BlockStore, QueryContext, SpanPredicate, SpanScan, SpanSink, StoreError,
-    TraceSource, ValueTest,
+    AttributeScope, BlockId, BlockMeta, BlockStore, QueryContext, SpanFields, SpanPredicate, SpanScan, SpanSink,
+    StoreError, TraceSource, ValueTest,
 };
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
 use proptest::prelude::*;
@@ -350,21 +350,119 @@ pub(crate) fn arbitrary_batch() -> impl Strategy<Value = SpanBatch> {
     })
 }
 
-fn predicate() -> impl Strategy<Value = SpanPredicate> {
+fn test() -> impl Strategy<Value = ValueTest> {
     prop_oneof![
-        "[a-c]".prop_map(|s| SpanPredicate::Service(ValueTest::Is(s))),
-        "op-[a-d]".prop_map(|s| SpanPredicate::Name(ValueTest::Is(s))),
+        prop_oneof!["[0-4]", "[a-c]{0,2}", "true|false", "0\\.5|1\\.5|NaN"].prop_map(ValueTest::Is),
+        prop_oneof![Just("^[ab]+$"), Just("^.?$"), Just("^circ-[0-4]")]
+            .prop_map(|regex| ValueTest::Matches(regex::Regex::new(regex).unwrap())),
+        (-1i32..4, 0i32..4).prop_map(|(from, length)| ValueTest::Within {
+            at_least: f64::from(from) / 2.0,
+            at_most: f64::from(from + length) / 2.0,
+        }),
+        Just(ValueTest::Present),
+    ]
+}
+
+fn leaf() -> impl Strategy<Value = SpanPredicate> {
+    let scope = prop_oneof![
+        Just(AttributeScope::Any),
+        Just(AttributeScope::Span),
+        Just(AttributeScope::Resource),
+        Just(AttributeScope::Instrumentation),
+        Just(AttributeScope::Event),
+        Just(AttributeScope::Link),
+    ];
+    let service = prop_oneof!["[a-c]".prop_map(ValueTest::Is), test()];
+    let name = prop_oneof![
+        "op-[a-d]".prop_map(ValueTest::Is),
+        Just(ValueTest::Matches(regex::Regex::new("^op-[ac]$").unwrap())),
+    ];
+    prop_oneof![
+        service.prop_map(SpanPredicate::Service),
+        name.prop_map(SpanPredicate::Name),
+        prop_oneof!["[a-c]{0,2}".prop_map(ValueTest::Is), test()].prop_map(SpanPredicate::EventName),
         prop_oneof![0u64..12, 500_000_000u64..3_000_000_000].prop_map(SpanPredicate::DurationAtLeast),
         prop_oneof![0u64..12, 500_000_000u64..3_000_000_000].prop_map(SpanPredicate::DurationAtMost),
         (0u64..6).prop_map(|k| SpanPredicate::Kind(SpanKind::from_code(k))),
         (0u64..3).prop_map(|k| SpanPredicate::Status(StatusCode::from_code(k))),
-        ("[k-n]?", prop_oneof!["[0-4]", "[a-c]{0,2}", "true|false", "0\\.5|1\\.5|NaN"]).prop_map(|(key, text)| {
-            SpanPredicate::Attribute { scope: AttributeScope::Any, key, test: ValueTest::Is(text) }
-        }),
+        Just(SpanPredicate::Root),
+        (scope.clone(), "[k-n]?", test()).prop_map(|(scope, key, test)| SpanPredicate::Attribute { scope, key, test }),
+        (scope, "[k-n]?", test()).prop_map(|(scope, key, test)| SpanPredicate::Attribute { scope, key, test }),
     ]
 }
 
-/// Up to two predicates.
+fn predicate() -> impl Strategy<Value = SpanPredicate> {
+    leaf().prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(SpanPredicate::All),
+            prop::collection::vec(inner, 0..4).prop_map(SpanPredicate::Any),
+        ]
+    })
+}
+
+/// Up to two predicates, each a tree.
 pub(crate) fn predicates() -> impl Strategy<Value = Vec<SpanPredicate>> {
     prop::collection::vec(predicate(), 0..3)
+}
+
+/// What may be wanted of spans.
+pub(crate) fn fields() -> impl Strategy<Value = SpanFields> {
+    let attributes = prop::option::of(prop::collection::vec("[k-n]?", 0..3));
+    (attributes, any::<[bool; 3]>()).prop_map(|(attributes, [events, links, trace_state])| SpanFields {
+        attributes,
+        events,
+        links,
+        trace_state,
+    })
+}
+
+/// The span with no more than is wanted of it, in a batch of its own.
+fn reduced(batch: &SpanBatch, span: &SpanEntry, fields: &SpanFields) -> SpanBatch {
+    let mut out = SpanBatch::new();
+    out.push_from(batch, span);
+    let mut kept = Vec::new();
+    for (key, value) in batch.attributes(span.attributes).iter() {
+        if fields.attributes.as_ref().is_none_or(|keys| keys.iter().any(|k| k == key)) {
+            put_attribute(&mut kept, key, value);
+        }
+    }
+    let attributes = out.put(&kept);
+    let entry = &mut out.spans[0];
+    entry.attributes = attributes;
+    if !fields.events {
+        entry.events = Default::default();
+    }
+    if !fields.links {
+        entry.links = Default::default();
+    }
+    if !fields.trace_state {
+        entry.trace_state = Default::default();
+    }
+    out
+}
+
+/// Spans that pass, each as (trace, text of all that is wanted of it), in order. Exactly what a scan gives, when it
+/// is told to be exact: every span of the answer must pass and be in range then, and none may come twice.
+pub(crate) fn single_spans(
+    store: &dyn TraceSource,
+    predicates: &[SpanPredicate],
+    (start_ns, end_ns): (u64, u64),
+    fields: &SpanFields,
+    exact: bool,
+    context: &QueryContext,
+) -> Vec<(TraceId, String)> {
+    // What is judged must be there; what is shown is reduced afterwards where the store gave more.
+    let asked = if exact { fields.clone() } else { SpanFields::ALL };
+    let scan = SpanScan { whole_traces: false, fields: asked, ..SpanScan::whole(start_ns, end_ns, predicates) };
+    let mut cursor = store.scan(&scan, context).unwrap();
+    let (mut batch, mut found, mut ids) = (SpanBatch::new(), Vec::new(), BTreeSet::new());
+    while cursor.next(&mut batch).unwrap() {
+        for span in &batch.spans {
+            assert!(ids.insert((span.trace_id, span.span_id)), "a span came twice");
+            assert!((start_ns..=end_ns).contains(&span.start_ns));
+            found.push((span.trace_id, canonical(&reduced(&batch, span, fields)).remove(0)));
+        }
+    }
+    found.sort();
+    found
 }
