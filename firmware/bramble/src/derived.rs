@@ -1,0 +1,152 @@
+//! Deriving series from spans: from settings to who counts, and the task that writes what was counted.
+
+use crate::config::Config;
+use bramble_derive::{Derive, DeriveOptions, Emission};
+use bramble_ingest::WritePath;
+use bramble_runtime::{Budget, Cancel, Clock};
+use bramble_storage::{MetricSource, Urgency, WriteError, Writer, Written};
+use prometheus::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Shorter intervals are for who watches: what is written then is committed at once.
+const WATCHED: Duration = Duration::from_secs(5);
+
+/// Derived series and where they go.
+#[derive(Clone)]
+pub(crate) struct Derived {
+    derive: Arc<Derive>,
+    path: WritePath,
+    receive: Budget,
+    interval: Duration,
+}
+
+/// What is derived, by the settings.
+fn options(config: &Config) -> DeriveOptions {
+    let (traces, usual) = (&config.traces, DeriveOptions::default());
+    let names = traces.span_metrics.0.unwrap_or_default();
+    let usual_bounds_ns = || DeriveOptions::usual_bounds_ns(names);
+    DeriveOptions {
+        span_metrics: traces.span_metrics.0.is_some(),
+        service_graph: traces.service_graph,
+        names,
+        histograms: traces.histograms.0,
+        bounds_ns: traces.span_buckets.0.as_ref().map_or_else(usual_bounds_ns, |bounds| bounds.ns()),
+        graph_bounds_ns: traces.graph_buckets.0.as_ref().map_or(usual.graph_bounds_ns, |bounds| bounds.ns()),
+        dimensions: traces.dimensions.0.clone(),
+        status_message: traces.status_message,
+        target_info: traces.target_info,
+        services_left_out: traces.services_left_out.0.clone(),
+        sets_max: traces.label_sets_max as usize,
+        edges_max: traces.edges_max as usize,
+        waiting_max: traces.edges_waiting_max as usize,
+        wait_ns: traces.edge_wait.ns(),
+        idle_ns: traces.idle.ns(),
+        peer_attributes: traces.peer_attributes.0.clone(),
+        database_attributes: traces.database_attributes.0.clone(),
+        exemplars_max: traces.exemplars_max as usize,
+    }
+}
+
+impl Derived {
+    /// Makes `path` show its spans to whoever derives, if the settings want any of it. To be called before the journal
+    /// is replayed. `budgets` are those named `derived` and `receive`.
+    ///
+    /// # Errors
+    /// When a metric of ours is registered already.
+    pub(crate) fn open(
+        config: &Config,
+        path: &WritePath,
+        source: Arc<dyn MetricSource>,
+        clock: Arc<dyn Clock>,
+        (budget, receive): (&Budget, Budget),
+        registry: &Registry,
+    ) -> anyhow::Result<Option<Self>> {
+        if !config.traces.derived_metrics {
+            return Ok(None);
+        }
+        let derive = Arc::new(Derive::new(options(config), source, clock, budget, registry)?);
+        path.set_span_observer(derive.clone());
+        // An interval of zero would be a loop without rest.
+        let interval = config.traces.derived_interval.0.max(Duration::from_millis(100));
+        Ok(Some(Derived { derive, path: path.clone(), receive, interval }))
+    }
+
+    /// Writes what was counted every interval, until `cancel` is raised.
+    pub(crate) async fn run(self, cancel: Cancel) {
+        // Before the replay has ended nobody knows what was counted before.
+        while !self.path.is_ready() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let urgency = if self.interval < WATCHED { Urgency::SenderWaits } else { Urgency::Background };
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            if cancel.is_cancelled() {
+                return;
+            }
+            let emission = self.derive.emit();
+            self.write(emission, urgency).await;
+        }
+    }
+
+    /// Who counts, for what no journal will have.
+    pub(crate) fn derive(&self) -> Arc<Derive> {
+        self.derive.clone()
+    }
+
+    /// Hands over what was counted since the last time; the last commit makes it durable.
+    pub(crate) fn finish(&self) {
+        if self.path.is_ready() {
+            for write in self.derive.emit().writes {
+                if let Ok(held) = self.receive.reserve(write.memory_bytes()) {
+                    self.path.write_metrics(write, held, Urgency::SenderWaits, Box::new(|_| ()));
+                }
+            }
+        }
+    }
+
+    async fn write(&self, emission: Emission, urgency: Urgency) {
+        let mut outcomes = Vec::with_capacity(emission.writes.len());
+        for write in emission.writes {
+            let (done, outcome) = oneshot::channel::<Result<Written, WriteError>>();
+            outcomes.push(outcome);
+            if let Ok(held) = self.receive.reserve(write.memory_bytes()) {
+                self.path.write_metrics(write, held, urgency, Box::new(|result| drop(done.send(result))));
+            }
+        }
+        let mut rejected = Some(0);
+        for outcome in outcomes {
+            rejected = match (rejected, outcome.await) {
+                (Some(sum), Ok(Ok(written))) => Some(sum + written.rejections.total()),
+                _ => None,
+            };
+        }
+        if rejected.is_none() {
+            tracing::debug!("derived series were not written; what they count goes with the next ones");
+        }
+        self.derive.settle(emission.round, rejected);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Interval, Optional};
+
+    #[test]
+    fn settings_reach_who_counts() {
+        let mut config = Config::default();
+        assert_eq!(options(&config), DeriveOptions::default(), "defaults are one");
+        config.traces.span_metrics.0 = Some(bramble_derive::SpanNames::Connector);
+        assert_eq!(options(&config).bounds_ns.len(), 16);
+        config.traces.span_buckets = Optional(Some(crate::config::Bounds(vec![Interval::seconds(1)])));
+        config.traces.span_metrics.0 = None;
+        config.traces.label_sets_max = 7;
+        let told = options(&config);
+        assert_eq!((told.span_metrics, told.bounds_ns, told.sets_max), (false, vec![1_000_000_000], 7));
+    }
+}
