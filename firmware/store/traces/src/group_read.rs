@@ -254,31 +254,9 @@ impl Column {
 }
 
 impl GroupHeader {
-    /// The group's trace ids, ascending.
-    ///
-    /// # Errors
-    /// Damage, or what the disk says.
-    pub(crate) fn trace_ids(&self, pages: &PageSource<'_>) -> Result<Vec<TraceId>, DiskError> {
-        let found = pages(&[self.fronts, self.trace_ids])?;
-        let ids = match found.as_slice() {
-            [fronts, rest] => self.take_trace_ids(fronts, rest),
-            _ => None,
-        };
-        ids.ok_or_else(|| damaged("trace ids"))
-    }
-
     /// Trace ids of their two pages; `None` when damaged.
     pub(crate) fn take_trace_ids(&self, mut fronts: &[u8], rest: &[u8]) -> Option<Vec<TraceId>> {
         Fronts::take(&mut fronts)?.ids(rest).filter(|ids| ids.len() == self.traces)
-    }
-
-    /// Spans per trace, shapes and parents.
-    ///
-    /// # Errors
-    /// Damage, or what the disk says.
-    pub(crate) fn layout(&self, pages: &PageSource<'_>) -> Result<Layout, DiskError> {
-        let page = one(pages, self.layout)?;
-        Layout::take(&page, self).ok_or_else(|| damaged("layout"))
     }
 
     /// Of each span the start and end minus start, nanoseconds; the latter negative where senders have it so. `None`
@@ -293,29 +271,6 @@ impl GroupHeader {
         };
         take_times(&mut bytes, &family)
     }
-
-    /// Starts and durations, as [`take_times`](Self::take_times).
-    ///
-    /// # Errors
-    /// Damage, or what the disk says.
-    pub(crate) fn times(&self, layout: &Layout, pages: &PageSource<'_>) -> Result<(Vec<u64>, Vec<i64>), DiskError> {
-        let page = one(pages, self.times)?;
-        self.take_times(&page, layout).ok_or_else(|| damaged("times"))
-    }
-
-    /// One attribute column.
-    ///
-    /// # Errors
-    /// Damage, or what the disk says.
-    pub(crate) fn column(&self, number: usize, pages: &PageSource<'_>) -> Result<Column, DiskError> {
-        let at = self.columns.get(number).ok_or_else(|| damaged("column number"))?;
-        let page = one(pages, at.page)?;
-        Column::take(&page).ok_or_else(|| damaged("attribute column"))
-    }
-}
-
-fn one(pages: &PageSource<'_>, at: PageRef) -> Result<Page, DiskError> {
-    pages(&[at])?.pop().ok_or_else(|| damaged("missing page"))
 }
 
 /// Positions in columns of which some have a value per span and others per trace.

@@ -136,10 +136,6 @@ impl ShapeMap {
     pub(crate) fn forget(&mut self) {
         self.known.clear();
     }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.known.capacity() * 4
-    }
 }
 
 /// Collects spans and writes them as one group.

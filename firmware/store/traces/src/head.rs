@@ -11,9 +11,9 @@ use crate::group_write::{Row, SourceShape};
 use crate::interner::Interner;
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
 use crate::view::{
-    SpanView, ValueType, put_bytes_attribute, put_resource, put_scope, put_template_item, template_items, value_bytes,
+    ValueType, put_bytes_attribute, put_resource, put_scope, put_template_item, template_items, value_bytes,
 };
-use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
+use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::{SpanBatch, SpanEntry, SpanId, StatusCode, TraceId};
 use bramble_storage::Sequence;
 use foldhash::fast::FixedState;
@@ -331,11 +331,12 @@ impl Generation {
     }
 
     /// A span as a view; its attributes are rebuilt in `scratch`. `None` when there is no such span.
-    pub(crate) fn view<'a>(&'a self, at: u32, scratch: &'a mut Vec<u8>) -> Option<SpanView<'a>> {
+    #[cfg(test)]
+    pub(crate) fn view<'a>(&'a self, at: u32, scratch: &'a mut Vec<u8>) -> Option<crate::view::SpanView<'a>> {
         let (row, mut values) = self.row(at)?;
         scratch.clear();
         values.encoded(scratch)?;
-        Some(SpanView::of(&row, self.shape(row.shape), scratch))
+        Some(crate::view::SpanView::of(&row, self.shape(row.shape), scratch))
     }
 
     /// Spans of a trace in order of arrival, of the first `watermark` spans.

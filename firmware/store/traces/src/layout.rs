@@ -94,10 +94,6 @@ impl Layout {
         }
         Some(layout)
     }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        (self.spans_per_trace.capacity() + self.shape_of.capacity() + self.parents.capacity()) * 4
-    }
 }
 
 #[cfg(test)]

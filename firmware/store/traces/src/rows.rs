@@ -81,20 +81,6 @@ impl Group {
         self.header.spans
     }
 
-    /// Memory held.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.header.memory_bytes()
-            + self.trace_ids.capacity() * 16
-            + self.layout.memory_bytes()
-            + self.span_ids.len()
-            + self.foreign_parents.len()
-            + (self.starts.capacity() + self.durations.capacity()) * 8
-            + self.columns.iter().map(Column::memory_bytes).sum::<usize>()
-            + self.trace_states.iter().map(Texts::memory_bytes).sum::<usize>()
-            + self.tables.memory_bytes()
-            + self.templates.iter().map(|t| t.capacity() + 24).sum::<usize>()
-    }
-
     /// What a shape's numbers stand for.
     pub(crate) fn shape(&self, number: u32) -> SourceShape<'_> {
         let shape = self.header.shapes.get(number as usize).copied().unwrap_or_default();

@@ -1,0 +1,207 @@
+//! Spans that nobody should send: each comes back as it was, from the head, a block and a merged block, and what the
+//! store holds for it stays in proportion.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+#[allow(dead_code, reason = "other tests use more of it")]
+mod common;
+
+use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
+use bramble_signal::{
+    ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanLink, TraceId, put_event, put_link,
+};
+use bramble_storage::{BlockStore, QueryContext, TraceSource};
+use common::{BASE_NS, Bench, canonical};
+
+fn batch() -> SpanBatch {
+    let mut batch = SpanBatch::new();
+    batch.resources.push(ResourceEntry::default());
+    batch.scopes.push(ScopeEntry::default());
+    batch
+}
+
+fn span(batch: &mut SpanBatch, trace: u64, number: u64, parent: u64, attributes: &[u8]) -> SpanEntry {
+    let mut trace_id = [0; 16];
+    trace_id[8..].copy_from_slice(&trace.to_be_bytes());
+    let attributes = batch.put(attributes);
+    SpanEntry {
+        trace_id: TraceId(trace_id),
+        span_id: SpanId(number.to_be_bytes()),
+        parent_span_id: SpanId(parent.to_be_bytes()),
+        start_ns: BASE_NS + number % 1000,
+        end_ns: BASE_NS + 5000,
+        attributes,
+        ..Default::default()
+    }
+}
+
+/// Puts batches into the head, one generation for each, and checks every trace in all places it goes through.
+fn check(batches: &[SpanBatch], traces: std::ops::Range<u64>) {
+    let context = QueryContext::unlimited();
+    let mut whole = batch();
+    for batch in batches {
+        batch.spans.iter().for_each(|span| whole.push_from(batch, span));
+    }
+    let expected = |id: TraceId| {
+        let mut of = SpanBatch::new();
+        whole.spans.iter().filter(|s| s.trace_id == id).for_each(|s| of.push_from(&whole, s));
+        canonical(&of)
+    };
+    let bench = Bench::open_limits();
+    let step = (traces.end - traces.start).div_ceil(7) as usize;
+    let compare = |place: &str| {
+        for trace in traces.clone().step_by(step) {
+            let mut id = [0; 16];
+            id[8..].copy_from_slice(&trace.to_be_bytes());
+            let found = bench.store.trace(TraceId(id), &context).unwrap();
+            assert!(canonical(&found) == expected(TraceId(id)), "trace {trace} in {place}");
+        }
+    };
+    for (number, batch) in batches.iter().enumerate() {
+        bench.put(batch.clone());
+        if number + 1 < batches.len() {
+            bench.flush();
+        }
+    }
+    compare("head");
+    bench.flush();
+    compare("block");
+    bench.merge();
+    compare("merged block");
+    assert_eq!(context.warnings(), [] as [String; 0]);
+}
+
+#[test]
+fn keys_of_its_own_in_every_span() {
+    let of = |part: u64| {
+        let mut batch = batch();
+        for number in part * 4000..(part + 1) * 4000 {
+            let mut attributes = Vec::new();
+            for key in 0..8 {
+                put_attribute(&mut attributes, &format!("key-{number}-{key}"), AttributeValue::Int(number as i64));
+            }
+            put_attribute(&mut attributes, "common", AttributeValue::Str("text"));
+            let entry = span(&mut batch, 1 + number / 8, number + 1, 0, &attributes);
+            batch.spans.push(entry);
+        }
+        batch
+    };
+    let batches = [of(0), of(1)];
+    let bench = Bench::open_limits();
+    batches.iter().for_each(|batch| bench.put(batch.clone()));
+    let sent: usize = batches.iter().map(|b| b.arena.len()).sum();
+    assert!(bench.store.head().total_bytes < sent * 3, "{} for {sent}", bench.store.head().total_bytes);
+    bench.flush();
+    let stored: u64 = bench.blocks().iter().map(|b| b.file_bytes).sum();
+    assert!(stored < sent as u64, "{stored} for {sent}");
+    check(&batches, 1..1001);
+}
+
+#[test]
+fn thousands_of_attributes_and_events_in_one_span() {
+    let mut batch = batch();
+    for trace in 1..4u64 {
+        let mut attributes = Vec::new();
+        for key in 0..5000 {
+            put_attribute(&mut attributes, &format!("key-{}", key % 3000), AttributeValue::Int(key));
+        }
+        let mut entry = span(&mut batch, trace, 1, 0, &attributes);
+        let (mut events, mut links) = (Vec::new(), Vec::new());
+        for number in 0..5000u64 {
+            let mut attributes = Vec::new();
+            put_attribute(&mut attributes, &format!("key-{number}"), AttributeValue::Str("exception"));
+            put_attribute(
+                &mut attributes,
+                "message",
+                AttributeValue::Str(["refused", "timed out"][number as usize % 2]),
+            );
+            let attributes = AttributesRef::from_encoded(&attributes);
+            let time_ns = number.wrapping_mul(u64::MAX / 7);
+            put_event(&mut events, &SpanEvent { time_ns, name: "retry", attributes, dropped_attributes: 0 });
+            let link = SpanLink {
+                trace_id: TraceId([number as u8; 16]),
+                span_id: SpanId([7; 8]),
+                trace_state: "",
+                flags: number as u32,
+                attributes,
+                dropped_attributes: 3,
+            };
+            put_link(&mut links, &link);
+        }
+        (entry.events, entry.links) = (batch.put(&events), batch.put(&links));
+        batch.spans.push(entry);
+        let plain = span(&mut batch, trace, 2, 1, &[]);
+        batch.spans.push(plain);
+    }
+    check(&[batch], 1..4);
+}
+
+#[test]
+fn parents_in_long_chains_rings_and_themselves() {
+    let mut batch = batch();
+    for number in 1..=20_000u64 {
+        let entry = span(&mut batch, 1, number, number - 1, &[]);
+        batch.spans.push(entry);
+    }
+    for number in 1..=50u64 {
+        let entry = span(&mut batch, 2, number, number % 50 + 1, &[]);
+        batch.spans.push(entry);
+        let entry = span(&mut batch, 3, number, number, &[]);
+        batch.spans.push(entry);
+    }
+    check(&[batch], 1..4);
+}
+
+#[test]
+fn megabyte_values_and_times_at_the_ends_of_time() {
+    let mut batches = Vec::new();
+    for part in 0..3u64 {
+        let mut batch = batch();
+        for trace in 1..5u64 {
+            let text: String = (0..1_000_000 + part).map(|n| ['a', 'b', 'c'][((n * n + trace) % 3) as usize]).collect();
+            let mut attributes = Vec::new();
+            put_attribute(&mut attributes, "large", AttributeValue::Str(&text));
+            let mut entry = span(&mut batch, trace, 1 + part, part, &attributes);
+            (entry.start_ns, entry.end_ns) =
+                [(0, u64::MAX), (u64::MAX / 2, 0), (1, 0), (BASE_NS, BASE_NS - 1)][trace as usize % 4];
+            batch.spans.push(entry);
+        }
+        batches.push(batch);
+    }
+    check(&batches, 1..5);
+}
+
+#[test]
+fn late_and_repeated_spans_join_their_trace() {
+    let part = |from: u64, to: u64| {
+        let mut batch = batch();
+        for trace in 1..300u64 {
+            for number in from..to {
+                let mut attributes = Vec::new();
+                put_attribute(&mut attributes, "request_id", AttributeValue::Str(&format!("req-{trace:05}")));
+                let entry = span(&mut batch, trace, number, number / 2, &attributes);
+                batch.spans.push(entry);
+            }
+        }
+        batch
+    };
+    let context = QueryContext::unlimited();
+    let bench = Bench::open_limits();
+    for (from, to) in [(3, 6), (1, 4), (5, 9)] {
+        bench.put(part(from, to));
+        bench.flush();
+    }
+    bench.put(part(8, 10));
+    let all = |place: &str| {
+        let mut id = [0; 16];
+        id[15] = 77;
+        let numbers: Vec<u8> =
+            bench.store.trace(TraceId(id), &context).unwrap().spans.iter().map(|s| s.span_id.0[7]).collect();
+        assert_eq!(numbers, (1..10).collect::<Vec<_>>(), "{place}");
+    };
+    all("pieces");
+    bench.flush();
+    bench.merge();
+    all("one");
+    assert_eq!(bench.blocks().iter().map(|b| b.items).sum::<u64>(), 299 * 9, "merged, each is once");
+}
