@@ -3,9 +3,6 @@
 use super::view::{At, TraceView};
 use crate::syntax::ast::Relation;
 
-/// Longest chain of parents that is followed: ends cycles.
-const CHAIN_MAX: usize = 100_000;
-
 /// Spans of `right` that lie so to one of `left` (or to none, if `negated`), with `union` also their partners of
 /// `left`. Both ascending; so is the answer.
 pub(super) fn related(
@@ -21,10 +18,10 @@ pub(super) fn related(
         Relation::And | Relation::Or => return merged(left, right),
         _ => {}
     }
-    let lies = lying(view, relation, left, right.len());
+    let lies = lying(view, relation, left);
     let mut out: Vec<At> = right.iter().copied().filter(|at| lies(*at) != negated).collect();
     if union {
-        let back = lying(view, reversed(relation), right, left.len());
+        let back = lying(view, reversed(relation), right);
         let partners: Vec<At> = left.iter().copied().filter(|at| back(*at)).collect();
         out = merged(&out, &partners);
     }
@@ -49,12 +46,7 @@ fn merged(a: &[At], b: &[At]) -> Vec<At> {
 }
 
 /// A test whether a span is the child (parent, …) of one of `others`.
-fn lying<'v>(
-    view: &'v TraceView<'_>,
-    relation: Relation,
-    others: &'v [At],
-    _asked: usize,
-) -> Box<dyn Fn(At) -> bool + 'v> {
+fn lying<'v>(view: &'v TraceView<'_>, relation: Relation, others: &'v [At]) -> Box<dyn Fn(At) -> bool + 'v> {
     let tree = view.tree();
     let count = view.spans.len();
     let parent = move |at: At| tree.parents.get(at).copied().flatten();
@@ -77,9 +69,10 @@ fn lying<'v>(
     let is_marked = move |at: At| marked.get(at).copied().unwrap_or(false);
     match relation {
         Relation::Child => Box::new(move |at| parent(at).is_some_and(&is_marked)),
-        Relation::Descendant => Box::new(move |at| {
-            std::iter::successors(parent(at), |at| parent(*at)).take(CHAIN_MAX.min(count)).any(&is_marked)
-        }),
+        Relation::Descendant => {
+            let below = below_marked(count, parent, is_marked);
+            Box::new(move |at| below.get(at) == Some(&true))
+        }
         Relation::Sibling => {
             let mut of_parent = vec![0u32; count];
             for above in others.iter().filter_map(|at| parent(*at)) {
@@ -94,4 +87,30 @@ fn lying<'v>(
         }
         _ => Box::new(is_marked),
     }
+}
+
+/// Whether each span has an ancestor that is marked. Each span is walked over once: traces may be as deep as they are
+/// large, and parents may form cycles.
+fn below_marked(count: usize, parent: impl Fn(At) -> Option<At>, is_marked: impl Fn(At) -> bool) -> Vec<bool> {
+    let (mut known, mut path): (Vec<Option<bool>>, Vec<At>) = (vec![None; count], Vec::new());
+    for start in 0..count {
+        let mut at = start;
+        // Spans on the way are taken to have none until it is known: a cycle without marks ends there.
+        let found = loop {
+            if let Some(found) = known.get(at).copied().flatten() {
+                break found;
+            }
+            path.push(at);
+            known.get_mut(at).into_iter().for_each(|k| *k = Some(false));
+            match parent(at) {
+                None => break false,
+                Some(above) if is_marked(above) => break true,
+                Some(above) => at = above,
+            }
+        };
+        for at in path.drain(..) {
+            known.get_mut(at).into_iter().for_each(|k| *k = Some(found));
+        }
+    }
+    known.into_iter().map(|k| k == Some(true)).collect()
 }
