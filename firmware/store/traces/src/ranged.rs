@@ -63,11 +63,21 @@ impl<'a> BitReader<'a> {
 
     /// The next `width` bits, at most 56; `None` at the end.
     fn take(&mut self, width: u32) -> Option<u64> {
-        while self.left < width {
-            let (&byte, rest) = self.bytes.split_first()?;
-            self.bytes = rest;
-            self.open |= u64::from(byte) << self.left;
-            self.left += 8;
+        if self.left < width {
+            if let Some((word, _)) = self.bytes.split_first_chunk::<8>() {
+                // As many whole bytes as there is room for, in one go.
+                let taken = (63 - self.left) / 8;
+                self.open |= u64::from_le_bytes(*word) << self.left;
+                self.left += taken * 8;
+                self.open &= (1 << self.left) - 1;
+                self.bytes = self.bytes.get(taken as usize..)?;
+            }
+            while self.left < width {
+                let (&byte, rest) = self.bytes.split_first()?;
+                self.bytes = rest;
+                self.open |= u64::from(byte) << self.left;
+                self.left += 8;
+            }
         }
         let value = self.open & ((1 << width) - 1);
         self.open >>= width;

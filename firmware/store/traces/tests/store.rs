@@ -161,6 +161,73 @@ fn a_query_over_its_budget_ends_with_its_reason() {
 }
 
 #[test]
+fn scans_give_back_their_memory() {
+    use bramble_runtime::{Budget, BudgetName, Cancel};
+    let bench = Bench::new();
+    for trace in 1..200 {
+        bench.put(contract::spans_of(trace, "beorn", 20, StatusCode::Unset));
+        if trace % 60 == 0 {
+            bench.flush();
+        }
+    }
+    let budget = Budget::standalone(BudgetName::Query, 8 << 20);
+    let context = QueryContext::new(&budget, None, Cancel::new()).unwrap();
+    for whole_traces in [true, false] {
+        for stop in [true, false] {
+            let scan = SpanScan { whole_traces, ..SpanScan::whole(0, u64::MAX, &[]) };
+            let mut cursor = bench.store.scan(&scan, &context).unwrap();
+            let (mut batch, mut spans) = (SpanBatch::new(), 0);
+            while cursor.next(&mut batch).unwrap() {
+                spans += batch.spans.len();
+                assert!(context.free_bytes() < 8 << 20, "a batch is counted while its asker has it");
+                if stop {
+                    break;
+                }
+            }
+            assert!(stop || spans == 199 * 20, "{spans}");
+            drop(cursor);
+            assert_eq!(context.free_bytes(), 8 << 20);
+        }
+    }
+}
+
+#[test]
+fn a_trace_of_a_hundred_thousand_spans_comes_whole_or_says_why_not() {
+    use bramble_runtime::{Budget, BudgetName, Cancel};
+    let bench = Bench::new();
+    let template = contract::spans_of(7, "beorn", 200, StatusCode::Unset);
+    for round in 0..500u64 {
+        let mut batch = template.clone();
+        for (at, span) in batch.spans.iter_mut().enumerate() {
+            span.span_id = SpanId((round * 200 + at as u64 + 1).to_be_bytes());
+            span.start_ns += round;
+        }
+        bench.put(batch.clone());
+        if round % 200 == 199 {
+            bench.flush();
+            // What comes again is not there twice.
+            bench.put(batch);
+        }
+    }
+    let id = TraceId([7; 16]);
+    let context = QueryContext::unlimited();
+    let trace = bench.store.trace(id, &context).unwrap();
+    assert_eq!(trace.spans.len(), 100_000);
+    assert!(trace.spans.is_sorted_by_key(|s| s.start_ns));
+    let scan = SpanScan { whole_traces: false, ..SpanScan::whole(0, u64::MAX, &[]) };
+    let mut cursor = bench.store.scan(&scan, &context).unwrap();
+    let (mut batch, mut spans) = (SpanBatch::new(), 0);
+    while cursor.next(&mut batch).unwrap() {
+        spans += batch.spans.len();
+    }
+    assert_eq!(spans, 100_000);
+    let budget = Budget::standalone(BudgetName::Query, 10 << 20);
+    let context = QueryContext::new(&budget, None, Cancel::new()).unwrap();
+    let refused = bench.store.trace(id, &context);
+    assert!(matches!(refused, Err(bramble_storage::ReadError::OverBudget(_))), "{refused:?}");
+}
+
+#[test]
 fn many_operations_are_found_without_a_list() {
     let bench = Bench::new();
     for round in 0..90u32 {
@@ -242,6 +309,15 @@ fn damage_costs_a_warning_and_never_an_answer_or_a_panic() {
             assert!(intact || !predicates.is_empty(), "what is not damaged is served");
             spans += found.len();
         }
+        let event = SpanPredicate::EventName(ValueTest::Present);
+        for predicates in [vec![], vec![SpanPredicate::DurationAtLeast(3_000_000)], vec![event]] {
+            let fields = bramble_storage::SpanFields::ALL;
+            single_spans(&bench.store, &predicates, (0, u64::MAX), &fields, true, &context);
+        }
+        for scope in [AttributeScope::Any, AttributeScope::Event] {
+            bench.store.attribute_names(scope, (0, u64::MAX), 100, &context).unwrap();
+            bench.store.attribute_values(scope, "n", (0, u64::MAX), 100, &context).unwrap();
+        }
         if failed.is_empty() && spans != 20 + 405 + 200 + 81 + 3 * 81 {
             assert!(!context.warnings().is_empty(), "byte {at}: something is missing without a word");
         }
@@ -276,6 +352,7 @@ proptest! {
     fn arbitrary_spans_round_trip(
         batches in prop::collection::vec((arbitrary_batch(), any::<bool>(), any::<bool>()), 1..5),
         queries in prop::collection::vec((predicates(), 0u64..40, 0u64..40, fields()), 12),
+        again in any::<bool>(),
     ) {
         let bench = Bench::open_limits();
         let naive = MemoryTraces::new();
@@ -287,6 +364,15 @@ proptest! {
             }
             if *merge {
                 bench.merge();
+            }
+        }
+        if again {
+            // The same once more, part of it in a frozen generation and part in the active one.
+            for (number, (batch, ..)) in consistent(&batches).into_iter().enumerate() {
+                bench.put(batch);
+                if number == 0 {
+                    bench.store.freeze(1 << 40);
+                }
             }
         }
         let context = QueryContext::unlimited();
