@@ -12,6 +12,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkLogs } from "./logs.mjs";
+import { checkTraces } from "./traces.mjs";
 
 const [base, outdir] = process.argv.slice(2);
 if (!base || !outdir) {
@@ -66,11 +67,8 @@ page.setDefaultTimeout(PATIENCE_MS);
 /** Console errors and exceptions, apart from those that a check provokes on purpose. */
 const complaints = [];
 let expectingTrouble = false;
-// The page asks for this and does without when refused: searching by TraceQL.
-const OPTIONAL = /\/tempo\/api\/search\?q=/;
 page.on("console", (message) => {
-  const optional = OPTIONAL.test(decodeURIComponent(message.location().url)) && /status of (400|501)/.test(message.text());
-  if (message.type() === "error" && !expectingTrouble && !optional) complaints.push(message.text());
+  if (message.type() === "error" && !expectingTrouble) complaints.push(message.text());
 });
 page.on("pageerror", (error) => complaints.push(`exception: ${error.message}`));
 const foreign = [];
@@ -318,22 +316,11 @@ await check("an exemplar on the graph leads to its trace", async () => {
   await page.waitForSelector(".waterfall .span");
   assert(page.url().includes(exemplarTrace), `the address is ${page.url()}`);
 });
-await check("the traces page leads to a trace's waterfall and a span's details", async () => {
-  await goto("#/traces");
-  await page.locator(".trace-row").first().click();
-  await page.waitForSelector(".waterfall .span");
-  await page.locator(".waterfall .span").first().click();
-  await page.waitForSelector(".details");
-  assert(page.url().includes("span="), "the span is not in the address");
-  await shot("trace-dark-1440", false);
-  await goto("#/traces");
-  await page.waitForSelector(".trace-row");
-  await shot("traces-dark-1440", false);
-});
+await checkTraces({ page, check, assert, goto, shot, base, send, trouble: (on) => (expectingTrouble = on) });
 for (const width of [390, 360]) {
   await check(`${width} px wide: nothing scrolls sideways`, async () => {
     await page.setViewportSize({ width, height: 844 });
-    for (const hash of ["#/", "#/metrics?q=node_load1", "#/logs", "#/traces"]) {
+    for (const hash of ["#/", "#/metrics?q=node_load1", "#/logs", "#/traces", `#/trace/${exemplarTrace}`, "#/services", "#/map"]) {
       await goto(hash);
       await filledPanels();
       await noSidewaysScroll();

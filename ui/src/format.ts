@@ -75,6 +75,15 @@ export function rate(value: number | null | undefined): string {
   return parts === none ? NONE : joined({ text: parts.text, unit: `${parts.unit}/s` });
 }
 
+/** How often: per second, or per minute or hour where that is a handier number. */
+export function frequency(perSecond: number | null | undefined): string {
+  if (perSecond == null || !Number.isFinite(perSecond)) return NONE;
+  if (perSecond === 0 || perSecond >= 0.0995) return rate(perSecond);
+  const [value, unit] = perSecond * 60 >= 0.0995 ? [perSecond * 60, "min"] : [perSecond * 3600, "h"];
+  const parts = countParts(value);
+  return joined({ text: parts.text, unit: `${parts.unit}/${unit}` });
+}
+
 /** Any sample of unknown unit: plain up to 6 digits, then k, M, …; NaN and infinities by name. */
 export function sample(value: number): string {
   if (Number.isNaN(value)) return "NaN";

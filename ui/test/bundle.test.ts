@@ -5,7 +5,16 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 
 const dist = join(__dirname, "..", "dist");
-const BUDGET_KIB = { script: 56, style: 8, editor: 130, logs: 24, traces: 14, trace: 18, services: 6, map: 7 };
+const BUDGET_KIB = {
+  script: 56,
+  style: 8,
+  editor: 130,
+  logs: 24,
+  traces: 14,
+  trace: 18,
+  services: 6,
+  map: 7,
+};
 
 const packedKib = (name: string): number => gzipSync(readFileSync(join(dist, name))).length / 1024;
 

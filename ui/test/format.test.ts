@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, byteRate, bytes, count, duration, percent, rate, sample, span } from "../src/format";
+import { ago, byteRate, bytes, count, duration, frequency, percent, rate, sample, span } from "../src/format";
 
 /** Narrow no-break spaces read as plain ones. */
 const plain = (text: string): string => text.replaceAll("\u202f", " ");
@@ -25,6 +25,13 @@ describe("numbers", () => {
     expect(plain(rate(1234))).toBe("1.23 k/s");
     expect(plain(rate(12))).toBe("12 /s");
     expect(rate(undefined)).toBe("–");
+    expect([12, 0.1, 0.05, 0.0005, 0].map((one) => plain(frequency(one)))).toEqual([
+      "12 /s",
+      "0.1 /s",
+      "3 /min",
+      "1.8 /h",
+      "0 /s",
+    ]);
   });
 
   it("counts never reach 1000 of a unit", () => {

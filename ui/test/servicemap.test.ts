@@ -76,14 +76,18 @@ describe("the map", () => {
         call("user", "a", "virtual_node", 5),
         call("a", "b", "", 4, 1),
         call("c", "b", "", 2),
-        call("b", "pg", "database", 9),
+        call("b", "b", "database", 9),
+        call("b", "far", "virtual_node", 1),
+        call("b", "d", "messaging_system", 3),
       ],
       p95: new Map([["b", 12]]),
     });
-    const by = Object.fromEntries(services.map((one) => [one.name, one]));
-    expect(by.user).toMatchObject({ kind: "user", rate: 5 });
+    const by = Object.fromEntries(services.map((one) => [one.id, one]));
+    expect(by["user\n"]).toMatchObject({ kind: "user", rate: 5 });
     expect(by.b).toMatchObject({ kind: "service", rate: 6, failed: 1, p95: 12 });
-    expect(by.pg).toMatchObject({ kind: "database", rate: 9 });
+    expect(by["b\ndatabase"]).toMatchObject({ kind: "database", rate: 9 });
+    expect(by.far).toMatchObject({ kind: "virtual" });
+    expect(by.d).toMatchObject({ kind: "service" });
     expect(by.c).toMatchObject({ kind: "service", rate: 2 });
   });
 });

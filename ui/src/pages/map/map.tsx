@@ -1,7 +1,7 @@
 // Who calls whom: services and the calls between them, with their rates, errors and durations.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Call, type Graph, serviceGraph } from "../../api/derived";
-import { duration, percent, rate } from "../../format";
+import { duration, frequency, percent } from "../../format";
 import { Body, Panel } from "../../parts/panel";
 import { RangePicker, RangeSteps } from "../../parts/range";
 import { TraceNav } from "../../parts/tracenav";
@@ -11,7 +11,7 @@ import { go } from "../../state/route";
 import { formatRoute, type MapRoute, resolveRange, tracesRoute } from "../../state/url";
 import { EMPTY_FORM, formQuery } from "../../traceql/form";
 import "../../style/traces.css";
-import { type Service, servicesOf } from "./graph";
+import { clientId, type Service, serverId, servicesOf } from "./graph";
 import { layOut, pathOf, type Sizes } from "./layout";
 
 /** More cannot be told apart; the busiest are shown. */
@@ -25,8 +25,7 @@ const KINDS: Readonly<Record<Service["kind"], string>> = {
   service: "",
   user: "callers from outside",
   database: "database",
-  messaging_system: "queue",
-  virtual_node: "sends no spans itself",
+  virtual: "sends no spans itself",
 };
 
 const share = ({ rate: all, failed }: { rate: number; failed: number }): number =>
@@ -66,7 +65,13 @@ function NodeBox({ of, x, y, sizes, state, href, onPoint }: NodeProps) {
             {of.kind === "user" ? KINDS.user : ""}
             {of.kind !== "user" && (
               <>
-                {rate(of.rate)} · <i class={gradeOf(bad)}>{percent(bad)}</i>
+                {frequency(of.rate)}
+                {bad > 0 && (
+                  <>
+                    {" · "}
+                    <i class={gradeOf(bad)}>{percent(bad)}</i>
+                  </>
+                )}
                 {of.p95 !== null && ` · ${duration(of.p95)}`}
               </>
             )}
@@ -78,7 +83,7 @@ function NodeBox({ of, x, y, sizes, state, href, onPoint }: NodeProps) {
   const shared = {
     class: `map-node map-${of.kind} ${gradeOf(bad)} ${state}`,
     transform: `translate(${x + PAD} ${y + PAD})`,
-    onPointerEnter: () => onPoint(of.name),
+    onPointerEnter: () => onPoint(of.id),
     onPointerLeave: () => onPoint(null),
   };
   const title = `${of.name}${KINDS[of.kind] === "" ? "" : `, ${KINDS[of.kind]}`}`;
@@ -90,7 +95,7 @@ function NodeBox({ of, x, y, sizes, state, href, onPoint }: NodeProps) {
       </g>
     );
   return (
-    <a href={href} {...shared} onFocus={() => onPoint(of.name)} onBlur={() => onPoint(null)}>
+    <a href={href} {...shared} onFocus={() => onPoint(of.id)} onBlur={() => onPoint(null)}>
       <title>{`${title}: open its operations`}</title>
       {inner}
     </a>
@@ -113,28 +118,25 @@ function Picture({
   const sizes = width < NARROW ? TALL : WIDE;
   const services = useMemo(() => servicesOf(graph), [graph]);
   const calls = graph.calls.slice(0, CALLS_MAX);
-  const shape = calls
-    .map((call) => `${call.client}\n${call.server}`)
-    .sort()
-    .join("\t");
+  const ended = calls.map((call) => ({ call, from: clientId(call), to: serverId(call) }));
+  const shape = [...new Set(ended.map(({ from, to }) => `${from}>${to}`))].sort().join("\t");
+  // The same calls in any order are the same map: it is laid out anew only when others come or go.
   const layout = useMemo(() => {
-    const pairs = new Map(
-      calls.map((call) => [`${call.client}\n${call.server}`, { from: call.client, to: call.server }]),
-    );
+    const pairs = new Map(ended.map(({ from, to }) => [`${from}>${to}`, { from, to }]));
     return layOut(
-      [...pairs.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, edge]) => edge),
+      [...pairs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, edge]) => edge),
       sizes,
     );
   }, [shape, sizes]);
   const busiest = Math.max(...calls.map((call) => call.rate), 1e-9);
   const [across, tall] = [layout.width + 2 * PAD, layout.height + 2 * PAD];
-  const near = (name: string): boolean =>
+  const near = (id: string): boolean =>
     pointed === null ||
-    name === pointed ||
-    calls.some(
-      (call) =>
-        (call.client === pointed && call.server === name) ||
-        (call.server === pointed && call.client === name),
+    id === pointed ||
+    ended.some(({ from, to }) =>
+      pointed === `${from}>${to}`
+        ? from === id || to === id
+        : (from === pointed && to === id) || (to === pointed && from === id),
     );
   return (
     <div class="map-scroll">
@@ -163,12 +165,14 @@ function Picture({
           </marker>
         </defs>
         {layout.ways.map(({ edge, points }) => {
-          const all = calls.filter((call) => call.client === edge.from && call.server === edge.to);
+          const all = ended
+            .filter((one) => one.from === edge.from && one.to === edge.to)
+            .map((one) => one.call);
           const sum = {
             rate: all.reduce((total, call) => total + call.rate, 0),
             failed: all.reduce((total, call) => total + call.failed, 0),
           };
-          const on = pointed === edge.from || pointed === edge.to || pointed === `${edge.from}\n${edge.to}`;
+          const on = pointed === edge.from || pointed === edge.to || pointed === `${edge.from}>${edge.to}`;
           const moved = points.map(({ x, y }) => ({ x: x + PAD, y: y + PAD }));
           const path = pathOf(moved, sizes.down);
           const thick = 1.2 + 3.2 * Math.sqrt(sum.rate / busiest);
@@ -176,11 +180,11 @@ function Picture({
             <g
               key={`${edge.from} ${edge.to}`}
               class={`map-edge ${gradeOf(share(sum))} ${on ? "is-on" : pointed === null ? "" : "is-off"}`}
-              onPointerEnter={() => onPoint(`${edge.from}\n${edge.to}`)}
+              onPointerEnter={() => onPoint(`${edge.from}>${edge.to}`)}
               onPointerLeave={() => onPoint(null)}
             >
               <title>
-                {`${edge.from} → ${edge.to}: ${rate(sum.rate)}, ${percent(share(sum))} failed${all[0]?.p95 ? `, p95 ${duration(all[0].p95)}` : ""}`}
+                {`${all[0]?.client} → ${all[0]?.server}: ${frequency(sum.rate)}, ${percent(share(sum))} failed${all[0]?.p95 ? `, p95 ${duration(all[0].p95)}` : ""}`}
               </title>
               <path class="map-hit" d={path} />
               <path class="map-line" d={path} style={{ strokeWidth: thick }} marker-end="url(#map-arrow)" />
@@ -189,17 +193,16 @@ function Picture({
           );
         })}
         {services.map((service) => {
-          const at = layout.nodes.get(service.name);
+          const at = layout.nodes.get(service.id);
           if (!at) return null;
-          const ends = pointed?.split("\n") ?? [];
-          const state = pointed === null || near(service.name) || ends.includes(service.name) ? "" : "is-off";
+          const state = near(service.id) ? "" : "is-off";
           const href =
             service.kind === "service"
               ? formatRoute({ page: "services", range: route.range, service: service.name, sort: "" })
               : null;
           return (
             <NodeBox
-              key={service.name}
+              key={service.id}
               of={service}
               {...at}
               sizes={sizes}
@@ -239,7 +242,7 @@ function Calls({
         </thead>
         <tbody>
           {calls.map((call) => {
-            const key = `${call.client}\n${call.server}`;
+            const key = `${clientId(call)}>${serverId(call)}`;
             const bad = share(call);
             const search = formQuery({
               ...EMPTY_FORM,
@@ -257,7 +260,7 @@ function Calls({
                     {call.client || "unknown"} <span>→</span> {call.server || "unknown"}
                   </a>
                 </th>
-                <td>{rate(call.rate)}</td>
+                <td>{frequency(call.rate)}</td>
                 <td class={bad > 0 ? gradeOf(bad) : "nil"}>{bad > 0 ? percent(bad) : "–"}</td>
                 <td>{duration(call.p50)}</td>
                 <td>{duration(call.p95)}</td>
@@ -300,7 +303,7 @@ export function MapPage({ route }: { route: MapRoute }) {
         <div ref={box}>
           <Body
             of={loaded}
-            height={320}
+            height={160}
             isEmpty={({ calls }) => calls.length === 0}
             empty={<Underived what="No calls between services" />}
           >

@@ -27,7 +27,7 @@ import { Table } from "./table";
 
 const POINTS = 120;
 const TREND_POINTS = 40;
-const EXEMPLARS_MAX = 80;
+const EXEMPLARS_MAX = 40;
 
 interface Found {
   readonly names: SpanNames | null;
@@ -118,7 +118,7 @@ export function ServicesPage({ route }: { route: ServicesRoute }) {
       <Panel title={one ? "Operations" : "Services"} aside={loaded.data && `${loaded.data.rows.length}`}>
         <Body
           of={loaded}
-          height={200}
+          height={90}
           isEmpty={({ rows }) => rows.length === 0}
           empty={
             entries && loaded.data?.names ? (

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Performance } from "../../api/derived";
 import type { Series } from "../../api/prometheus";
-import { duration, percent, rate } from "../../format";
+import { duration, frequency, percent } from "../../format";
 import { go } from "../../state/route";
 import { formatRoute, type ServicesRoute, tracesRoute } from "../../state/url";
 import { durationTerm, EMPTY_FORM, type Form, formQuery } from "../../traceql/form";
@@ -115,7 +115,7 @@ export function Table({ rows, route, trendOf }: TableProps) {
                 <td class="wide-only">
                   <Spark of={trendOf(row)} />
                 </td>
-                <td>{rate(row.rate)}</td>
+                <td>{frequency(row.rate)}</td>
                 <td class={bad >= 5 ? "is-bad" : bad >= 1 ? "is-warn" : bad > 0 ? "" : "nil"}>
                   {bad > 0 ? found(row, { status: "error" }, failed, "Traces that failed") : failed}
                 </td>

@@ -87,7 +87,7 @@ export function WaterfallTools(props: ToolsProps) {
           ref={finder}
           type="search"
           aria-label="Find spans"
-          placeholder="Find a name, an attribute, an id"
+          placeholder="Find in this trace"
           value={route.find}
           onInput={(event) => go({ ...route, find: event.currentTarget.value }, true)}
           onKeyDown={(event) => {

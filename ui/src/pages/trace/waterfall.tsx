@@ -29,11 +29,13 @@ function Ruler({ view }: { view: Stretch }) {
   const length = view.to - view.from;
   return (
     <div class="ruler" aria-hidden="true">
-      {marks(view, 5).map((at) => (
-        <span key={at} style={{ left: `${((at - view.from) / length) * 100}%` }}>
-          {duration(at / 1e6)}
-        </span>
-      ))}
+      {marks(view, 5)
+        .filter((at) => (at - view.from) / length < 0.94)
+        .map((at) => (
+          <span key={at} style={{ left: `${((at - view.from) / length) * 100}%` }}>
+            {duration(at / 1e6)}
+          </span>
+        ))}
     </div>
   );
 }
