@@ -17,6 +17,16 @@ const METRICS: &str = r#"{"name":"http.requests","description":"d","unit":"{requ
 const EXPOSITION_TEXT: &[u8] = b"t# HELP a_total Help \\\\ with\\n escapes.\n# TYPE a_total counter\na_total{b=\"c\\\"d\"} 1.5e3 1700000000000\n{\"my.name\", \"l.x\" = \"y\" q=\"r\",} NaN\n\n# a comment\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\n";
 const EXPOSITION_OPEN_METRICS: &[u8] = b"o# HELP a_seconds Help.\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total{b=\"c\"} 1 1700000000.5 # {trace_id=\"ab\"} 0.5 1.25\na_seconds_created{b=\"c\"} 1600000000.125\n# TYPE h histogram\nh_bucket{le=\"1.0\"} 2 # {} 1\nh_bucket{le=\"+Inf\"} 3\nh_count 3\nh_sum 2\n# TYPE s summary\ns{quantile=\"0.5\"} 1\n# TYPE i info\ni_info{a=\"b\"} 1\n# EOF\n";
 
+const TRACEQL: [(&str, &str); 7] = [
+    ("filter", r#"{ span.a >= 1 && resource.service.name =~ "sh.*" || !(.d = true) && event:name != nil }"#),
+    ("structure", r#"({ name = "GET /" } &>> { status = error }) !~ { kind = server } | by(span.c) | count() > 0 | select(span."x y", link:spanID)"#),
+    ("arithmetic", r#"{ -span.a * 2 ^ .b - 5 % 3 < duration / 1ms } | avg(span.a) + 1 >= max(.b)"#),
+    ("rate", r#"{ nestedSetParent < 0 } | rate() by (span.e, rootName) > 0.5 | topk(3) with(exemplars=true)"#),
+    ("quantile", r#"{ } | quantile_over_time(duration, .5, 0.99) by (status)"#),
+    ("compare", r#"{ } | compare({ span.a > 0 }, 5, 1, 5000000000)"#),
+    ("nested", r#"({ span.a = 1 } | count() > 0) && ({ `x` != "\"y\u00fc" } | coalesce()) // end"#),
+];
+
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let save = |target: &str, name: &str, bytes: &[u8]| {
@@ -57,6 +67,9 @@ fn main() -> std::io::Result<()> {
     save("loki_push", "protobuf", &prefixed(b'p', &loki()))?;
     save("loki_push", "json", br#"j{"streams":[{"stream":{"app":"web","env":"dev"},"values":[["1700000000000000000","a line",{"trace_id":"ab"}],["2","b"]]}]}"#)?;
     save("loki_push", "json_v0", br#"j{"streams":[{"labels":"{app=\"web\", env=`dev`}","entries":[{"ts":"2026-01-02T03:04:05.678+01:00","line":"a line"}]}]}"#)?;
+    for (name, query) in TRACEQL {
+        save("traceql", name, query.as_bytes())?;
+    }
     let text = b"some text, some text, some other text. ".repeat(20);
     let level = flate2::Compression::default();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
