@@ -76,6 +76,27 @@ pub(crate) fn nanos(micros: i64) -> u64 {
     u64::try_from(micros).unwrap_or(0).saturating_mul(1000)
 }
 
+/// What an exporter's tag says that the SDK dropped.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Dropped {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+}
+
+impl Dropped {
+    /// Takes note of a tag; `false` when it is none of these.
+    pub(crate) fn take(&mut self, key: &str, count: impl FnOnce() -> Option<u32>) -> bool {
+        let slot = match key {
+            "otel.dropped_attributes_count" => &mut self.attributes,
+            "otel.dropped_events_count" => &mut self.events,
+            "otel.dropped_links_count" => &mut self.links,
+            _ => return false,
+        };
+        count().map(|count| *slot = count).is_some()
+    }
+}
+
 /// Text that must be text. Senders that cut at a number of bytes leave part of a character behind, which is left out.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, RejectReason> {
     match std::str::from_utf8(bytes) {

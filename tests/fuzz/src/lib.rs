@@ -1,6 +1,6 @@
 //! What the fuzz targets share: how a format is chosen, and what must hold for any batch.
 
-use bramble_signal::{LabelsRef, LogBatch, METRIC_NAME, MetricBatch};
+use bramble_signal::{LabelsRef, LogBatch, METRIC_NAME, MetricBatch, SpanBatch};
 use bramble_wire::{Format, Limits};
 
 /// Memory that a target lets a batch take: small, so that the limit itself is reached.
@@ -50,5 +50,36 @@ pub fn check_metrics(batch: &MetricBatch) {
         }
         batch.exemplars(entry).for_each(|exemplar| check_labels(exemplar.labels.as_ref()));
     }
+    assert!(batch.memory_bytes() <= 2 * BATCH_BYTES_MAX + 4096, "batch of {} bytes", batch.memory_bytes());
+}
+
+/// Spans have ids, and everything that they refer to is there and can be read to its end.
+pub fn check_spans(batch: &SpanBatch) {
+    let attributes = |encoded: bramble_signal::attributes::AttributesRef<'_>| {
+        let mut again = Vec::new();
+        encoded.iter().for_each(|(key, value)| bramble_signal::attributes::put_attribute(&mut again, key, value));
+        assert_eq!(again, encoded.as_bytes(), "attributes that do not read back");
+    };
+    for span in &batch.spans {
+        assert!(!span.trace_id.is_zero() && !span.span_id.is_zero(), "a span without ids");
+        attributes(batch.resource_attributes(span));
+        attributes(batch.attributes(span.attributes));
+        let scope = &batch.scopes[span.scope as usize];
+        for text in [span.name, span.status_message, span.trace_state, scope.name, scope.version] {
+            assert!(std::str::from_utf8(batch.bytes(text)).is_ok(), "text that is none");
+        }
+        let (mut events, mut links) = (Vec::new(), Vec::new());
+        for event in batch.events(span) {
+            attributes(event.attributes);
+            bramble_signal::put_event(&mut events, &event);
+        }
+        for link in batch.links(span) {
+            attributes(link.attributes);
+            bramble_signal::put_link(&mut links, &link);
+        }
+        assert_eq!(events, batch.bytes(span.events), "events that do not read back");
+        assert_eq!(links, batch.bytes(span.links), "links that do not read back");
+    }
+    // Growing vectors may have twice what they hold.
     assert!(batch.memory_bytes() <= 2 * BATCH_BYTES_MAX + 4096, "batch of {} bytes", batch.memory_bytes());
 }

@@ -136,6 +136,7 @@ impl<'s> Spans<'s> {
         let (trace_state, (scope_name, scope_version)) = (draft.known.trace_state(), draft.known.scope());
         let texts = draft.name.len() + message.len() + trace_state.len() + scope_name.len() + scope_version.len();
         self.meter.add(size_of::<SpanEntry>() + texts + attributes.len() + events.len() + links.len(), position)?;
+        let dropped = draft.known.dropped();
         let batch = &mut self.decoded.batch;
         let scope = scope_index(batch, scope_name, scope_version);
         let entry = SpanEntry {
@@ -149,6 +150,9 @@ impl<'s> Spans<'s> {
             kind: draft.known.kind(),
             status,
             flags: u32::from(draft.flags & (SAMPLED | DEBUG) != 0),
+            dropped_attributes: dropped.attributes,
+            dropped_events: dropped.events,
+            dropped_links: dropped.links,
             name: batch.put(draft.name.as_bytes()),
             status_message: batch.put(message.as_bytes()),
             trace_state: batch.put(trace_state.as_bytes()),

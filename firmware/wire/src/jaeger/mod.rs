@@ -14,6 +14,7 @@
 //! | tag `w3c.tracestate` | trace state |
 //! | log | event, named by its field `event`, else `message` |
 //! | flags | bit 0: sampled; debug as the attribute `jaeger.debug` |
+//! | tags `otel.dropped_…_count` | dropped counts |
 //! | warnings | the attribute `@jaeger@warnings` |
 //!
 //! All else is kept as it came, several tags of one name too. A span without ids, or with names that are not text, is

@@ -1,5 +1,6 @@
 //! Tags that mean something to OpenTelemetry.
 
+use crate::spans::Dropped;
 use bramble_signal::attributes::AttributeValue;
 use bramble_signal::{SpanKind, StatusCode};
 
@@ -15,6 +16,7 @@ pub(super) struct Known<'a> {
     trace_state: &'a str,
     scope: (&'a str, &'a str),
     library: (&'a str, &'a str),
+    dropped: Dropped,
 }
 
 impl<'a> Known<'a> {
@@ -52,6 +54,7 @@ impl<'a> Known<'a> {
                 self.http_message = text;
                 return false;
             }
+            (key, Int(count)) => return self.dropped.take(key, || u32::try_from(count).ok()),
             _ => return false,
         }
         true
@@ -59,6 +62,10 @@ impl<'a> Known<'a> {
 
     pub(super) fn kind(&self) -> SpanKind {
         self.kind
+    }
+
+    pub(super) fn dropped(&self) -> Dropped {
+        self.dropped
     }
 
     pub(super) fn trace_state(&self) -> &'a str {
@@ -142,13 +149,14 @@ mod tests {
             ("http.status_code", Int(200)),
             ("error", Str("true")),
             ("sampler.type", Str("const")),
+            ("otel.dropped_events_count", Int(3)),
         ];
         let (known, taken) = of(&tags);
         assert_eq!(
             (taken, known.kind(), known.trace_state(), known.scope()),
-            (5, SpanKind::Consumer, "a=b", ("lib", "2"))
+            (6, SpanKind::Consumer, "a=b", ("lib", "2"))
         );
-        assert_eq!(known.status().0, StatusCode::Error);
+        assert_eq!((known.status().0, known.dropped().events), (StatusCode::Error, 3));
         assert_eq!(of(&[("otel.library.name", Str("old"))]).0.scope(), ("old", ""));
     }
 }

@@ -1,6 +1,7 @@
 //! Tags: attributes of the span or of its resource, or words of OpenTelemetry's exporters that mean something else.
 
 use super::link;
+use crate::spans::Dropped;
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::{SpanKind, StatusCode};
 
@@ -41,6 +42,7 @@ pub(super) struct Tags {
     pub(super) service_key: String,
     /// Version 1's `lc`: what ran without a service.
     pub(super) component: String,
+    pub(super) dropped: Dropped,
     status: StatusCode,
     failed: bool,
     error: String,
@@ -55,6 +57,7 @@ impl Tags {
         let Tags { service, service_key, component, error, description, .. } = self;
         [service, service_key, component, error, description].into_iter().for_each(String::clear);
         (self.kind, self.status, self.failed) = (SpanKind::Unspecified, StatusCode::Unset, false);
+        self.dropped = Dropped::default();
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -83,6 +86,7 @@ impl Tags {
                     self.put_value(key, AttributeValue::Str(value));
                 }
             }
+            _ if key.starts_with("otel.dropped_") && self.dropped.take(key, || value.parse().ok()) => {}
             _ => self.put_value(key, AttributeValue::Str(value)),
         }
     }
