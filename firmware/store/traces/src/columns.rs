@@ -183,6 +183,17 @@ impl Column {
         }
     }
 
+    /// What the column takes when it is read.
+    fn decoded_bytes(&self) -> usize {
+        match self {
+            Column::Empty => 0,
+            Column::Bools(v) => v.len() * 4,
+            Column::Ints(v) => v.len() * 8,
+            Column::Doubles(v, derived) => v.len() * if derived.contains(&true) { 0 } else { 8 },
+            Column::Texts(t) => t.decoded_bytes(),
+        }
+    }
+
     fn memory_bytes(&self) -> usize {
         match self {
             Column::Empty => 0,
@@ -292,6 +303,13 @@ impl AttributeTable {
     /// What values and templates take so far, each distinct text once.
     pub(crate) fn value_bytes(&self) -> usize {
         self.value_bytes
+    }
+
+    /// What the columns and templates take when they are read.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        self.columns.iter().map(|c| COLUMN_BYTES + c.decoded_bytes()).sum::<usize>()
+            + self.template_columns.iter().map(|c| c.len() * 4 + 48).sum::<usize>()
+            + self.templates.text_bytes()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -277,6 +277,22 @@ impl GroupBuilder {
         self.len() >= GROUP_SPANS || values + texts >= GROUP_BYTES
     }
 
+    /// About what the group takes when all of it is read.
+    fn decoded_bytes(&self) -> usize {
+        // Ids, parents, shape, start and duration of each span; ids, front and count of each trace.
+        const SPAN: usize = 8 + 4 + 4 + 8 + 8;
+        let interners = [&self.resources, &self.scopes, &self.names, &self.messages];
+        self.len() * SPAN
+            + self.foreign_parents.len()
+            + self.traces.len() * 32
+            + interners.iter().map(|i| i.text_bytes() + i.len() * 4).sum::<usize>()
+            + self.shapes.all.len() * size_of::<Shape>()
+            + self.attributes.decoded_bytes()
+            + self.trace_states.decoded_bytes()
+            + self.events.decoded_bytes()
+            + self.links.decoded_bytes()
+    }
+
     /// Memory held.
     pub(crate) fn memory_bytes(&self) -> usize {
         let interners = [&self.resources, &self.scopes, &self.names, &self.messages];
@@ -303,7 +319,7 @@ impl GroupBuilder {
         self.close_trace();
         let Some(mut entry) = self.entry.take() else { return Ok(None) };
         entry.traces = self.traces.len() as u32;
-        entry.memory_bytes = u32::try_from(self.memory_bytes()).unwrap_or(u32::MAX);
+        entry.memory_bytes = u32::try_from(self.decoded_bytes()).unwrap_or(u32::MAX);
         let mut header = Vec::new();
         put_varint(&mut header, self.len() as u64);
         put_varint(&mut header, self.traces.len() as u64);

@@ -70,6 +70,9 @@ pub(crate) struct Generation {
     pub(crate) max_start_ns: u64,
     /// Roots that last at least this long make their trace worth keeping.
     slow_root_ns: u64,
+    /// Of the newest span.
+    last_trace: u32,
+    last_template: u32,
     /// By place (name, message, trace state, then attributes): the string that the newest span has there.
     last: Vec<u32>,
     template: Vec<u8>,
@@ -188,6 +191,13 @@ impl Generation {
     }
 
     fn trace_number(&mut self, id: TraceId) -> u32 {
+        if self.traces.get(self.last_trace as usize).is_none_or(|trace| trace.id != id) {
+            self.last_trace = self.find_trace(id);
+        }
+        self.last_trace
+    }
+
+    fn find_trace(&mut self, id: TraceId) -> u32 {
         let hashed = hash_trace(&id);
         let traces = &mut self.traces;
         let found = self.by_trace.find(hashed, |&at| traces.get(at as usize).is_some_and(|t| t.id == id));
@@ -285,7 +295,11 @@ impl Generation {
                 _ => put_varint(body, u64::from(self.string(place, value_bytes(&value)))),
             }
         }
-        let number = self.templates.intern(&template).0;
+        // Spans of one service come together and mostly have the same attributes.
+        if self.templates.len() == 0 || self.templates.get(self.last_template) != template {
+            self.last_template = self.templates.intern(&template).0;
+        }
+        let number = self.last_template;
         template.shrink_to(4096);
         self.template = template;
         number

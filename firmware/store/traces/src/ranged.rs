@@ -12,12 +12,14 @@ pub(crate) struct BitWriter {
 impl BitWriter {
     /// Appends the low `width` bits of `value`; `width` at most 56.
     fn put(&mut self, value: u64, width: u32) {
-        self.open |= (value & ((1 << width) - 1)) << self.used;
+        let value = value & ((1 << width) - 1);
+        self.open |= value << self.used;
         self.used += width;
-        let whole = self.used / 8;
-        self.bytes.extend_from_slice(self.open.to_le_bytes().get(..whole as usize).unwrap_or(&[]));
-        self.open = self.open.checked_shr(whole * 8).unwrap_or(0);
-        self.used -= whole * 8;
+        if self.used >= 64 {
+            self.bytes.extend_from_slice(&self.open.to_le_bytes());
+            self.used -= 64;
+            self.open = value >> (width - self.used);
+        }
     }
 
     /// Appends a number below `count` (at least 1, at most 2^55) in as many bits as its range needs: numbers of the
@@ -36,9 +38,8 @@ impl BitWriter {
 
     /// Fills up the last byte.
     pub(crate) fn finish(mut self) -> Vec<u8> {
-        if self.used > 0 {
-            self.bytes.push(self.open as u8);
-        }
+        let rest = self.open.to_le_bytes();
+        self.bytes.extend(rest.iter().take(self.used.div_ceil(8) as usize));
         self.bytes
     }
 }

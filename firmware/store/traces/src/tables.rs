@@ -60,6 +60,11 @@ impl EventRows {
         self.times.len() * ROW_BYTES + self.names.text_bytes() + self.attributes.value_bytes()
     }
 
+    /// What they take when they are read.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        self.counts.len() * 4 + self.times.len() * 20 + self.names.text_bytes() + self.attributes.decoded_bytes()
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.counts.capacity() * 4
             + self.times.capacity() * 20
@@ -119,6 +124,11 @@ impl LinkRows {
 
     pub(crate) fn value_bytes(&self) -> usize {
         self.flags.len() * ROW_BYTES + self.states.text_bytes() + self.attributes.value_bytes()
+    }
+
+    /// What they take when they are read.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        self.counts.len() * 4 + self.flags.len() * 40 + self.states.text_bytes() + self.attributes.decoded_bytes()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -297,6 +297,12 @@ impl TextColumn {
         (values * each < distinct * each + references).then_some((prefix, width, numbers))
     }
 
+    /// What the column takes when it is read.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        let ids = if self.varies { &self.ids } else { &self.trace_ids };
+        self.list.text_bytes() + (self.list.len() + ids.len()) * 4
+    }
+
     /// Appends the column.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         let per_trace = !self.varies;
