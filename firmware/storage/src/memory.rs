@@ -428,7 +428,7 @@ impl SpanSink for MemoryTraces {
         let mut traces = self.0.write();
         for span in &batch.spans {
             let trace = traces.entry(span.trace_id).or_default();
-            if trace.spans.iter().all(|s| s.span_id != span.span_id) {
+            if trace.spans.iter().all(|s| (s.span_id, s.kind) != (span.span_id, span.kind)) {
                 trace.push_from(batch, span);
             }
         }

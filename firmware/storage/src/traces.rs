@@ -23,8 +23,9 @@ pub struct PreparedSpans {
 
 /// The writing side of a trace store.
 pub trait SpanSink: Send + Sync + 'static {
-    /// Judges every span against `now_ns` and reserves head space. Spans are identified by (trace id, span id);
-    /// one that is there already is accepted and kept once, the one that arrived first.
+    /// Judges every span against `now_ns` and reserves head space. Spans are identified by (trace id, span id, kind),
+    /// since both halves of a call have one id in Zipkin's shared spans; one that is there already is accepted and
+    /// kept once, the one that arrived first.
     ///
     /// # Errors
     /// [`OverBudget`]: nothing was taken; try later.
