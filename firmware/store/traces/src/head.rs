@@ -5,15 +5,13 @@
 //! chain their spans in order of arrival. Nothing is ever changed or removed, so that a reader who remembers how many
 //! spans there were has a snapshot.
 
-use crate::bytes::{grow, put_bytes, put_varint, take_array, take_bytes, take_u32, take_varint, unzigzag, zigzag};
-use crate::columns::{AttributeSource, DURATION_UNITS, Value};
+use crate::bytes::{grow, put_bytes, put_varint, take_bytes, take_u32, zigzag};
 use crate::group_write::{Row, SourceShape};
+use crate::head_body::{HeadValues, put_double};
 use crate::interner::Interner;
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE, Shape, Shapes};
-use crate::view::{
-    ValueType, put_bytes_attribute, put_resource, put_scope, put_template_item, template_items, value_bytes,
-};
-use bramble_signal::attributes::{AttributeValue, put_attribute};
+use crate::view::{ValueType, put_resource, put_scope, put_template_item, value_bytes};
+use bramble_signal::attributes::AttributeValue;
 use bramble_signal::{SpanBatch, SpanEntry, SpanId, StatusCode, TraceId};
 use bramble_storage::Sequence;
 use foldhash::fast::FixedState;
@@ -85,26 +83,6 @@ const MESSAGE: usize = 1;
 const TRACE_STATE: usize = 2;
 /// Most places that are remembered.
 const PLACES: usize = 64;
-
-/// The double that follows is no duration in some unit.
-const PLAIN_DOUBLE: u8 = DURATION_UNITS.len() as u8;
-
-/// The span's duration in one of the units.
-fn duration_in(unit: f64, start_ns: u64, end_ns: u64) -> f64 {
-    end_ns.wrapping_sub(start_ns) as i64 as f64 / unit
-}
-
-/// Appends a double: the unit in which it is the span's duration, as many are, or all of it.
-fn put_double(body: &mut Vec<u8>, value: f64, span: &SpanEntry) {
-    let is = |unit: &f64| duration_in(*unit, span.start_ns, span.end_ns).to_bits() == value.to_bits();
-    match DURATION_UNITS.iter().position(is) {
-        Some(unit) => body.push(unit as u8),
-        None => {
-            body.push(PLAIN_DOUBLE);
-            body.extend_from_slice(&value.to_bits().to_le_bytes());
-        }
-    }
-}
 
 fn hash_trace(id: &TraceId) -> u64 {
     FixedState::with_seed(1).hash_one(id.0)
@@ -328,7 +306,7 @@ impl Generation {
             links,
         };
         let times = (span.start_ns, span.end_ns);
-        Some((row, HeadValues { generation: self, template: shape.template, body, times }))
+        Some((row, HeadValues::new(self, shape.template, body, times)))
     }
 
     /// What a shape's numbers stand for.
@@ -349,7 +327,7 @@ impl Generation {
     pub(crate) fn view<'a>(&'a self, at: u32, scratch: &'a mut Vec<u8>) -> Option<crate::view::SpanView<'a>> {
         let (row, mut values) = self.row(at)?;
         scratch.clear();
-        values.encoded(scratch)?;
+        crate::columns::AttributeSource::encoded(&mut values, scratch)?;
         Some(crate::view::SpanView::of(&row, self.shape(row.shape), scratch))
     }
 
@@ -370,10 +348,13 @@ impl Generation {
     }
 
     /// The number of a span, if it is here.
-    pub(crate) fn span_at(&self, trace: TraceId, span: SpanId) -> Option<u32> {
+    pub(crate) fn span_at(&self, trace: TraceId, span: SpanId, kind: u8) -> Option<u32> {
         let same = |&at: &u32| self.traces.get(at as usize).is_some_and(|t| t.id == trace);
         let trace = *self.by_trace.find(hash_trace(&trace), same)?;
-        let same = |&at: &u32| self.spans.get(at as usize).is_some_and(|s| s.trace == trace && s.span_id == span.0);
+        let same = |&at: &u32| {
+            let found = self.spans.get(at as usize);
+            found.is_some_and(|s| s.trace == trace && s.span_id == span.0 && self.shapes.get(s.shape).kind == kind)
+        };
         self.by_span.find(hash_span(trace, &span.0), same).copied()
     }
 
@@ -392,53 +373,6 @@ impl Generation {
                 .iter()
                 .map(|interner| interner.memory_bytes())
                 .sum::<usize>()
-    }
-}
-
-/// The attribute values of one span, in order.
-pub(crate) struct HeadValues<'a> {
-    generation: &'a Generation,
-    template: u32,
-    body: &'a [u8],
-    /// Start and end.
-    times: (u64, u64),
-}
-
-impl<'a> HeadValues<'a> {
-    fn take(&mut self, value_type: ValueType) -> Option<Value<'a>> {
-        let body = &mut self.body;
-        Some(match value_type {
-            ValueType::Empty => Value::Empty,
-            ValueType::Bool => Value::Bool(take_array::<1>(body)? != [0]),
-            ValueType::Int => Value::Int(unzigzag(take_varint(body)?)),
-            ValueType::Double => Value::Double({
-                let [unit] = take_array(body)?;
-                match DURATION_UNITS.get(usize::from(unit)) {
-                    Some(unit) => duration_in(*unit, self.times.0, self.times.1),
-                    None => f64::from_bits(u64::from_le_bytes(take_array(body)?)),
-                }
-            }),
-            _ => Value::Bytes(self.generation.strings.get(take_u32(body)?)),
-        })
-    }
-}
-
-impl AttributeSource for HeadValues<'_> {
-    fn next(&mut self, value_type: ValueType) -> Option<Value<'_>> {
-        self.take(value_type)
-    }
-
-    fn encoded(&mut self, out: &mut Vec<u8>) -> Option<()> {
-        for (value_type, key) in template_items(self.generation.templates.get(self.template)) {
-            match self.take(value_type)? {
-                Value::Empty => put_attribute(out, key, AttributeValue::Empty),
-                Value::Bool(b) => put_attribute(out, key, AttributeValue::Bool(b)),
-                Value::Int(i) => put_attribute(out, key, AttributeValue::Int(i)),
-                Value::Double(d) => put_attribute(out, key, AttributeValue::Double(d)),
-                Value::Bytes(bytes) => put_bytes_attribute(out, key, value_type, bytes),
-            }
-        }
-        Some(())
     }
 }
 

@@ -129,14 +129,13 @@ fn put_packed<T: pco::data_types::Number>(
         out.extend_from_slice(&first.to_le_bytes());
         return;
     }
-    if values.len() >= PCO_MIN {
-        if let Ok(packed) = simple_compress(values, &config) {
-            out.push(PCO);
-            put_varint(out, values.len() as u64);
-            put_varint(out, packed.len() as u64);
-            out.extend_from_slice(&packed);
-            return;
-        }
+    if values.len() >= PCO_MIN
+        && let Ok(packed) = simple_compress(values, &config)
+    {
+        out.push(PCO);
+        put_varint(out, values.len() as u64);
+        put_bytes(out, &packed);
+        return;
     }
     out.push(RAW);
     put_varint(out, values.len() as u64);

@@ -3,8 +3,9 @@
 
 use crate::bytes::{take_array, take_bytes, take_count, take_exact};
 use crate::columns::COLUMN_TEXTS;
+use crate::lists::{HEX, NUMBERED, PLAIN, UUID};
 use crate::numbers::{COUNT_MAX, take_codes, take_u64s};
-use crate::texts::{CODES, DIRECT, HEX, NUMBERED, PLAIN, UUID};
+use crate::texts::{CODES, DIRECT};
 
 /// Whether the column of this page may have the text; damage is for those to find who decode it.
 pub(crate) fn may_have(page: &[u8], text: &[u8]) -> bool {
