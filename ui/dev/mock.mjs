@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { followed, loki, templates, traceId } from "./logs.mjs";
 import { noise, wave } from "./noise.mjs";
 import { upgrade } from "./socket.mjs";
+import { tempo } from "./traces.mjs";
 
 const port = Number(process.argv[2] ?? 3999);
 const mode = process.env.MOCK ?? "full";
@@ -185,100 +186,6 @@ function prometheus(path, query) {
   return wrapped({ resultType: "matrix", result });
 }
 
-const OPERATIONS = [
-  ["gateway", "GET /api/orders"],
-  ["gateway", "POST /api/orders"],
-  ["orders", "nightly settlement"],
-  ["sensors", "ingest reading"],
-  ["gateway", "GET /api/basket"],
-];
-
-function search(query) {
-  if (mode === "empty") return { traces: [], metrics: {} };
-  const now = Date.now();
-  const wanted = /service\.name = "([^"]+)"/.exec(query.get("q") ?? "")?.[1];
-  const traces = [];
-  for (
-    let slot = Math.floor(now / 3100);
-    traces.length < Number(query.get("limit") ?? 20) && slot > now / 3100 - 400;
-    slot -= 1
-  ) {
-    const [service, name] = OPERATIONS[Math.floor(noise(slot, 15) * OPERATIONS.length)];
-    if (wanted && wanted !== service) continue;
-    const durationMs = Math.round(4 * 10 ** (3 * noise(slot, 16) ** 2));
-    const errorCount = noise(slot, 17) > 0.85 ? 1 : 0;
-    traces.push({
-      traceID: traceId(slot % 4096),
-      rootServiceName: service,
-      rootTraceName: name,
-      startTimeUnixNano: `${slot * 3100}000000`,
-      durationMs,
-      serviceStats: { [service]: { spanCount: 7, errorCount } },
-    });
-  }
-  return { traces, metrics: {} };
-}
-
-function jaeger(path) {
-  if (path === "/services")
-    return { data: mode === "empty" ? [] : ["gateway", "orders", "payments", "sensors"], errors: null };
-  if (path.endsWith("/operations")) return { data: OPERATIONS.map(([, name]) => name), errors: null };
-  const id = path.split("/").pop();
-  if (!/^[0-9a-f]{16,32}$/.test(id))
-    return [404, { data: null, errors: [{ code: 404, msg: "trace not found" }] }];
-  const start = (Date.now() - 60_000) * 1000;
-  const span = (n, parent, process, name, from, length, tags = []) => ({
-    traceID: id,
-    spanID: `000000000000000${n}`,
-    operationName: name,
-    processID: process,
-    startTime: start + from,
-    duration: length,
-    references: parent ? [{ refType: "CHILD_OF", traceID: id, spanID: `000000000000000${parent}` }] : [],
-    tags: [{ key: "span.kind", type: "string", value: parent ? "internal" : "server" }, ...tags],
-    logs: tags.some((tag) => tag.key === "error")
-      ? [
-          {
-            timestamp: start + from + length,
-            fields: [
-              { key: "event", value: "exception" },
-              { key: "exception.message", value: "card_declined" },
-            ],
-          },
-        ]
-      : [],
-  });
-  const spans = [
-    span(1, 0, "p1", "POST /api/orders", 0, 184_000, [
-      { key: "http.response.status_code", type: "int64", value: 402 },
-    ]),
-    span(2, 1, "p1", "authenticate", 1200, 8400),
-    span(3, 1, "p2", "place order", 11_000, 168_000),
-    span(4, 3, "p2", "SELECT stock", 13_000, 6200, [{ key: "db.system", type: "string", value: "sqlite" }]),
-    span(5, 3, "p3", "charge card", 24_000, 141_000, [{ key: "error", type: "bool", value: true }]),
-    span(6, 5, "p3", "POST provider /v1/charges", 26_000, 132_000),
-    span(7, 3, "p2", "INSERT order", 168_000, 9100),
-  ];
-  const process = (name) => ({
-    serviceName: name,
-    tags: [
-      { key: "host.name", type: "string", value: "bramble" },
-      { key: "service.version", type: "string", value: "1.14.2" },
-    ],
-  });
-  return {
-    data: [
-      {
-        traceID: id,
-        spans,
-        processes: { p1: process("gateway"), p2: process("orders"), p3: process("payments") },
-        warnings: null,
-      },
-    ],
-    errors: null,
-  };
-}
-
 const started = Date.now() - (12 * 86_400 + 4 * 3600) * 1000;
 
 function status() {
@@ -324,8 +231,7 @@ function answer(url) {
   if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);
   if (pathname.startsWith("/loki/loki/api/v1")) return loki(pathname.slice(17), searchParams, mode);
   if (pathname === "/api/v1/logs/templates") return templates(searchParams, mode);
-  if (pathname === "/tempo/api/search") return search(searchParams);
-  if (pathname.startsWith("/jaeger/api")) return jaeger(pathname.slice(11));
+  if (pathname.startsWith("/tempo/api")) return tempo(pathname.slice(10), searchParams, mode);
   return null;
 }
 
