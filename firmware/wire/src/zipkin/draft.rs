@@ -176,10 +176,8 @@ impl Draft {
                 put_attribute(out, key, AttributeValue::Int(port.into()));
             }
         }
-        for (key, is_so) in [("zipkin.debug", self.debug), ("zipkin.shared", self.shared)] {
-            if is_so {
-                put_attribute(out, key, AttributeValue::Bool(true));
-            }
+        if self.shared {
+            put_attribute(out, "zipkin.shared", AttributeValue::Bool(true));
         }
     }
 

@@ -10,7 +10,7 @@
 //! | tags `otel.scope.name`, `otel.scope.version`, `w3c.tracestate`, `otel.link.N` | scope, trace state, links |
 //! | annotations | events; `name\|{…}\|0`, `{"name":{…}}` and `"name":{…}`, as OpenTelemetry's exporters write them, with attributes |
 //! | no timestamp | the first annotation's, else now with `otel.zipkin.absentField.startTime` |
-//! | `debug` | flags: sampled, and the attribute `zipkin.debug` |
+//! | `debug` | flags: sampled; exporters of OpenTelemetry set it on everything |
 //! | `shared` | the attribute `zipkin.shared`: both sides of a call keep the id that they share, told apart by their kind |
 //!
 //! JSON of both versions is read alike, whatever path it came by: they have no key in common that means two things.

@@ -45,7 +45,6 @@ fn check(decoded: &Decoded<SpanBatch>) {
         ("peer.service", Str("db")),
         ("net.peer.ip", Str("fe80::1")),
         ("net.peer.port", Int(5432)),
-        ("zipkin.debug", Bool(true)),
     ];
     for (key, value) in wanted {
         assert_eq!(of_span(batch, 0, key), Some(value), "{key}");
