@@ -1,6 +1,6 @@
 //! One trace as a tree. What costs a pass over the trace is worked out when first asked.
 
-use bramble_signal::{SpanBatch, SpanEntry, SpanId};
+use bramble_signal::{SpanBatch, SpanEntry, SpanId, SpanKind};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -113,10 +113,11 @@ impl<'a> TraceView<'a> {
 
 impl Tree {
     fn of(spans: &[SpanEntry]) -> Self {
-        let ids: HashMap<SpanId, At> = spans.iter().enumerate().map(|(at, s)| (s.span_id, at)).collect();
+        let (ids, callers) = places(spans);
         let parent = |(at, s): (At, &SpanEntry)| {
-            let found = if s.parent_span_id.is_zero() { None } else { ids.get(&s.parent_span_id).copied() };
-            found.filter(|parent| *parent != at)
+            let caller = callers.get(&s.span_id).filter(|_| s.kind != SpanKind::Client);
+            let above = || ids.get(&s.parent_span_id).filter(|_| !s.parent_span_id.is_zero());
+            caller.or_else(above).copied().filter(|parent| *parent != at)
         };
         let parents: Vec<Option<At>> = spans.iter().enumerate().map(parent).collect();
         let mut children: Vec<Vec<At>> = vec![Vec::new(); spans.len()];
@@ -126,16 +127,36 @@ impl Tree {
             }
         }
         let child_counts = children.iter().map(|c| c.len() as u32).collect();
-        let nested = number(spans, &children);
+        let nested = number(spans, &parents, &children);
         Tree { parents, child_counts, nested }
     }
 }
 
+/// Where the span of each id is. Zipkin's two halves of a call share their id: what the callee does hangs below its half,
+/// and that below the caller's half, which is in the second answer.
+fn places(spans: &[SpanEntry]) -> (HashMap<SpanId, At>, HashMap<SpanId, At>) {
+    let (mut ids, mut callers) = (HashMap::with_capacity(spans.len()), HashMap::new());
+    for (at, span) in spans.iter().enumerate() {
+        let Some(earlier) = ids.insert(span.span_id, at) else { continue };
+        let is_caller = |at: At| spans.get(at).is_some_and(|s: &SpanEntry| s.kind == SpanKind::Client);
+        match (is_caller(earlier), is_caller(at)) {
+            (true, false) => _ = callers.insert(span.span_id, earlier),
+            (false, true) => {
+                callers.insert(span.span_id, at);
+                ids.insert(span.span_id, earlier);
+            }
+            _ => {}
+        }
+    }
+    (ids, callers)
+}
+
 /// Depth first from each root, without recursion: traces may be deep. Spans of a cycle are never reached and keep zeros.
-fn number(spans: &[SpanEntry], children: &[Vec<At>]) -> Vec<Nested> {
+fn number(spans: &[SpanEntry], parents: &[Option<At>], children: &[Vec<At>]) -> Vec<Nested> {
     let mut nested = vec![Nested::default(); spans.len()];
     let mut next = 1;
-    for (root, _) in spans.iter().enumerate().filter(|(_, s)| s.parent_span_id.is_zero()) {
+    let is_root = |at: At, s: &SpanEntry| s.parent_span_id.is_zero() && parents.get(at) == Some(&None);
+    for (root, _) in spans.iter().enumerate().filter(|(at, s)| is_root(*at, s)) {
         let mut open: Vec<(At, usize)> = vec![(root, 0)];
         enter(&mut nested, root, -1, &mut next);
         while let Some((at, child)) = open.last_mut() {
@@ -186,5 +207,20 @@ mod tests {
         assert_eq!(tree.child_counts.first(), Some(&2));
         let numbers: Vec<_> = tree.nested.iter().map(|n| (n.left, n.right, n.parent)).collect();
         assert_eq!(numbers, [(1, 6, -1), (2, 3, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (4, 5, 1)]);
+    }
+
+    #[test]
+    fn halves_of_a_call_that_share_their_id() {
+        let half = |kind, id, parent| SpanEntry { kind, ..span(id, parent) };
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+            let all = [half(SpanKind::Client, 1, 0), half(SpanKind::Server, 1, 0), half(SpanKind::Internal, 2, 1)];
+            let spans: Vec<SpanEntry> = order.iter().filter_map(|at| all.get(*at)).copied().collect();
+            let at = |kind| spans.iter().position(|s| s.kind == kind);
+            let (caller, callee) = (at(SpanKind::Client), at(SpanKind::Server));
+            let batch = SpanBatch::new();
+            let tree = TraceView::new(&batch, &spans);
+            let parent = |at: Option<At>| at.and_then(|at| tree.tree().parents.get(at).copied().flatten());
+            assert_eq!((parent(caller), parent(callee), parent(at(SpanKind::Internal))), (None, caller, callee));
+        }
     }
 }

@@ -70,6 +70,9 @@ pub struct Measured {
     pub partial: Option<Partial>,
 }
 
+/// Hears of progress: gets a function that makes the series so far, and answers whether to go on.
+pub type OnProgress<'a> = dyn FnMut(&dyn Fn() -> Vec<MetricSeries>) -> bool + 'a;
+
 /// The series of a measuring query; a query that does not measure has none. `exemplars` is how many the asker wants in
 /// all, unless the query has a hint of its own; there are at most 100, and none for one sample over the whole range.
 /// `on_progress` is called now and then with a function that makes the series so far, and ends the reading by answering
@@ -85,7 +88,7 @@ pub fn measure_with(
     options: &MetricsOptions,
     exemplars: Option<usize>,
     context: &QueryContext,
-    on_progress: &mut dyn FnMut(&dyn Fn() -> Vec<MetricSeries>) -> bool,
+    on_progress: &mut OnProgress<'_>,
 ) -> Result<Measured, ReadError> {
     let Some(metrics) = &query.metrics else { return Ok(Measured::default()) };
     let grid = Grid::of(options)?;
