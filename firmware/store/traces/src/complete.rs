@@ -236,7 +236,8 @@ fn spans_of_head(generation: &Generation, range: std::ops::Range<usize>, to: &mu
         let Some(span) = generation.spans.get(at) else { break };
         let shape = generation.shapes.get(span.shape);
         let own = wanted.get(shape.template as usize) == Some(&true);
-        if !own && !(of_events && shape.has(HAS_EVENTS)) && !(of_links && shape.has(HAS_LINKS)) {
+        let has = own || (of_events && shape.has(HAS_EVENTS)) || (of_links && shape.has(HAS_LINKS));
+        if !has {
             continue;
         }
         let Some(view) = generation.view_of(at as u32, &SpanFields::ALL, &mut scratch) else { continue };

@@ -1,4 +1,4 @@
-//! Each span once: of equal spans in several sources only the one that arrived first is given.
+//! Each span once: of equal spans (trace id, span id, kind) in several sources only the one that arrived first is given.
 //!
 //! A source is older than another when its spans arrived earlier: blocks by age, then the frozen generation, then the
 //! active one. Within a source each span is once. Equal spans start at the same time, so only sources that overlap in
@@ -9,7 +9,7 @@ use crate::group_write::GroupEntry;
 use crate::ids::Fronts;
 use crate::index::BlockIndex;
 use crate::kept::Kept;
-use crate::open_group::{OpenGroup, Stop};
+use crate::open_group::{Identity, OpenGroup, Stop};
 use crate::read::{Snapshot, overlaps};
 use crate::row_set::RowSet;
 use crate::store::TraceStore;
@@ -53,7 +53,7 @@ pub(crate) fn remove_known(
             continue;
         }
         for (number, span) in batch.spans.iter().enumerate() {
-            let at = generation.span_at(span.trace_id, span.span_id);
+            let at = generation.span_at(span.trace_id, span.span_id, span.kind as u8);
             if at.is_some_and(|at| (at as usize) < *watermark) {
                 known.insert(number);
             }
@@ -142,7 +142,7 @@ fn in_group(
 
 fn compare(group: &mut OpenGroup<'_>, spans: &[SpanEntry], suspects: &[usize], known: &mut RowSet) -> Result<(), Stop> {
     group.load_trace_ids()?;
-    let mut theirs: Option<(TraceId, HashSet<[u8; 8]>)> = None;
+    let mut theirs: Option<(TraceId, HashSet<Identity>)> = None;
     for &number in suspects {
         let Some(span) = spans.get(number) else { continue };
         if theirs.as_ref().is_none_or(|(id, _)| *id != span.trace_id) {
@@ -150,11 +150,11 @@ fn compare(group: &mut OpenGroup<'_>, spans: &[SpanEntry], suspects: &[usize], k
             if let Ok(trace) = group.trace_ids().binary_search(&span.trace_id) {
                 group.load_layout()?;
                 group.load_span_ids()?;
-                ids.extend(group.span_ids().get(group.rows_of(trace)).unwrap_or(&[]).iter().copied());
+                ids.extend(group.rows_of(trace).filter_map(|row| group.identity(row)));
             }
             theirs = Some((span.trace_id, ids));
         }
-        if theirs.as_ref().is_some_and(|(_, ids)| ids.contains(&span.span_id.0)) {
+        if theirs.as_ref().is_some_and(|(_, ids)| ids.contains(&(span.span_id.0, span.kind as u8))) {
             known.insert(number);
         }
     }

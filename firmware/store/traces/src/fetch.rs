@@ -8,7 +8,7 @@ use crate::pick::Picker;
 use crate::read::Snapshot;
 use crate::store::TraceStore;
 use crate::view::{Collector, Shared};
-use bramble_signal::{SpanId, TraceId};
+use bramble_signal::TraceId;
 use bramble_storage::{QueryContext, QueryStats, ReadError, SpanFields};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ struct Fetch<'f, 'c> {
     /// Traces of which an older source had spans.
     known: HashSet<TraceId>,
     /// Spans of those, of the first `seen_through` that were found.
-    seen: HashSet<(TraceId, SpanId)>,
+    seen: HashSet<(TraceId, [u8; 8], u8)>,
     seen_through: usize,
 }
 
@@ -145,8 +145,9 @@ impl<'c> Fetch<'_, 'c> {
             if self.known.contains(&id) {
                 self.remember()?;
                 group.load_span_ids()?;
-                let ids = group.span_ids();
-                let new = |row: &usize| ids.get(*row).is_none_or(|span| !self.seen.contains(&(id, SpanId(*span))));
+                let new = |row: &usize| {
+                    group.identity(*row).is_none_or(|(span, kind)| !self.seen.contains(&(id, span, kind)))
+                };
                 rows.extend(of_trace.filter(new).map(|row| row as u32));
             } else {
                 rows.extend(of_trace.map(|row| row as u32));
@@ -190,7 +191,7 @@ impl<'c> Fetch<'_, 'c> {
                 else {
                     continue;
                 };
-                if known && self.seen.contains(&(id, view.span_id)) {
+                if known && self.seen.contains(&(id, view.span_id.0, view.kind as u8)) {
                     continue;
                 }
                 let shared = *shared
@@ -216,7 +217,7 @@ impl<'c> Fetch<'_, 'c> {
             return Ok(());
         }
         self.account.set(self.out.memory_bytes() + (self.seen.len() + new.len()) * SEEN_BYTES)?;
-        self.seen.extend(new.iter().map(|span| (span.trace_id, span.span_id)));
+        self.seen.extend(new.iter().map(|span| (span.trace_id, span.span_id.0, span.kind as u8)));
         self.seen_through = self.out.batch.spans.len();
         Ok(())
     }

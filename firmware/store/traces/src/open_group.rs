@@ -45,6 +45,9 @@ fn read_page(block: &Block, context: &QueryContext, at: PageRef) -> Result<Page,
     Ok(block.pages(&[at])?.pop().ok_or_else(|| damaged("missing page"))?)
 }
 
+/// What tells a span from others of its trace: its id, and its kind, since both halves of a Zipkin call have one id.
+pub(crate) type Identity = ([u8; 8], u8);
+
 /// A group, decoded as far as it was asked.
 pub(crate) struct OpenGroup<'c> {
     pub(crate) block: Arc<Block>,
@@ -297,6 +300,12 @@ impl<'c> OpenGroup<'c> {
     }
     pub(crate) fn tables(&self) -> Option<&Tables> {
         self.tables.as_ref()
+    }
+
+    /// Of a row's span, once layout and span ids are loaded.
+    pub(crate) fn identity(&self, row: usize) -> Option<Identity> {
+        let shape = self.header.shapes.get(*self.shape_of().get(row)? as usize)?;
+        Some((*self.span_ids().get(row)?, shape.kind))
     }
 
     /// The rows of a trace, by its number in the group.

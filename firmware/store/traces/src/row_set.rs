@@ -38,10 +38,6 @@ impl RowSet {
         self.words.iter().all(|word| *word == 0)
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
     /// Adds all of `other`.
     pub(crate) fn add(&mut self, other: &RowSet) {
         self.words.iter_mut().zip(&other.words).for_each(|(word, more)| *word |= more);
@@ -74,10 +70,6 @@ impl RowSet {
         }
         out
     }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.words.capacity() * 8
-    }
 }
 
 #[cfg(test)]
@@ -88,7 +80,7 @@ mod tests {
     fn sets_do_what_sets_do() {
         let threes = RowSet::accepted(130, |n| n % 3 == 0);
         assert_eq!(threes.iter().collect::<Vec<_>>(), (0..130).step_by(3).collect::<Vec<_>>());
-        assert_eq!((threes.count(), threes.contains(129), threes.contains(130)), (44, true, false));
+        assert_eq!((threes.iter().count(), threes.contains(129), threes.contains(130)), (44, true, false));
         let sixes = threes.filtered(|n| n % 2 == 0);
         assert_eq!(sixes, RowSet::accepted(130, |n| n % 6 == 0));
         let mut odd = threes.clone();

@@ -8,7 +8,8 @@ mod common;
 
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_attribute};
 use bramble_signal::{
-    ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanLink, TraceId, put_event, put_link,
+    ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, SpanLink, TraceId, put_event,
+    put_link,
 };
 use bramble_storage::{BlockStore, QueryContext, TraceSource};
 use common::{BASE_NS, Bench, canonical};
@@ -169,6 +170,29 @@ fn megabyte_values_and_times_at_the_ends_of_time() {
         batches.push(batch);
     }
     check(&batches, 1..5);
+}
+
+#[test]
+fn two_sides_of_one_span_are_two() {
+    let side = |kind: SpanKind| {
+        let mut batch = batch();
+        for trace in 1..20u64 {
+            let entry = span(&mut batch, trace, 7, 1, &[]);
+            batch.spans.push(SpanEntry { kind, ..entry });
+        }
+        batch
+    };
+    let (client, server) = (side(SpanKind::Client), side(SpanKind::Server));
+    let mut both = client.clone();
+    server.spans.iter().for_each(|span| both.push_from(&server, span));
+    check(&[both], 1..20);
+    let bench = Bench::open_limits();
+    for batch in [&client, &server, &client] {
+        bench.put(batch.clone());
+        bench.flush();
+    }
+    bench.merge();
+    assert_eq!(bench.blocks().iter().map(|b| b.items).sum::<u64>(), 19 * 2, "and the third is the first again");
 }
 
 #[test]

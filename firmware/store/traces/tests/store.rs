@@ -331,12 +331,12 @@ fn damage_costs_a_warning_and_never_an_answer_or_a_panic() {
 /// The batches with each span that an earlier batch had replaced by that one: senders repeat themselves, and do not
 /// contradict themselves (which of two spans with one id came first is known within a partition only).
 fn consistent(batches: &[(SpanBatch, bool, bool)]) -> Vec<(SpanBatch, bool, bool)> {
-    let mut first: BTreeMap<(TraceId, SpanId), (usize, usize)> = BTreeMap::new();
+    let mut first: BTreeMap<(TraceId, SpanId, u8), (usize, usize)> = BTreeMap::new();
     let mut out = Vec::new();
     for (number, (batch, flush, merge)) in batches.iter().enumerate() {
         let mut kept = SpanBatch::new();
         for (at, span) in batch.spans.iter().enumerate() {
-            let (from, at) = *first.entry((span.trace_id, span.span_id)).or_insert((number, at));
+            let (from, at) = *first.entry((span.trace_id, span.span_id, span.kind as u8)).or_insert((number, at));
             kept.push_from(&batches[from].0, &batches[from].0.spans[at]);
         }
         out.push((kept, *flush, *merge));

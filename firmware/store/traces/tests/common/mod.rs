@@ -458,7 +458,7 @@ pub(crate) fn single_spans(
     let (mut batch, mut found, mut ids) = (SpanBatch::new(), Vec::new(), BTreeSet::new());
     while cursor.next(&mut batch).unwrap() {
         for span in &batch.spans {
-            assert!(ids.insert((span.trace_id, span.span_id)), "a span came twice");
+            assert!(ids.insert((span.trace_id, span.span_id, span.kind as u8)), "a span came twice");
             assert!((start_ns..=end_ns).contains(&span.start_ns));
             found.push((span.trace_id, canonical(&reduced(&batch, span, fields)).remove(0)));
         }
