@@ -128,8 +128,15 @@ fn shown(expression: &str) -> String {
         let none = expression == "Names::default()";
         return if none { "none" } else { "a list, see `bramble print-config`" }.to_owned();
     }
-    let units =
-        [("seconds(", " s"), ("hours(", " h"), ("days(", " d"), ("mib(", " MiB"), ("kib(", " KiB"), ("port(", "")];
+    let units = [
+        ("seconds(", " s"),
+        ("hours(", " h"),
+        ("days(", " d"),
+        ("mib(", " MiB"),
+        ("kib(", " KiB"),
+        ("port(", ""),
+        ("Share(", ""),
+    ];
     for (prefix, unit) in units {
         if let Some(value) = inside(prefix) {
             return value + unit;

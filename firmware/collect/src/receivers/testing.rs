@@ -148,6 +148,11 @@ pub(crate) async fn send(router: &Router, path: &str, headers: &[(&str, &str)], 
     read(response).await
 }
 
+pub(crate) async fn get(router: &Router, path: &str) -> Answer {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    read(router.clone().oneshot(request).await.unwrap()).await
+}
+
 async fn read(response: Response) -> Answer {
     let (parts, body) = response.into_parts();
     let collected = body.collect().await.unwrap();
