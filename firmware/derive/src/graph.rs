@@ -216,14 +216,15 @@ impl Graph {
         }
     }
 
-    /// Lets go of the halves that have waited long enough.
-    pub(crate) fn expire(&mut self, moment: Moment, gate: Sequence, lost: &mut Lost) {
+    /// Lets go of the halves that have waited long enough. Those through `settled` were settled before a restart.
+    pub(crate) fn expire(&mut self, moment: Moment, settled: Sequence, lost: &mut Lost) {
+        let moment = Moment { silent: false, ..moment };
         let Some(before_ns) = moment.now_ns.checked_sub(self.wait_ns) else { return };
         while let Some(half) = self.waiting.expire(before_ns) {
+            if half.sequence <= settled {
+                continue;
+            }
             lost.expired += 1;
-            // What waited before a restart was not counted then. But of servers' halves shown again some were: their
-            // client came before everything that is shown again.
-            let moment = Moment { silent: !half.is_client && half.sequence <= gate, ..moment };
             if half.is_client && half.peer != NONE {
                 let (client, server) = (half.service, half.peer);
                 let between = Between { client, server, connection: Connection::Virtual };
@@ -231,6 +232,13 @@ impl Graph {
             } else {
                 self.count_loose(Loose::Unpaired, &half, moment);
             }
+        }
+    }
+
+    /// Lets go of the halves through `settled`: they were settled before a restart and shown again only for others.
+    pub(crate) fn forget_settled(&mut self, settled: Sequence) {
+        while self.waiting.oldest().is_some_and(|oldest| oldest.sequence <= settled) {
+            self.waiting.expire(u64::MAX);
         }
     }
 

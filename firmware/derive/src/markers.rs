@@ -2,9 +2,12 @@
 //!
 //! Each write of derived series carries, for each part of them that it has ([`PARTS`], and the graph), a sample of
 //! [`COUNTED_SEQUENCE`]: the journal sequence through which that part has counted. Both are durable together, or
-//! neither is. The graph's halves may have come long before they meet, so it has a second one, `waiting`: halves that
-//! waited then were above it. After a restart spans above the lowest of all are shown again; each part counts those
-//! above its own mark, and halves between the graph's two marks only take their places.
+//! neither is. After a restart spans above the lowest mark are shown again, and each part counts those above its own.
+//!
+//! The graph's halves may have come long before they meet, so it has two more marks. Halves that waited at the time of the
+//! write are above `waiting`; and their other halves, if they had any, are above `seen`, since no half waits longer than it
+//! may. So what is shown again between `seen` and the graph's own mark takes its place without being counted: whoever is
+//! left of those above `waiting` did wait, and of those below nobody did.
 
 use crate::sets::PARTS;
 use bramble_signal::{METRIC_NAME, Matcher, SeriesSamples};
@@ -19,6 +22,8 @@ pub(crate) const PART: &str = "part";
 pub(crate) const GRAPH: &str = "graph";
 /// What the graph's halves that wait are above.
 pub(crate) const WAITING: &str = "waiting";
+/// What their other halves are above.
+pub(crate) const SEEN: &str = "seen";
 
 /// How far back marks are looked for, one after the other: an appliance that was off for a week needs more than one that
 /// was restarted.
@@ -31,12 +36,14 @@ pub(crate) struct Marks {
     pub(crate) graph: Sequence,
     /// At most `graph`.
     pub(crate) waiting: Sequence,
+    /// At most `waiting`.
+    pub(crate) seen: Sequence,
 }
 
 impl Marks {
     /// The lowest: spans above it must be shown.
     pub(crate) fn lowest(&self) -> Sequence {
-        self.sets.iter().copied().min().unwrap_or(0).min(self.graph).min(self.waiting)
+        self.sets.iter().copied().min().unwrap_or(0).min(self.graph).min(self.seen)
     }
 
     /// The highest of those that decide about counting.
@@ -48,6 +55,7 @@ impl Marks {
         match part {
             GRAPH => self.graph = self.graph.max(sequence),
             WAITING => self.waiting = self.waiting.max(sequence),
+            SEEN => self.seen = self.seen.max(sequence),
             number => {
                 if let Some(mark) = number.parse().ok().and_then(|at: usize| self.sets.get_mut(at)) {
                     *mark = sequence.max(*mark);

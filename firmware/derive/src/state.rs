@@ -3,7 +3,7 @@
 use crate::counters::Counters;
 use crate::emit::{Emitter, Out};
 use crate::graph::{Graph, Lost, Moment};
-use crate::markers::{COUNTED_SEQUENCE, GRAPH, Marks, PART, WAITING};
+use crate::markers::{COUNTED_SEQUENCE, GRAPH, Marks, PART, SEEN, WAITING};
 use crate::options::DeriveOptions;
 use crate::sets::{Counted, Example, Life, PARTS, Sets, put_key};
 use crate::sources::Source;
@@ -12,6 +12,7 @@ use crate::texts::{TextId, Texts};
 use bramble_runtime::{Budget, OverBudget};
 use bramble_signal::{METRIC_NAME, MetricBatch, SpanBatch, SpanEntry};
 use bramble_storage::Sequence;
+use std::collections::VecDeque;
 
 /// Series in one write, about: it should be one record of the journal, so that its marks are durable with it.
 const SERIES_PER_WRITE: usize = 1000;
@@ -27,8 +28,12 @@ pub(crate) struct State {
     /// What was counted before a restart.
     before: Marks,
     before_highest: Sequence,
+    /// Whether what was shown again has ended.
+    caught_up: bool,
     /// The last sequence observed.
     observed: Sequence,
+    /// What had been observed at some moments of the monotonic clock, ascending: as far back as matters to halves.
+    history: VecDeque<(u64, Sequence)>,
     /// The emission to come; the first is 1.
     round: u64,
     stored_round: u64,
@@ -60,7 +65,9 @@ impl State {
             key: Vec::new(),
             before: Marks::default(),
             before_highest: 0,
+            caught_up: false,
             observed: 0,
+            history: VecDeque::new(),
             round: 1,
             stored_round: 0,
             last_emitted_ms: started_ms,
@@ -71,7 +78,7 @@ impl State {
 
     /// Takes over what was counted before a restart.
     pub(crate) fn set_before(&mut self, marks: Marks) {
-        (self.before, self.before_highest) = (marks, marks.highest());
+        (self.before, self.before_highest, self.caught_up) = (marks, marks.highest(), false);
         self.observed = self.observed.max(marks.highest());
         self.durable = marks.lowest();
     }
@@ -90,15 +97,20 @@ impl State {
         options: &DeriveOptions,
         counters: &Counters,
     ) {
+        self.remember(now_ns, options.wait_ns);
         self.observed = self.observed.max(sequence.unwrap_or(0));
+        if !self.caught_up && sequence.is_none_or(|sequence| sequence > self.before.graph) {
+            self.caught_up = true;
+            self.graph.forget_settled(self.before.waiting);
+        }
         // What no journal has comes only once.
         let shown_again = sequence.is_some_and(|sequence| sequence <= self.before_highest);
-        let mut moment = self.moment(sequence.unwrap_or(self.observed), now_ns);
+        let mut moment = self.moment(sequence.unwrap_or(self.observed + 1), now_ns);
         moment.silent &= sequence.is_some();
         self.find_sources(batch, now_ns, options);
         let (mut lost, mut counted, mut overflow) = (Lost::default(), 0, 0);
         if options.service_graph {
-            self.graph.expire(moment, self.before.graph, &mut lost);
+            self.graph.expire(moment, self.before.waiting, &mut lost);
         }
         for span in &batch.spans {
             let Some(source) = self.sources.get(span.resource as usize).copied().filter(|s| !s.left_out) else {
@@ -173,7 +185,7 @@ impl State {
     ) -> (u64, Vec<MetricBatch>) {
         let mut lost = Lost::default();
         let moment = self.moment(self.observed, now_ns);
-        self.graph.expire(Moment { silent: false, ..moment }, self.before.graph, &mut lost);
+        self.graph.expire(moment, self.before.waiting, &mut lost);
         counters.expired.inc_by(lost.expired);
         let round = self.round;
         let mut ended = self.end_idle(now_ns, now_ms, options, emitter);
@@ -204,20 +216,37 @@ impl State {
         }
         self.targets.emit(&self.texts, &mut out);
         self.mark(GRAPH, self.observed, &mut out);
-        let waiting = self.waiting_after();
+        let (waiting, seen) = self.waiting_and_seen(options.wait_ns);
         self.mark(WAITING, waiting, &mut out);
+        self.mark(SEEN, seen, &mut out);
         writes.push(out.batch);
         self.sweep();
-        (self.round, self.last_emitted_ms, self.emitted_lowest) = (round + 1, now_ms, waiting);
+        (self.round, self.last_emitted_ms, self.emitted_lowest) = (round + 1, now_ms, seen);
         counters.label_sets.set(self.sets.len() as i64);
         counters.edges.set(self.graph.edges.len() as i64);
         counters.waiting.set(self.graph.waiting.len() as i64);
         (round, writes)
     }
 
-    /// What the halves that wait came after.
-    fn waiting_after(&self) -> Sequence {
-        self.graph.waiting.oldest_sequence().map_or(self.observed, |first| first.saturating_sub(1).min(self.observed))
+    /// What the halves that wait came after, and what their other halves, had they any, would have come after.
+    fn waiting_and_seen(&self, wait_ns: u64) -> (Sequence, Sequence) {
+        let Some(oldest) = self.graph.waiting.oldest() else { return (self.observed, self.observed) };
+        let waiting = oldest.sequence.saturating_sub(1).min(self.observed);
+        let since_ns = oldest.since_ns.saturating_sub(wait_ns);
+        let known = self.history.iter().rev().find(|(at_ns, _)| *at_ns <= since_ns);
+        (waiting, known.map_or(self.before.lowest(), |(_, sequence)| *sequence).min(waiting))
+    }
+
+    /// Notes what was observed until now; eight moments for each time that halves may wait are enough.
+    fn remember(&mut self, now_ns: u64, wait_ns: u64) {
+        if self.history.back().is_none_or(|(at_ns, _)| now_ns.saturating_sub(*at_ns) > wait_ns / 8) {
+            self.history.push_back((now_ns, self.observed));
+        }
+        // Halves wait at most so long, and their other halves came at most so long before them.
+        let matters_ns = now_ns.saturating_sub(wait_ns.saturating_mul(2));
+        while self.history.get(1).is_some_and(|(at_ns, _)| *at_ns <= matters_ns) {
+            self.history.pop_front();
+        }
     }
 
     fn mark(&self, part: &str, sequence: Sequence, out: &mut Out) {

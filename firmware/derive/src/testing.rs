@@ -119,6 +119,11 @@ impl World {
     /// Fifteen seconds later everything is emitted and stored.
     pub(crate) fn emit(&self) {
         self.clock.advance_ns(15 * SECOND_NS);
+        self.store_now();
+    }
+
+    /// Everything is emitted and stored.
+    pub(crate) fn store_now(&self) {
         let emission = self.derive.emit();
         for write in emission.writes {
             let prepared = self.store.prepare(write, 0).unwrap();

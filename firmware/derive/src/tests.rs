@@ -273,7 +273,7 @@ fn after_a_crash_nothing_is_counted_twice_and_nothing_is_lost() {
     first.observe(&[client("beorn", 3), server("beorn", 8, 0)]);
     first.observe(&[client("beorn", 5), server("palantir", 6, 5)]);
     first.emit();
-    assert_eq!(first.derive.durable_through(), 1, "what waits must be shown again");
+    assert_eq!(first.derive.durable_through(), 0, "what waits must be shown again, and what may have met it");
     first.observe(&[server("palantir", 4, 3)]);
     let journal = [
         vec![client("beorn", 1), server("palantir", 2, 1)],
@@ -284,7 +284,7 @@ fn after_a_crash_nothing_is_counted_twice_and_nothing_is_lost() {
     first.clock.advance_ns(3 * SECOND_NS);
     let mut second = World::after(options(), first.store.clone(), first.clock.clone());
     let counted = second.derive.counted_through();
-    assert_eq!((counted, second.derive.durable_through()), (1, 1));
+    assert_eq!((counted, second.derive.durable_through()), (0, 0));
     for (sequence, spans) in (1..).zip(&journal).filter(|(sequence, _)| *sequence > counted) {
         second.derive.observe(&batch(spans), sequence);
     }
@@ -311,6 +311,43 @@ fn after_a_crash_nothing_is_counted_twice_and_nothing_is_lost() {
         map(&[("  beorn palantir", 3.0), ("  user beorn", 1.0)])
     );
     assert!(second.last("traces_service_graph_unpaired_spans_total").is_empty());
+}
+
+#[test]
+fn halves_that_met_before_a_crash_do_not_wait_after_it() {
+    let options = DeriveOptions::default;
+    let named = |id| Made { attributes: vec![("server.address", "10.0.0.7")], ..client("beorn", id) };
+    let journal = [
+        vec![server("palantir", 1, 50)],
+        vec![client("arda", 30), server("arda", 31, 30)],
+        vec![client("arda", 2), server("arda", 3, 2)],
+        // The server was first; and of this batch another half waits.
+        vec![server("palantir", 11, 10)],
+        vec![named(10), named(20)],
+        vec![server("palantir", 21, 20)],
+    ];
+    let mut first = World::new(options());
+    for (spans, pause_s) in journal.iter().zip([5, 25, 2, 1, 0]) {
+        first.observe(spans);
+        first.clock.advance_ns(pause_s * SECOND_NS);
+    }
+    first.store_now();
+    first.observe(&journal[5]);
+    let second = World::after(options(), first.store.clone(), first.clock.clone());
+    let counted = second.derive.counted_through();
+    assert_eq!(counted, 1, "where the other halves may be, not all that ever was");
+    for (sequence, spans) in (1..).zip(&journal).filter(|(sequence, _)| *sequence > counted) {
+        second.derive.observe(&batch(spans), sequence);
+    }
+    second.emit();
+    let edges: BTreeMap<String, f64> = second
+        .series("traces_service_graph_request_total")
+        .iter()
+        .map(|s| (["client", "server"].map(|l| s.labels.as_ref().get(l).unwrap_or("")).join(" "), increase(s)))
+        .collect();
+    assert_eq!(edges, map(&[("arda arda", 2.0), ("beorn palantir", 2.0)]));
+    let unpaired = second.series("traces_service_graph_unpaired_spans_total");
+    assert_eq!(unpaired.iter().map(increase).sum::<f64>(), 1.0, "the very first, in the first life");
 }
 
 #[test]

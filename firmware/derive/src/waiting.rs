@@ -138,9 +138,9 @@ impl Waiting {
         Some(self.unchain(at))
     }
 
-    /// The sequence of the half that waits longest.
-    pub(crate) fn oldest_sequence(&self) -> Option<Sequence> {
-        self.slots.get(self.oldest as usize).filter(|_| self.oldest != NOWHERE).map(|slot| slot.half.sequence)
+    /// The half that waits longest.
+    pub(crate) fn oldest(&self) -> Option<&Half> {
+        self.slots.get(self.oldest as usize).filter(|_| self.oldest != NOWHERE).map(|slot| &slot.half)
     }
 
     /// All that wait.
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(waiting.meet(half(1, false, 7)), Met::Other(half(1, true, 5)));
         assert_eq!(waiting.meet(half(1, false, 8)), Met::Waits, "a retry's second server");
         assert_eq!((waiting.expire(7), waiting.expire(8)), (None, Some(half(1, false, 8))));
-        assert_eq!((waiting.len(), waiting.oldest_sequence()), (0, None));
+        assert_eq!((waiting.len(), waiting.oldest()), (0, None));
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
                     }
                     prop_assert_eq!(waiting.expire(before), None);
                 }
-                prop_assert_eq!(waiting.oldest_sequence(), list.first().map(|h| h.sequence));
+                prop_assert_eq!(waiting.oldest(), list.first());
                 prop_assert_eq!(waiting.iter().count(), list.len());
             }
         }
