@@ -156,7 +156,10 @@ impl Generation {
         let trace = self.trace_number(span.trace_id);
         let (spans, id) = (&self.spans, span.span_id.0);
         let hashed = hash_span(trace, &id);
-        let same = |&at: &u32| spans.get(at as usize).is_some_and(|s| s.trace == trace && s.span_id == id);
+        // The two sides of a Zipkin span have one id, and differ in kind.
+        let kind = |of: &HeadSpan| self.shapes.get(of.shape).kind;
+        let is = |s: &HeadSpan| s.trace == trace && s.span_id == id && kind(s) == span.kind as u8;
+        let same = |&at: &u32| spans.get(at as usize).is_some_and(is);
         if self.by_span.find(hashed, same).is_some() {
             return None;
         }

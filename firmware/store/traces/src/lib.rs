@@ -9,7 +9,7 @@
 //!   spans, each a set of column pages with its own dictionaries and a filter on trace ids (`group_write`,
 //!   `group_read`); the footer (`index`) lists groups and operations. Layout: docs/formats.md, "Trace blocks".
 //! * **Reading** (`read`, `scan`): one snapshot of both generations and the blocks. A trace is put together from all of
-//!   them; equal spans (trace id, span id) are one, the one that arrived first.
+//!   them; equal spans (trace id, span id, kind) are one, the one that arrived first.
 //! * **Merging** (`merge`): sorted streams, one group of each input in memory.
 //!
 //! A trace with an error or a slow root, as far as its generation knows, is filed as *warm*, others as *hot*.

@@ -49,7 +49,7 @@ struct Merge<'a, 'o> {
 }
 
 impl Merge<'_, '_> {
-    /// Writes spans of one trace, sorted by (start, span id), each span id once.
+    /// Writes spans of one trace, sorted by (start, span id), each (span id, kind) once.
     fn write(&mut self, collector: Collector) -> Result<(), StoreError> {
         let batch = collector.finish();
         let mut order: Vec<usize> = (0..batch.spans.len()).collect();
@@ -139,7 +139,7 @@ pub(crate) fn merge_blocks(inputs: &[Arc<Block>], output: &mut Output<'_>) -> Re
     }
     let mut merge = Merge { output, origin, writer: None, written: Vec::new() };
     let mut scratch = Vec::new();
-    let mut seen: HashSet<SpanId> = HashSet::new();
+    let mut seen: HashSet<(SpanId, u8)> = HashSet::new();
     let mut spans = 0u64;
     while let Some(&Reverse((id, _))) = heap.peek() {
         let mut sources = Vec::new();
@@ -170,7 +170,7 @@ pub(crate) fn merge_blocks(inputs: &[Arc<Block>], output: &mut Output<'_>) -> Re
                     walk.write_next(merge.writer()?)?;
                 } else {
                     let view = walk.next(&mut scratch).map_err(fail)?;
-                    if seen.insert(view.span_id) {
+                    if seen.insert((view.span_id, view.kind as u8)) {
                         collector.push(&view);
                     }
                     if collector.memory_bytes() > TRACE_BYTES_MAX {
