@@ -4,10 +4,14 @@
 //! prepare → (journal) → apply ─▶ active generation ─freeze▶ frozen generation ─write_frozen▶ blocks ─merge▶ blocks
 //! ```
 //!
-//! * **Head** (`head`): append-only generations, compact (about 100 B per span): interned strings, shapes, templates.
+//! * **Head** (`head`, `head_body`): append-only generations, compact (about 90 B per span): interned strings, shapes,
+//!   templates.
 //! * **Block** (`block`): one segment per (UTC day, retention class); spans sorted by trace id in *groups* of up to 16 k
-//!   spans, each a set of column pages with its own dictionaries and a filter on trace ids (`group_write`,
-//!   `group_read`); the footer (`index`) lists groups and operations. Layout: docs/formats.md, "Trace blocks".
+//!   spans, each a set of column pages with its own dictionaries (`group_write`, `group_read`, `rows`): attributes
+//!   (`columns`), events and links (`tables`, `events_read`), times as shares of the parent's (`times`), traces as
+//!   patterns (`layout`), ids whose fronts are the filter (`ids`). The footer (`index`) lists groups and operations.
+//!   Layout: docs/formats.md, "Trace blocks". Rows go from head to block and from block to block without being put
+//!   together (`AttributeSource`).
 //! * **Reading** (`read`, `scan`): one snapshot of both generations and the blocks. A trace is put together from all of
 //!   them; equal spans (trace id, span id, kind) are one, the one that arrived first.
 //! * **Merging** (`merge`): sorted streams, one group of each input in memory.
