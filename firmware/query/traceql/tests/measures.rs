@@ -1,5 +1,7 @@
 //! Measures over time against their definition, and that single spans are judged as within their traces.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod common;
 
 use bramble_query_traceql::*;

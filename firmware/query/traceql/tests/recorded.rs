@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Cases passed in each file when this was last raised.
-const FLOORS: [(&str, usize); 2] = [("cases-search.jsonl", 183), ("cases-metrics.jsonl", 60)];
+const FLOORS: [(&str, usize); 2] = [("cases-search.jsonl", 183), ("cases-metrics.jsonl", 61)];
 
 /// The recordings' base time, seconds. The engine runs with base 0 and the expected times are shifted.
 const BASE_S: u64 = 1_794_960_000;
