@@ -12,8 +12,12 @@
 //!   patterns (`layout`), ids whose fronts are the filter (`ids`). The footer (`index`) lists groups and operations.
 //!   Layout: docs/formats.md, "Trace blocks". Rows go from head to block and from block to block without being put
 //!   together (`AttributeSource`).
-//! * **Reading** (`read`, `scan`): one snapshot of both generations and the blocks. A trace is put together from all of
-//!   them; equal spans (trace id, span id, kind) are one, the one that arrived first.
+//! * **Reading** (`read`): one snapshot of both generations and the blocks; equal spans (trace id, span id, kind) are one,
+//!   the one that arrived first. A scan judges its tree of predicates first on shapes (`judge`), then on dictionaries and
+//!   columns (`group_match`, `values`, `event_match`; `head_read` for the head), several groups at once (`ahead`), with a
+//!   group opened page by page (`open_group`). It gives single spans (`span_scan`, `earlier`) or whole traces (`scan`,
+//!   `fetch`), put together column by column with no more than is wanted of them (`pick`). Names and values of attributes
+//!   come from dictionaries and columns (`complete`).
 //! * **Merging** (`merge`): sorted streams, one group of each input in memory.
 //!
 //! A trace with an error or a slow root, as far as its generation knows, is filed as *warm*, others as *hot*.
