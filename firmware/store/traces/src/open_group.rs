@@ -122,7 +122,7 @@ impl<'c> OpenGroup<'c> {
         let bytes: u64 = pages.iter().map(|page| u64::from(page.raw_bytes)).sum();
         QueryStats::add(&self.context.stats.pages, pages.len() as u64);
         QueryStats::add(&self.context.stats.bytes, bytes);
-        self.context.try_reserve(bytes as usize)?;
+        self.context.reserve(bytes as usize)?;
         let read = self.block.pages(pages);
         self.context.release(bytes as usize);
         self.ahead.extend(pages.iter().map(|page| page.offset).zip(read?));
