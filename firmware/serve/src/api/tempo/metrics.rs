@@ -2,7 +2,6 @@
 
 use super::answer::{ApiError, Gaps, Statistics, protobuf, query, wants_protobuf};
 use super::grpc::{Message, Work};
-use super::later::{MetricExemplar, measure_with};
 use super::limits::TempoLimits;
 use super::times::{measured_range, now_ns, step_ns, whole};
 use super::value::{attribute, number, write_attributes};
@@ -12,7 +11,7 @@ use crate::run::run;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
-use bramble_query_traceql::{MetricSeries, MetricsOptions, Query};
+use bramble_query_traceql::{MetricSeries, MetricsOptions, Query, measure_with};
 use bramble_storage::{QueryContext, ReadError};
 use bramble_wire::protobuf::Writer;
 use http::{HeaderMap, StatusCode};
@@ -188,16 +187,12 @@ fn labels(labels: &[(String, bramble_query_traceql::Value<'static>)]) -> Value {
     labels.iter().map(|(k, v)| attribute(k, v)).collect()
 }
 
-fn exemplars(_: &MetricSeries) -> &[MetricExemplar] {
-    &[]
-}
-
 fn range_json(series: &MetricSeries) -> Value {
     let samples: Vec<Value> =
         series.samples.iter().map(|(ms, v)| json!({"timestampMs": ms.to_string(), "value": number(*v)})).collect();
     let mut out = json!({"labels": labels(&series.labels), "samples": samples});
-    if !exemplars(series).is_empty() {
-        let exemplars = exemplars(series).iter().map(
+    if !series.exemplars.is_empty() {
+        let exemplars = series.exemplars.iter().map(
             |e| json!({"labels": labels(&e.labels), "value": number(e.value), "timestampMs": e.time_ms.to_string()}),
         );
         out["exemplars"] = exemplars.collect();
@@ -221,7 +216,7 @@ fn write_range(series: &MetricSeries, out: &mut Writer<'_>) {
                 sample.varint(2, ms.cast_unsigned());
             });
         }
-        for exemplar in exemplars(series) {
+        for exemplar in &series.exemplars {
             w.message(4, |e| {
                 write_attributes(1, &exemplar.labels, e);
                 e.double(2, exemplar.value);

@@ -7,12 +7,13 @@
 
 mod answer;
 mod grpc;
-mod later;
 mod limits;
 mod metrics;
 mod search;
 mod status;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod times;
 mod trace;
 mod value;

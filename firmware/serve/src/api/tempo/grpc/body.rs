@@ -24,6 +24,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
 use tonic::Status;
 
 /// Messages that may be under way.
@@ -83,13 +84,23 @@ enum Stage {
     Writing {
         waiting: VecDeque<Bytes>,
         trailers: HeaderMap,
-        _held: Option<QueryContext>,
+        _held: Option<Box<QueryContext>>,
     },
     Done,
 }
 
 /// See the module.
-pub(super) struct Stream(Arc<Mutex<Stage>>);
+pub(super) struct Stream {
+    stage: Arc<Mutex<Stage>>,
+    /// Ends what is not read.
+    patience: JoinHandle<()>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.patience.abort();
+    }
+}
 
 /// Begins the work for `client`, within `timeout` if it names one.
 pub(super) fn stream(state: Arc<ApiState>, client: Client, timeout: Option<Duration>, work: Work) -> Stream {
@@ -105,13 +116,13 @@ pub(super) fn stream(state: Arc<ApiState>, client: Client, timeout: Option<Durat
     };
     let stage = Arc::new(Mutex::new(Stage::Running { messages, work: Box::pin(running) }));
     let weak = Arc::downgrade(&stage);
-    tokio::spawn(async move {
+    let patience = tokio::spawn(async move {
         tokio::time::sleep(time_max).await;
         if let Some(stage) = weak.upgrade() {
             *stage.lock() = Stage::Done;
         }
     });
-    Stream(stage)
+    Stream { stage, patience }
 }
 
 fn trailers(outcome: Result<Gaps, Status>) -> HeaderMap {
@@ -143,7 +154,7 @@ fn ended(messages: &mut Receiver<Bytes>, worked: Worked) -> Stage {
     let (outcome, held) = match worked {
         Ok(((outcome, rest), held)) => {
             waiting.extend(rest);
-            (outcome.map_err(status_of), Some(held))
+            (outcome.map_err(status_of), Some(Box::new(held)))
         }
         Err(error) => (Err(status_of(error.into())), None),
     };
@@ -155,7 +166,7 @@ impl http_body::Body for Stream {
     type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let mut stage = self.0.lock();
+        let mut stage = self.stage.lock();
         loop {
             match &mut *stage {
                 Stage::Running { messages, work } => {

@@ -5,7 +5,6 @@ mod print;
 
 use super::answer::{ApiError, Gaps, Statistics, protobuf, query, wants_protobuf};
 use super::grpc::{Message, Work};
-use super::later::search_with;
 use super::limits::TempoLimits;
 use super::times::{now_s, range_of, whole};
 use crate::api::json;
@@ -14,7 +13,7 @@ use crate::run::run;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
-use bramble_query_traceql::{Query, SearchOptions};
+use bramble_query_traceql::{Partial, Query, SearchOptions, search_with};
 use bramble_storage::{QueryContext, ReadError};
 pub(super) use by_tags::ByTags;
 use http::{HeaderMap, StatusCode};
@@ -123,7 +122,8 @@ impl Search {
                 }
                 outbox.send()
             })?;
-            if let Some(error) = refused {
+            let out_of_time = matches!(found.partial, Some(Partial::Time)) && found.traces.is_empty();
+            if let Some(error) = refused.or(out_of_time.then_some(ReadError::Timeout)) {
                 return Err(error.into());
             }
             let gaps = Gaps::of(context, found.partial.as_ref().map(ToString::to_string));
