@@ -3,7 +3,9 @@
 
 use bramble_query_traceql::{MetricsOptions, SearchOptions, measure_with, parse, search_with};
 use bramble_signal::attributes::{AttributeValue, put_array, put_attribute, put_key, put_value};
-use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, StatusCode, TraceId, put_event};
+use bramble_signal::{
+    ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, StatusCode, TraceId, put_event,
+};
 use bramble_storage::memory::MemoryTraces;
 use bramble_storage::{QueryContext, SpanSink};
 use libfuzzer_sys::fuzz_target;

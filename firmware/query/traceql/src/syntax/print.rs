@@ -125,7 +125,12 @@ impl Display for SpansetExpr {
             SpansetExpr::Op { relation, negated, union, left, right } => {
                 let prefix = if *negated { "!" } else { "" };
                 let union = if *union { "&" } else { "" };
-                write!(f, "{} {prefix}{union}{} {}", Inner(left), relation.as_str(), Inner(right))
+                write!(f, "{} {prefix}{union}{} ", Inner(left), relation.as_str())?;
+                // Beside steps in brackets stand brackets only.
+                match (&**left, &**right) {
+                    (SpansetExpr::Pipeline(_), SpansetExpr::Filter(_)) => write!(f, "({right})"),
+                    _ => write!(f, "{}", Inner(right)),
+                }
             }
             SpansetExpr::Pipeline(stages) => {
                 f.write_char('(')?;
