@@ -312,7 +312,7 @@ export async function checkTraces({ page, check, assert, goto, shot, base, send,
       await page.keyboard.press("f");
       await page.waitForFunction(() => document.querySelectorAll(".waterfall .fold[aria-expanded='false']").length > 3);
       await page.keyboard.press("f");
-      await page.fill(".finder input", `step ${BIG - 2}`);
+      await page.fill(".finder input", `row=${BIG - 2}`);
       await page.keyboard.press("Enter");
       await span(`step ${BIG - 2}`).waitFor();
       const box = await page.locator(".minimap-box").boundingBox();

@@ -228,10 +228,9 @@ export function layOut(edges: readonly Edge[], sizes: Sizes): Layout {
   const [thick, wide] = sizes.down ? [sizes.height, sizes.width] : [sizes.width, sizes.height];
   place(layers, wide, sizes.across);
   const all = layers.flat();
-  const [low, high] = [
-    Math.min(...all.map((item) => item.middle - (item.isBend ? 0 : wide / 2)), 0),
-    Math.max(...all.map((item) => item.middle + (item.isBend ? 0 : wide / 2)), 0),
-  ];
+  const half = (item: Item): number => (item.isBend ? 0 : wide / 2);
+  const low = all.length === 0 ? 0 : Math.min(...all.map((item) => item.middle - half(item)));
+  const high = all.length === 0 ? 0 : Math.max(...all.map((item) => item.middle + half(item)));
   const along = (layer: number): number => layer * (thick + sizes.along);
   const point = (a: number, b: number): Point => (sizes.down ? { x: b, y: a } : { x: a, y: b });
   const nodes = new Map(
