@@ -4,6 +4,8 @@ use super::super::answer::ApiError;
 use crate::params::Params;
 use bramble_query_traceql::duration_ns;
 
+const MILLISECOND_NS: u64 = 1_000_000;
+
 /// A search by tags: one span passes all of them, and lasts so long.
 #[derive(Default, Debug)]
 pub(in super::super) struct ByTags {
@@ -16,9 +18,10 @@ impl ByTags {
     pub(super) fn of_params(params: &Params) -> Result<Self, ApiError> {
         let duration = |name: &str| match params.get(name) {
             None => Ok(None),
+            // Whole milliseconds, of which none is no bound, as Tempo reads them.
             Some(text) => duration_ns(text)
                 .and_then(|ns| u64::try_from(ns).ok())
-                .map(Some)
+                .map(|ns| Some(ns / MILLISECOND_NS * MILLISECOND_NS).filter(|ns| *ns > 0))
                 .ok_or_else(|| ApiError::bad(format!("invalid {name}: time: invalid duration {text:?}"))),
         };
         Ok(ByTags {
@@ -103,5 +106,6 @@ mod tests {
         );
         assert!(parse(&query).is_ok());
         assert_eq!(ByTags::default().query(), None);
+        assert_eq!(ByTags::of_params(&Params::parse("maxDuration=200us")).unwrap().query(), None);
     }
 }

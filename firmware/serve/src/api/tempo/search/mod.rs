@@ -63,7 +63,7 @@ impl Asked {
         let (limit, spans_per_set) = (limits.result_limit(self.limit)?, limits.spans_per_set(self.spans_per_set)?);
         limits.check_search(self.range_ns)?;
         let by_tags = self.by_tags.query().filter(|_| self.query.is_none());
-        let with_sets = by_tags.is_none();
+        let with_sets = self.query.is_some();
         let text = self.query.or(by_tags).unwrap_or_else(|| "{ }".to_owned());
         limits.check_query(&text)?;
         let (start_ns, end_ns) = self.range_ns;
