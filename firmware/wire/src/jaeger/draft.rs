@@ -159,7 +159,6 @@ impl<'s> Spans<'s> {
             attributes: batch.put(attributes),
             events: batch.put(events),
             links: batch.put(links),
-            ..SpanEntry::default()
         };
         batch.spans.push(entry);
         Ok(())

@@ -261,7 +261,6 @@ impl<'s> Spans<'s> {
             attributes: batch.put(&draft.tags.attributes),
             events: batch.put(&draft.events),
             links: batch.put(&draft.tags.links),
-            ..SpanEntry::default()
         };
         batch.spans.push(entry);
         Ok(())

@@ -68,7 +68,7 @@ impl Tags {
     /// Takes a tag.
     pub(super) fn put(&mut self, key: &str, value: &str) {
         match key {
-            "error" => return self.put_error(value),
+            "error" => self.put_error(value),
             "otel.status_code" => self.status = status_of(value),
             "otel.status_description" => set(&mut self.description, value),
             "otel.scope.name" | "otel.library.name" => set(&mut self.scope.0, value),
