@@ -66,7 +66,8 @@ fn of_intrinsic<'a>(view: &TraceView<'a>, at: At, span: &'a SpanEntry, intrinsic
         Intrinsic::Status => Value::Status(span.status),
         Intrinsic::StatusMessage => text(batch.text(span.status_message)),
         Intrinsic::Kind => Value::Kind(span.kind),
-        Intrinsic::ChildCount => Value::Int(view.tree().child_counts.get(at).copied().unwrap_or(0).into()),
+        // Recorded (intrinsic-026): Tempo keeps it in its newest block format only, and it compares with nothing.
+        Intrinsic::ChildCount => Value::Nil,
         Intrinsic::SpanId => owned(span.span_id.to_string()),
         Intrinsic::ParentId if span.parent_span_id.is_zero() => Value::Nil,
         Intrinsic::ParentId => owned(span.parent_span_id.to_string()),

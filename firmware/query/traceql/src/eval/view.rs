@@ -23,8 +23,6 @@ pub struct Nested {
 pub struct Tree {
     /// Parent of each span, if it is known.
     pub parents: Vec<Option<At>>,
-    /// Number of children of each span.
-    pub child_counts: Vec<u32>,
     /// Nested set numbers of each span.
     pub nested: Vec<Nested>,
 }
@@ -126,9 +124,8 @@ impl Tree {
                 list.push(at);
             }
         }
-        let child_counts = children.iter().map(|c| c.len() as u32).collect();
         let nested = number(spans, &parents, &children);
-        Tree { parents, child_counts, nested }
+        Tree { parents, nested }
     }
 }
 
@@ -204,7 +201,6 @@ mod tests {
         let view = TraceView::new(&batch, &spans);
         let tree = view.tree();
         assert_eq!(tree.parents, [None, Some(0), None, Some(4), Some(3), None, Some(0)]);
-        assert_eq!(tree.child_counts.first(), Some(&2));
         let numbers: Vec<_> = tree.nested.iter().map(|n| (n.left, n.right, n.parent)).collect();
         assert_eq!(numbers, [(1, 6, -1), (2, 3, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (4, 5, 1)]);
     }

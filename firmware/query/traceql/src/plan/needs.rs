@@ -40,10 +40,11 @@ impl Needs {
             Field::Attribute(Scope::Event, _) | Field::Intrinsic(EventName | EventTimeSinceStart) => self.events = true,
             Field::Attribute(Scope::Link, _) | Field::Intrinsic(LinkTraceId | LinkSpanId) => self.links = true,
             Field::Intrinsic(
-                ChildCount | TraceDuration | RootName | RootService | NestedSetLeft | NestedSetRight | NestedSetParent,
+                TraceDuration | RootName | RootService | NestedSetLeft | NestedSetRight | NestedSetParent,
             ) => self.whole_trace = true,
             Field::Intrinsic(
                 Duration
+                | ChildCount
                 | Name
                 | Status
                 | StatusMessage

@@ -7,6 +7,7 @@ mod field;
 mod measures;
 mod parse;
 mod print;
+mod stored;
 mod token;
 
 pub use parse::{parse, parse_field};

@@ -39,7 +39,8 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
     if *parser.peek() == Token::End {
         return Err(parser.place().says("parse error : syntax error: unexpected $end"));
     }
-    let (stages, metrics) = parser.pipeline(true)?;
+    let (mut stages, metrics) = parser.pipeline(true)?;
+    super::stored::complete(&mut stages);
     let hints = parser.hints()?;
     match parser.peek() {
         Token::End => Ok(Query { stages, metrics, hints }),
