@@ -245,7 +245,7 @@ fn encode_span(
     let (has_events, has_links) = (!span.events.is_empty(), !span.links.is_empty());
     let fields = Fields { resource, scope, span: *span, template, has_events, has_links, texts_at: 0 };
     fields.put(batch, definition);
-    let (number, is_new) = model.shapes.number_of(definition, resource % 2 == 0 && scope % 2 == 0);
+    let (number, is_new) = model.shapes.number_of(definition, resource.is_multiple_of(2) && scope.is_multiple_of(2));
     // The coder gives back what it was given.
     _ = model.shapes.code(number, &mut columns.coded);
     if is_new {

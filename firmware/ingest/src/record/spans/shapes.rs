@@ -41,7 +41,7 @@ impl Fields {
         let span = &self.span;
         put_varint(out, self.resource as u64);
         put_varint(out, self.scope as u64);
-        let has = u8::from(self.has_events) * HAS_EVENTS | u8::from(self.has_links) * HAS_LINKS;
+        let has = (u8::from(self.has_events) * HAS_EVENTS) | (u8::from(self.has_links) * HAS_LINKS);
         out.push(span.kind as u8 | has);
         out.push(span.status as u8);
         for number in [span.flags, span.dropped_attributes, span.dropped_events, span.dropped_links] {

@@ -54,7 +54,7 @@ impl Sources {
             None => {
                 put_bytes(definitions, &encoded);
                 let number = self.next(encoded.len());
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     self.numbers.insert(encoded.as_slice().into(), number);
                 }
                 self.define(number, encoded.into());
@@ -76,7 +76,7 @@ impl Sources {
     }
 
     fn define(&mut self, number: usize, encoded: Box<[u8]>) {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             self.bytes += encoded.len();
             self.kept.push(encoded);
         } else {
@@ -86,7 +86,7 @@ impl Sources {
 
     /// The one with this number, whose definition may be next.
     pub(super) fn take(&mut self, number: usize, definitions: &mut Reader<'_>) -> Result<&[u8], RecordError> {
-        let is_new = number == if number % 2 == 0 { 2 * self.kept.len() } else { 2 * self.own.len() + 1 };
+        let is_new = number == if number.is_multiple_of(2) { 2 * self.kept.len() } else { 2 * self.own.len() + 1 };
         if is_new {
             let encoded = definitions.bytes()?;
             if self.next(encoded.len()) != number {
@@ -94,7 +94,7 @@ impl Sources {
             }
             self.define(number, encoded.into());
         }
-        let from = if number % 2 == 0 { &self.kept } else { &self.own };
+        let from = if number.is_multiple_of(2) { &self.kept } else { &self.own };
         from.get(number / 2).map(|encoded| &**encoded).ok_or(RecordError("undefined resource or scope"))
     }
 }
