@@ -19,7 +19,10 @@ const EXPOSITION_OPEN_METRICS: &[u8] = b"o# HELP a_seconds Help.\n# TYPE a_secon
 
 const TRACEQL: [(&str, &str); 7] = [
     ("filter", r#"{ span.a >= 1 && resource.service.name =~ "sh.*" || !(.d = true) && event:name != nil }"#),
-    ("structure", r#"({ name = "GET /" } &>> { status = error }) !~ { kind = server } | by(span.c) | count() > 0 | select(span."x y", link:spanID)"#),
+    (
+        "structure",
+        r#"({ name = "GET /" } &>> { status = error }) !~ { kind = server } | by(span.c) | count() > 0 | select(span."x y", link:spanID)"#,
+    ),
     ("arithmetic", r#"{ -span.a * 2 ^ .b - 5 % 3 < duration / 1ms } | avg(span.a) + 1 >= max(.b)"#),
     ("rate", r#"{ nestedSetParent < 0 } | rate() by (span.e, rootName) > 0.5 | topk(3) with(exemplars=true)"#),
     ("quantile", r#"{ } | quantile_over_time(duration, .5, 0.99) by (status)"#),
@@ -61,7 +64,11 @@ fn main() -> std::io::Result<()> {
     save("exposition", "text", EXPOSITION_TEXT)?;
     save("exposition", "open_metrics", EXPOSITION_OPEN_METRICS)?;
     save("exposition", "protobuf", &prefixed(b'p', &exposition_protobuf()))?;
-    save("bulk", "line", br#"l{"metric":{"__name__":"up","a":"b"},"values":[1,-2.5e3,null,"Infinity"],"timestamps":[1,2,3,4]}"#)?;
+    save(
+        "bulk",
+        "line",
+        br#"l{"metric":{"__name__":"up","a":"b"},"values":[1,-2.5e3,null,"Infinity"],"timestamps":[1,2,3,4]}"#,
+    )?;
     save("bulk", "read", &prefixed(b'r', &remote_read()))?;
     save("bulk", "gzip", &prefixed(1, &packed))?;
     save("loki_push", "protobuf", &prefixed(b'p', &loki()))?;
