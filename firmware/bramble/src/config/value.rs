@@ -225,11 +225,15 @@ impl SettingValue for Interval {
     }
 
     fn show(&self) -> String {
-        let seconds = self.0.as_secs_f64();
-        let whole = |factor: f64| seconds >= factor && (seconds / factor).fract() == 0.0;
-        match TIME_UNITS.iter().find(|(_, factor)| whole(*factor)) {
-            Some((word, factor)) => format!("\"{}{word}\"", seconds / factor),
-            None => format!("\"{seconds}s\""),
+        // In whole nanoseconds: 0.0005 s over 1e-6 s is not quite 500 in floating point.
+        let ns = self.0.as_nanos();
+        let whole = |factor: f64| {
+            let unit_ns = (factor * 1e9).round() as u128;
+            (unit_ns > 0 && ns >= unit_ns && ns.is_multiple_of(unit_ns)).then(|| ns / unit_ns)
+        };
+        match TIME_UNITS.iter().find_map(|(word, factor)| Some((word, whole(*factor)?))) {
+            Some((word, count)) => format!("\"{count}{word}\""),
+            None => format!("\"{}s\"", self.0.as_secs_f64()),
         }
     }
 }
