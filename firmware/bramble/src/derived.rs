@@ -13,6 +13,15 @@ use tokio::sync::oneshot;
 /// Shorter intervals are for who watches: what is written then is committed at once.
 const WATCHED: Duration = Duration::from_secs(5);
 
+/// Durable spans that may wait to be written as series: the journal keeps them as long, some 2 MB of this many.
+const UNWRITTEN_MAX: u64 = 100_000;
+
+/// How often it is looked at how many wait.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long a flush waits for what is derived.
+const EMIT_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Derived series and where they go.
 #[derive(Clone)]
 pub(crate) struct Derived {
@@ -80,17 +89,44 @@ impl Derived {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let urgency = if self.interval < WATCHED { Urgency::SenderWaits } else { Urgency::Background };
-        let mut ticks = tokio::time::interval(self.interval);
+        let mut ticks = tokio::time::interval(self.interval.min(LOOK));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        ticks.tick().await;
+        let mut last = tokio::time::Instant::now();
         loop {
             ticks.tick().await;
             if cancel.is_cancelled() {
                 return;
             }
-            let emission = self.derive.emit();
-            self.write(emission, urgency).await;
+            let many = self.derive.unwritten_spans() >= UNWRITTEN_MAX;
+            if many || last.elapsed() >= self.interval {
+                last = tokio::time::Instant::now();
+                let urgency = if many { Urgency::SenderWaits } else { urgency };
+                let emission = self.derive.emit();
+                self.write(emission, urgency).await;
+            }
         }
+    }
+
+    /// Writes what was counted and waits until it is durable, some seconds at most: for who wants all heads flushed,
+    /// which the journal is kept for. Blocks; not for async code.
+    pub(crate) fn write_now(&self) {
+        if !self.path.is_ready() {
+            return;
+        }
+        let emission = self.derive.emit();
+        let count = emission.writes.len();
+        let (told, outcomes) = std::sync::mpsc::channel();
+        for write in emission.writes {
+            let told = told.clone();
+            if let Ok(held) = self.receive.reserve(write.memory_bytes()) {
+                let done = Box::new(move |result: Result<Written, WriteError>| drop(told.send(result)));
+                self.path.write_metrics(write, held, Urgency::SenderWaits, done);
+            }
+        }
+        drop(told);
+        let heard: Vec<_> = (0..count).map_while(|_| outcomes.recv_timeout(EMIT_TIME_MAX).ok()?.ok()).collect();
+        let rejected = heard.iter().map(|written| written.rejections.total()).sum();
+        self.derive.settle(emission.round, (heard.len() == count).then_some(rejected));
     }
 
     /// Who counts, for what no journal will have.

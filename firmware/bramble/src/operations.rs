@@ -2,6 +2,7 @@
 
 use crate::commands::config_text;
 use crate::config::Config;
+use crate::derived::Derived;
 use crate::machine;
 use crate::reload::Reload;
 use crate::serving::flags;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub(crate) struct Process {
     pub(crate) path: WritePath,
     pub(crate) maintenance: Arc<Maintenance>,
+    pub(crate) derived: Option<Derived>,
     pub(crate) registry: Registry,
     pub(crate) budgets: Budgets,
     pub(crate) disk: Arc<dyn Disk>,
@@ -94,6 +96,9 @@ impl Operations for Process {
     }
 
     fn force_flush(&self) -> Result<(), String> {
+        if let Some(derived) = &self.derived {
+            derived.write_now();
+        }
         self.maintenance.force_flush().map_err(|e| e.to_string())?;
         machine::return_free_memory();
         Ok(())

@@ -11,6 +11,7 @@ use bramble_storage::{MetricSource, Sequence, SpanObserver};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All series of derived metrics at one moment.
 pub struct Emission {
@@ -30,6 +31,7 @@ pub struct Derive {
     source: Arc<dyn MetricSource>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    unwritten_spans: AtomicU64,
 }
 
 impl Derive {
@@ -54,6 +56,7 @@ impl Derive {
             source,
             clock,
             state: Mutex::new(state),
+            unwritten_spans: AtomicU64::new(0),
         })
     }
 
@@ -64,11 +67,17 @@ impl Derive {
         self.state.lock().observe(batch, None, now_ns, &self.options, &self.counters);
     }
 
+    /// How many durable spans were counted since the last emission: the journal keeps them until one is stored.
+    pub fn unwritten_spans(&self) -> u64 {
+        self.unwritten_spans.load(Ordering::Relaxed)
+    }
+
     /// All series as they are now. To be written soon, and [`settle`](Self::settle) called with the outcome; if it was
     /// not, nothing is lost, since the next emission has the same counts and more.
     pub fn emit(&self) -> Emission {
         let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.wall_ms());
         let with = (&self.options, &self.emitter, &self.counters);
+        self.unwritten_spans.store(0, Ordering::Relaxed);
         let (round, writes) = self.state.lock().emit(now_ns, now_ms, with);
         Emission { round, writes }
     }
@@ -90,6 +99,7 @@ impl SpanObserver for Derive {
     fn observe(&self, batch: &SpanBatch, sequence: Sequence) {
         let now_ns = self.clock.monotonic_ns();
         self.state.lock().observe(batch, Some(sequence), now_ns, &self.options, &self.counters);
+        self.unwritten_spans.fetch_add(batch.spans.len() as u64, Ordering::Relaxed);
     }
 
     /// Looks into the metric store. Should that fail, everything in the journal counts as counted: some spans missing

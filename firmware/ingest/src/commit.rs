@@ -355,8 +355,8 @@ impl Writer for WritePath {
     }
 
     fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
-        // Of other heads only a part is what arrived, and samples take far less there than in a batch.
-        signal != Signal::Logs || self.refusal().is_some() || self.shared.head_has_room(signal, memory_bytes)
+        // Samples take far less in their head than in a batch.
+        signal == Signal::Metrics || self.refusal().is_some() || self.shared.head_has_room(signal, memory_bytes)
     }
 }
 

@@ -201,6 +201,8 @@ impl Maintenance {
                 self.merge(partition, &blocks)?;
             }
         }
+        self.release_journal();
+        self.shrink_journal();
         self.show_storage(&mut state);
         Ok(())
     }
@@ -247,7 +249,9 @@ impl Maintenance {
         (full && head.flushable_bytes >= head.limit_bytes / 10)
             || head.items >= shared.options.head_items_max[signal as usize]
             || now_ns - since_ns >= shared.options.head_age_ns
-            || (self.journal_is_pressed() || self.is_straggler(&head)) && self.holds_oldest(signal, &head)
+            || (self.journal_is_pressed() || self.is_straggler(&head))
+                && self.holds_oldest(signal, &head)
+                && !self.is_kept_for_observer()
     }
 
     fn flush(&self, state: &mut State, signal: Signal) -> Progress {

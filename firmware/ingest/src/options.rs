@@ -80,7 +80,7 @@ impl Default for IngestOptions {
             background_wait_ns: 10_000_000_000,
             commit_bytes: 256 << 10,
             own_telemetry_bytes: 256 << 10,
-            flush_fill: [0.85, 0.8, 0.6],
+            flush_fill: [0.85, 0.8, 0.65],
             journal_fill: 0.5,
             head_items_max: [8_000_000, u64::MAX, u64::MAX],
             straggler_bytes: 8 << 20,

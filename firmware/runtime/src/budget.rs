@@ -38,9 +38,9 @@ impl BudgetName {
     pub const ALL: [(BudgetName, usize); 10] = [
         (BudgetName::Receive, 70),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 405),
+        (BudgetName::MetricHead, 365),
         (BudgetName::LogHead, 125),
-        (BudgetName::TraceHead, 70),
+        (BudgetName::TraceHead, 110),
         (BudgetName::PageCache, 60),
         (BudgetName::BlockIndex, 40),
         (BudgetName::Query, 110),

@@ -177,6 +177,7 @@ async fn run(
     let process = Arc::new(Process {
         path: core.path.clone(),
         maintenance: maintenance.clone(),
+        derived: core.derived.clone(),
         registry: core.registry.clone(),
         budgets: core.budgets.clone(),
         disk: core.disk.clone(),

@@ -14,6 +14,12 @@ impl Maintenance {
         head.flushable_bytes <= head.limit_bytes / 16 && needed() >= shared.options.straggler_bytes
     }
 
+    /// Whether what derives something from spans keeps the journal, and no head does: then flushing frees nothing of it.
+    pub(super) fn is_kept_for_observer(&self) -> bool {
+        let [metrics, logs, traces, derived] = *self.path.shared.recorded.lock();
+        derived < metrics.min(logs).min(traces)
+    }
+
     pub(super) fn journal_is_pressed(&self) -> bool {
         let guard = self.path.shared.journal.lock();
         guard.as_ref().is_some_and(|side| side.journal.used_fraction() >= self.path.shared.options.journal_fill)
