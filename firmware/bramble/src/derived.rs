@@ -110,7 +110,7 @@ impl Derived {
     /// Writes what was counted and waits until it is durable, some seconds at most: for who wants all heads flushed,
     /// which the journal is kept for. Blocks; not for async code.
     pub(crate) fn write_now(&self) {
-        if !self.path.is_ready() {
+        if !self.path.is_ready() || self.derive.unwritten_spans() == 0 {
             return;
         }
         let emission = self.derive.emit();
