@@ -4,6 +4,7 @@ use crate::config::Config;
 use bramble_derive::{Derive, DeriveOptions, Emission};
 use bramble_ingest::WritePath;
 use bramble_runtime::{Budget, Cancel, Clock};
+use bramble_signal::MetricBatch;
 use bramble_storage::{MetricSource, Urgency, WriteError, Writer, Written};
 use prometheus::Registry;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How long a flush waits for what is derived.
 const EMIT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// What became of a batch.
+type Outcome = Result<Written, WriteError>;
 
 /// Derived series and where they go.
 #[derive(Clone)]
@@ -108,25 +112,17 @@ impl Derived {
     }
 
     /// Writes what was counted and waits until it is durable, some seconds at most: for who wants all heads flushed,
-    /// which the journal is kept for. Blocks; not for async code.
+    /// which the journal is kept for. Blocks; for a thread that the runtime keeps for that.
     pub(crate) fn write_now(&self) {
         if !self.path.is_ready() || self.derive.unwritten_spans() == 0 {
             return;
         }
         let emission = self.derive.emit();
-        let count = emission.writes.len();
-        let (told, outcomes) = std::sync::mpsc::channel();
-        for write in emission.writes {
-            let told = told.clone();
-            if let Ok(held) = self.receive.reserve(write.memory_bytes()) {
-                let done = Box::new(move |result: Result<Written, WriteError>| drop(told.send(result)));
-                self.path.write_metrics(write, held, Urgency::SenderWaits, done);
-            }
+        let round = emission.round;
+        let written = tokio::time::timeout(EMIT_TIME_MAX, self.write(emission, Urgency::SenderWaits));
+        if tokio::runtime::Handle::current().block_on(written).is_err() {
+            self.derive.settle(round, None);
         }
-        drop(told);
-        let heard: Vec<_> = (0..count).map_while(|_| outcomes.recv_timeout(EMIT_TIME_MAX).ok()?.ok()).collect();
-        let rejected = heard.iter().map(|written| written.rejections.total()).sum();
-        self.derive.settle(emission.round, (heard.len() == count).then_some(rejected));
     }
 
     /// Who counts, for what no journal will have.
@@ -137,25 +133,25 @@ impl Derived {
     /// Hands over what was counted since the last time; the last commit makes it durable.
     pub(crate) fn finish(&self) {
         if self.path.is_ready() {
-            for write in self.derive.emit().writes {
-                if let Ok(held) = self.receive.reserve(write.memory_bytes()) {
-                    self.path.write_metrics(write, held, Urgency::SenderWaits, Box::new(|_| ()));
-                }
-            }
+            drop(self.hand_over(self.derive.emit().writes, Urgency::SenderWaits));
         }
     }
 
-    async fn write(&self, emission: Emission, urgency: Urgency) {
-        let mut outcomes = Vec::with_capacity(emission.writes.len());
-        for write in emission.writes {
-            let (done, outcome) = oneshot::channel::<Result<Written, WriteError>>();
-            outcomes.push(outcome);
+    /// Queues batches for the next commit; what becomes of each. One for which there is no memory is given up.
+    fn hand_over(&self, writes: Vec<MetricBatch>, urgency: Urgency) -> Vec<oneshot::Receiver<Outcome>> {
+        let hand_over = |write: MetricBatch| {
+            let (done, outcome) = oneshot::channel();
             if let Ok(held) = self.receive.reserve(write.memory_bytes()) {
                 self.path.write_metrics(write, held, urgency, Box::new(|result| drop(done.send(result))));
             }
-        }
+            outcome
+        };
+        writes.into_iter().map(hand_over).collect()
+    }
+
+    async fn write(&self, emission: Emission, urgency: Urgency) {
         let mut rejected = Some(0);
-        for outcome in outcomes {
+        for outcome in self.hand_over(emission.writes, urgency) {
             rejected = match (rejected, outcome.await) {
                 (Some(sum), Ok(Ok(written))) => Some(sum + written.rejections.total()),
                 _ => None,

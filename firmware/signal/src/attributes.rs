@@ -96,6 +96,14 @@ impl<'a> AttributesRef<'a> {
         Attributes(self.0)
     }
 
+    /// Of a resource: the service that it names, `service.name`, or `unknown_service` as OTel's SDKs have it.
+    pub fn service(self) -> &'a str {
+        match self.get("service.name") {
+            Some(AttributeValue::Str(name)) if !name.is_empty() => name,
+            _ => "unknown_service",
+        }
+    }
+
     /// Key and value of each attribute, in arrival order, undecoded: for who looks for a few keys among many.
     pub fn encoded(self) -> EncodedAttributes<'a> {
         EncodedAttributes(self.0)

@@ -359,10 +359,7 @@ impl SpanBatch {
 
     /// A span's service: the resource attribute `service.name`, or `unknown_service` as OTel's SDKs have it.
     pub fn service(&self, span: &SpanEntry) -> &str {
-        match self.resource_attributes(span).get("service.name") {
-            Some(crate::attributes::AttributeValue::Str(name)) if !name.is_empty() => name,
-            _ => "unknown_service",
-        }
+        self.resource_attributes(span).service()
     }
 
     /// A span's events.

@@ -154,10 +154,7 @@ pub(crate) fn scope_parts(mut bytes: &[u8]) -> (u32, [&[u8]; 3], &[u8]) {
 
 /// The service that a resource names, as [`SpanBatch::service`] has it.
 pub(crate) fn service_of(resource: &[u8]) -> &str {
-    match AttributesRef::from_encoded(resource_parts(resource).2).get("service.name") {
-        Some(AttributeValue::Str(name)) if !name.is_empty() => name,
-        _ => "unknown_service",
-    }
+    AttributesRef::from_encoded(resource_parts(resource).2).service()
 }
 
 /// What spans of one shape share in a batch: numbers of resource and scope, places of name and status message.

@@ -130,14 +130,7 @@ pub(super) fn span(batch: &SpanBatch, span: &SpanEntry, process: &str) -> Value 
 pub(super) fn process(batch: &SpanBatch, resource: &ResourceEntry) -> Value {
     let attributes = batch.attributes(resource.attributes);
     let tags: Vec<Value> = attributes.iter().filter(|(k, _)| *k != "service.name").map(|(k, v)| tag(k, v)).collect();
-    json!({"serviceName": service_of(attributes), "tags": tags})
-}
-
-fn service_of(attributes: AttributesRef<'_>) -> &str {
-    match attributes.get("service.name") {
-        Some(AttributeValue::Str(name)) if !name.is_empty() => name,
-        _ => "unknown_service",
-    }
+    json!({"serviceName": attributes.service(), "tags": tags})
 }
 
 #[cfg(test)]
