@@ -40,6 +40,7 @@ DOORS = [
     "jaeger_sampling",
     "zipkin",
     "health",
+    "correlation",
     "jaeger_health",
 ]
 

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use bramble_derive::{Derive, DeriveOptions, Emission};
-use bramble_ingest::WritePath;
+use bramble_ingest::{Observing, WritePath};
 use bramble_runtime::{Budget, Cancel, Clock};
 use bramble_signal::MetricBatch;
 use bramble_storage::{MetricSource, Urgency, WriteError, Writer, Written};
@@ -80,7 +80,7 @@ impl Derived {
             return Ok(None);
         }
         let derive = Arc::new(Derive::new(options(config), source, clock, budget, registry)?);
-        path.set_span_observer(derive.clone());
+        path.set_observer(Observing::Derived, derive.clone());
         // An interval of zero would be a loop without rest.
         let interval = config.traces.derived_interval.0.max(Duration::from_millis(100));
         Ok(Some(Derived { derive, path: path.clone(), receive, interval }))

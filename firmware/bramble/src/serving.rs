@@ -53,6 +53,7 @@ pub(crate) fn door_addresses(config: &Config) -> Vec<(&'static str, Option<Strin
         ("jaeger_sampling", address(&doors.jaeger_sampling)),
         ("zipkin", address(&doors.zipkin)),
         ("health", address(&doors.health)),
+        ("correlation", address(&doors.correlation)),
         ("jaeger_health", address(&doors.jaeger_health)),
     ]
 }
@@ -67,6 +68,8 @@ pub(crate) fn ingest_options(config: &Config) -> IngestOptions {
         limit(Signal::Metrics, RetentionClass::Hot, &storage.metrics_hot),
         limit(Signal::Metrics, RetentionClass::Cold, &storage.metrics_cold),
         limit(Signal::Logs, RetentionClass::Warm, &storage.logs_warm),
+        // Of logs, only correlations are kept that long.
+        Some(Retained { signal: Signal::Logs, class: RetentionClass::Cold, bytes: config.correlation.storage_max.0 }),
         limit(Signal::Traces, RetentionClass::Hot, &storage.traces_hot),
         limit(Signal::Traces, RetentionClass::Warm, &storage.traces_warm),
     ];

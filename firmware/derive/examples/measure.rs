@@ -8,8 +8,8 @@ use bramble_derive::{Derive, DeriveOptions};
 use bramble_runtime::{Budget, BudgetName, SystemClock};
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
-use bramble_storage::SpanObserver;
 use bramble_storage::memory::MemoryMetrics;
+use bramble_storage::{Durable, Observer};
 use prometheus::Registry;
 use std::sync::Arc;
 use std::time::Instant;
@@ -115,7 +115,7 @@ fn main() {
             let start = Instant::now();
             for round in 0..rounds {
                 for (at, batch) in batches.iter().enumerate() {
-                    derive.observe(batch, (round * batches.len() + at + 1) as u64);
+                    derive.observe(Durable::Spans(batch), (round * batches.len() + at + 1) as u64);
                 }
             }
             let per_million = start.elapsed().as_secs_f64() / (rounds * spans) as f64 * 1e6;
@@ -137,7 +137,7 @@ fn main() {
         let mut maker = Maker { next: 7, operations: 1_000_000 };
         let empty = budget.used_bytes();
         for at in 0..20 {
-            derive.observe(&maker.batch(), at + 1);
+            derive.observe(Durable::Spans(&maker.batch()), at + 1);
         }
         println!("{sets} label sets and overflow: {} bytes counted", budget.used_bytes() - empty);
     }

@@ -6,8 +6,8 @@ use crate::markers::Marks;
 use crate::options::DeriveOptions;
 use crate::state::State;
 use bramble_runtime::{Budget, Clock};
-use bramble_signal::{MetricBatch, SpanBatch};
-use bramble_storage::{MetricSource, Sequence, SpanObserver};
+use bramble_signal::{MetricBatch, Signal, SpanBatch};
+use bramble_storage::{Durable, MetricSource, Observer, Sequence};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::sync::Arc;
@@ -95,8 +95,13 @@ impl Derive {
     }
 }
 
-impl SpanObserver for Derive {
-    fn observe(&self, batch: &SpanBatch, sequence: Sequence) {
+impl Observer for Derive {
+    fn wants(&self, signal: Signal) -> bool {
+        signal == Signal::Traces
+    }
+
+    fn observe(&self, batch: Durable<'_>, sequence: Sequence) {
+        let Durable::Spans(batch) = batch else { return };
         let now_ns = self.clock.monotonic_ns();
         self.state.lock().observe(batch, Some(sequence), now_ns, &self.options, &self.counters);
         self.unwritten_spans.fetch_add(batch.spans.len() as u64, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What falls out of spans on arrival, as ordinary series: request, error and duration metrics per service, operation,
 //! kind and status, and the edges of the service graph.
 //!
-//! [`Derive`] is a [`SpanObserver`](bramble_storage::SpanObserver): the commit thread shows it each batch that has become
+//! [`Derive`] is a [`Observer`](bramble_storage::Observer): the commit thread shows it each batch that has become
 //! durable, and it counts. Every few seconds somebody asks for [`Derive::emit`] and writes what it gives through the
 //! normal path; names and labels are those of Tempo's metrics-generator and of the OpenTelemetry Collector's span-metrics
 //! connector, so that dashboards made for these work unchanged.

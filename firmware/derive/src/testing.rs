@@ -7,7 +7,7 @@ use bramble_signal::{
     Matcher, ResourceEntry, ScopeEntry, SeriesSamples, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId,
 };
 use bramble_storage::memory::MemoryMetrics;
-use bramble_storage::{MetricSelect, MetricSink, MetricSource, QueryContext, SpanObserver};
+use bramble_storage::{Durable, MetricSelect, MetricSink, MetricSource, Observer, QueryContext};
 use prometheus::Registry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl World {
 
     pub(crate) fn observe(&mut self, spans: &[Made]) {
         self.sequence += 1;
-        self.derive.observe(&batch(spans), self.sequence);
+        self.derive.observe(Durable::Spans(&batch(spans)), self.sequence);
     }
 
     /// Fifteen seconds later everything is emitted and stored.

@@ -3,7 +3,7 @@
 use crate::testing::{Made, SECOND_NS, World, batch, client, increase, server, span};
 use crate::{DeriveOptions, Histograms, SpanNames};
 use bramble_signal::{SpanKind, StatusCode};
-use bramble_storage::{MetricSelect, MetricSource, QueryContext, SpanObserver};
+use bramble_storage::{Durable, MetricSelect, MetricSource, Observer, QueryContext};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -286,7 +286,7 @@ fn after_a_crash_nothing_is_counted_twice_and_nothing_is_lost() {
     let counted = second.derive.counted_through();
     assert_eq!((counted, second.derive.durable_through()), (0, 0));
     for (sequence, spans) in (1..).zip(&journal).filter(|(sequence, _)| *sequence > counted) {
-        second.derive.observe(&batch(spans), sequence);
+        second.derive.observe(Durable::Spans(&batch(spans)), sequence);
     }
     second.sequence = 4;
     second.emit();
@@ -337,7 +337,7 @@ fn halves_that_met_before_a_crash_do_not_wait_after_it() {
     let counted = second.derive.counted_through();
     assert_eq!(counted, 1, "where the other halves may be, not all that ever was");
     for (sequence, spans) in (1..).zip(&journal).filter(|(sequence, _)| *sequence > counted) {
-        second.derive.observe(&batch(spans), sequence);
+        second.derive.observe(Durable::Spans(&batch(spans)), sequence);
     }
     second.emit();
     let edges: BTreeMap<String, f64> = second
@@ -404,7 +404,7 @@ proptest! {
                 world = World::after(options(), world.store.clone(), world.clock.clone());
                 let counted = world.derive.counted_through();
                 for (sequence, spans) in (1..).zip(&batches).take(at + 1).filter(|(s, _)| *s > counted) {
-                    world.derive.observe(&batch(spans), sequence);
+                    world.derive.observe(Durable::Spans(&batch(spans)), sequence);
                 }
                 world.sequence = at as u64 + 1;
             }

@@ -2,7 +2,7 @@
 
 use crate::maintenance::Unswapped;
 use crate::metrics::IngestMetrics;
-use crate::observing::Observing;
+use crate::observing::{Observers, Observing};
 use crate::options::IngestOptions;
 use crate::queue::{Due, Pending, Queue};
 use crate::record::{Body, Encoder};
@@ -17,7 +17,7 @@ use bramble_disk::Disk;
 use bramble_disk::journal::{Journal, JournalError};
 use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
-use bramble_storage::{Done, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written};
+use bramble_storage::{Done, Durable, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -47,8 +47,8 @@ pub enum OpenError {
     Store(#[from] bramble_storage::StoreError),
 }
 
-/// A journal sequence per signal, and one of what is derived from spans.
-pub(crate) type Positions = [Sequence; 4];
+/// A journal sequence per signal, and one per observer.
+pub(crate) type Positions = [Sequence; Signal::ALL.len() + Observing::ALL.len()];
 
 /// How far the first waiting batch is in the journal, if it takes several commits.
 #[derive(Clone, Copy, Default)]
@@ -89,7 +89,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) metrics: IngestMetrics,
     pub(crate) taps: Arc<LogTaps>,
-    pub(crate) observing: Observing,
+    pub(crate) observers: Observers,
     receive: Budget,
     pub(crate) journal_budget: Budget,
     queue: Mutex<Queue>,
@@ -163,7 +163,7 @@ impl WritePath {
             catalog,
             metrics,
             taps,
-            observing: Observing::default(),
+            observers: Observers::default(),
             receive,
             journal_budget,
             queue: Mutex::default(),
@@ -470,15 +470,17 @@ impl Shared {
             self.offer(&offering, &pending.body);
             let signal = match pending.body {
                 Body::Metrics(prepared) => {
+                    self.observers.observe(Durable::Metrics(&prepared.batch), ended);
                     self.stores.metrics.apply(prepared, sequence);
                     Signal::Metrics
                 }
                 Body::Logs(prepared) => {
+                    self.observers.observe(Durable::Logs(&prepared.batch), ended);
                     self.stores.logs.apply(prepared, sequence);
                     Signal::Logs
                 }
                 Body::Spans(prepared) => {
-                    self.observing.observe(&prepared.batch, ended);
+                    self.observers.observe(Durable::Spans(&prepared.batch), ended);
                     self.stores.spans.apply(prepared, sequence);
                     Signal::Traces
                 }

@@ -40,6 +40,7 @@ pub use commit::{OpenError, WritePath};
 pub use deletions::Admin;
 pub use log_deletions::LogDeletions;
 pub use maintenance::{Maintenance, Progress};
+pub use observing::Observing;
 pub use options::{IngestOptions, Retained, RetentionOptions};
 pub use recovery::{Rebuilt, RecoverySummary};
 pub use retention::StorageReport;

@@ -63,7 +63,7 @@ impl WritePath {
         let shared = &self.shared;
         shared.settle(signal)?;
         let keeper = shared.stores.keeper(signal);
-        let waits = shared.waits_for_observer();
+        let waits = shared.waits_for_observers();
         let (frozen_at, mut positions) = {
             let applied = shared.applied.lock();
             let cut = keeper.freeze(*applied);
@@ -251,7 +251,7 @@ impl Maintenance {
             || now_ns - since_ns >= shared.options.head_age_ns
             || (self.journal_is_pressed() || self.is_straggler(&head))
                 && self.holds_oldest(signal, &head)
-                && !self.is_kept_for_observer()
+                && !self.is_kept_for_observers()
     }
 
     fn flush(&self, state: &mut State, signal: Signal) -> Progress {

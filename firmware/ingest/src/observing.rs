@@ -1,41 +1,70 @@
-//! Showing durable spans to whoever derives something from them ([`SpanObserver`]): each once, over power cuts too.
+//! Showing durable items to whoever derives something from them ([`Observer`]): each once, over power cuts too.
 //!
 //! A batch is shown whole, with the sequence of its last record, after its last commit was synced. What a start finds in
 //! the journal is shown record by record, each with its own sequence. A batch's records follow one another, so a position
-//! that the observer made durable lies never within a batch that it saw whole, and what is above it was not counted.
+//! that an observer made durable lies never within a batch that it saw whole, and what is above it was not counted.
 //!
-//! The observer's position is one of those that the catalog records: the journal keeps the spans above it. An observer that
+//! Each observer's position is one of those that the catalog records: the journal keeps the items above it. An observer that
 //! falls behind by most of the ring is no longer waited for, because commits are refused when the ring is full.
 
-use crate::commit::{Shared, WritePath};
-use crate::record::Decoder;
+use crate::commit::{Positions, Shared, WritePath};
+use crate::record::{Decoder, Shown, kind_of};
 use bramble_disk::journal::{Journal, JournalError};
-use bramble_signal::SpanBatch;
-use bramble_storage::{Sequence, SpanObserver};
+use bramble_signal::Signal;
+use bramble_storage::{Durable, Observer, Sequence};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Position of the observer among the [`Positions`](crate::commit::Positions).
-pub(crate) const DERIVED: usize = 3;
-
-/// Part of the ring that may be in use while the journal keeps what only the observer needs.
-const WAITS_FILL: f64 = 0.75;
-
-/// The observer, if there is one, and what it was shown.
-#[derive(Default)]
-pub(crate) struct Observing {
-    observer: OnceLock<Arc<dyn SpanObserver>>,
-    /// Sequence of the last record with spans that it was shown.
-    shown: AtomicU64,
+/// Who may observe. Each has a position of its own among those of the catalog; its number there is part of the format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Observing {
+    /// Series derived from spans.
+    Derived,
+    /// The correlator.
+    Correlator,
 }
 
 impl Observing {
-    pub(crate) fn is_set(&self) -> bool {
-        self.observer.get().is_some()
+    /// All, in the order of their positions.
+    pub const ALL: [Observing; 2] = [Observing::Derived, Observing::Correlator];
+
+    /// Its place among the [`Positions`], behind the signals'.
+    pub(crate) fn index(self) -> usize {
+        Signal::ALL.len() + self as usize
+    }
+}
+
+/// Lowest position of those of the signals.
+pub(crate) fn of_signals(positions: &Positions) -> Sequence {
+    positions.iter().take(Signal::ALL.len()).copied().min().unwrap_or(0)
+}
+
+/// Lowest position of those of the observers.
+pub(crate) fn of_observers(positions: &Positions) -> Sequence {
+    positions.iter().skip(Signal::ALL.len()).copied().min().unwrap_or(0)
+}
+
+/// Part of the ring that may be in use while the journal keeps what only observers need.
+const WAITS_FILL: f64 = 0.75;
+
+/// An observer, if there is one, and what it was shown.
+#[derive(Default)]
+struct Seat {
+    observer: OnceLock<Arc<dyn Observer>>,
+    wants: [OnceLock<bool>; Signal::ALL.len()],
+    /// Sequence of the last record that it was shown.
+    shown: AtomicU64,
+}
+
+impl Seat {
+    /// The observer, if it wants to hear of the signal.
+    fn of(&self, signal: Signal) -> Option<&Arc<dyn Observer>> {
+        let observer = self.observer.get()?;
+        self.wants[signal as usize].get_or_init(|| observer.wants(signal)).then_some(observer)
     }
 
-    pub(crate) fn observe(&self, batch: &SpanBatch, sequence: Sequence) {
-        if let Some(observer) = self.observer.get() {
+    fn observe(&self, batch: Durable<'_>, sequence: Sequence) {
+        if let Some(observer) = self.of(batch.signal()) {
             observer.observe(batch, sequence);
             self.shown.store(sequence, Ordering::Release);
         }
@@ -50,51 +79,97 @@ impl Observing {
             return applied;
         }
         if !waits {
-            tracing::warn!(durable, applied, "what is derived from spans is too far behind; some will not be counted");
+            tracing::warn!(durable, applied, "what is derived on arrival is too far behind; some will not be counted");
             return applied;
         }
         durable.min(applied)
     }
 }
 
-impl WritePath {
-    /// Sets who hears of durable spans; the first call counts. To be called before [`recover`](Self::recover).
-    pub fn set_span_observer(&self, observer: Arc<dyn SpanObserver>) {
-        _ = self.shared.observing.observer.set(observer);
+/// Who observes.
+#[derive(Default)]
+pub(crate) struct Observers([Seat; Observing::ALL.len()]);
+
+impl Observers {
+    pub(crate) fn is_set(&self, which: Observing) -> bool {
+        self.0[which as usize].observer.get().is_some()
     }
 
-    /// Shows the observer what of the journal it has not counted. `last`: the last record that has spans.
-    pub(crate) fn observe_again(&self, journal: &Journal, last: Sequence) -> Result<(), JournalError> {
-        let observing = &self.shared.observing;
-        let Some(observer) = observing.observer.get() else { return Ok(()) };
+    pub(crate) fn observe(&self, batch: Durable<'_>, sequence: Sequence) {
+        self.0.iter().for_each(|seat| seat.observe(batch, sequence));
+    }
+}
+
+impl WritePath {
+    /// Sets who hears of durable items; the first call for each counts. To be called before
+    /// [`recover`](Self::recover).
+    pub fn set_observer(&self, which: Observing, observer: Arc<dyn Observer>) {
+        _ = self.shared.observers.0[which as usize].observer.set(observer);
+    }
+
+    /// Shows observers what of the journal they have not counted. `last`: of each signal, the last record that has items
+    /// of it.
+    pub(crate) fn observe_again(
+        &self,
+        journal: &Journal,
+        last: [Sequence; Signal::ALL.len()],
+    ) -> Result<(), JournalError> {
+        let recorded = *self.shared.recorded.lock();
         // What the catalog says was counted is no longer wholly in the journal.
-        let counted = observer.counted_through().max(self.shared.recorded.lock()[DERIVED]);
-        if counted >= last {
+        let counted = Observing::ALL.map(|which| {
+            let seat = &self.shared.observers.0[which as usize];
+            seat.observer.get().map_or(Sequence::MAX, |o| o.counted_through().max(recorded[which.index()]))
+        });
+        let is_wanted = |signal: Signal, sequence: Sequence| {
+            let seats = self.shared.observers.0.iter().zip(counted);
+            seats.into_iter().any(|(seat, counted)| sequence > counted && seat.of(signal).is_some())
+        };
+        let replayable = [Signal::Logs, Signal::Traces];
+        if !replayable.iter().any(|&signal| is_wanted(signal, last[signal as usize])) {
             return Ok(());
         }
+        let first = counted.into_iter().min().unwrap_or(0);
         let mut decoder = Decoder::default();
-        journal.read_again(counted, &mut |record| {
+        journal.read_again(first, &mut |record| {
+            let Some(signal) = kind_of(record.record).filter(|signal| replayable.contains(signal)) else { return };
+            // Dictionaries are built from all records of an epoch, but of signals that nobody wants none are needed.
+            if !self.shared.observers.0.iter().any(|seat| seat.of(signal).is_some()) {
+                return;
+            }
             // What does not decode was reported when it was replayed.
-            let spans = decoder.spans(record.epoch, record.record).ok().flatten();
-            if let Some(batch) = spans.filter(|_| record.sequence > counted) {
-                observing.observe(&batch, record.sequence);
+            let Ok(Some(shown)) = decoder.shown(record.epoch, record.record) else { return };
+            let batch = match &shown {
+                Shown::Logs(batch) => Durable::Logs(batch),
+                Shown::Spans(batch) => Durable::Spans(batch),
+            };
+            for (seat, counted) in self.shared.observers.0.iter().zip(counted) {
+                if record.sequence > counted {
+                    seat.observe(batch, record.sequence);
+                }
             }
         })
     }
 }
 
 impl Shared {
-    /// Whether the journal has room to keep what only the observer needs. Takes the journal's lock.
-    pub(crate) fn waits_for_observer(&self) -> bool {
+    /// Whether the journal has room to keep what only observers need. Takes the journal's lock.
+    pub(crate) fn waits_for_observers(&self) -> bool {
         self.journal.lock().as_ref().is_none_or(|side| side.journal.used_fraction() < WAITS_FILL)
     }
 
-    /// How far the observer is, as a position to be recorded.
-    pub(crate) fn observer_position(&self, applied: Sequence, recorded: Sequence, waits: bool) -> Sequence {
+    /// How far an observer is, as a position to be recorded.
+    pub(crate) fn observer_position(
+        &self,
+        which: Observing,
+        applied: Sequence,
+        recorded: &Positions,
+        waits: bool,
+    ) -> Sequence {
+        let recorded = recorded[which.index()];
         // Until it was shown what is in the journal, nobody knows how far it is.
-        if self.observing.is_set() && self.is_recovering() {
+        if self.observers.is_set(which) && self.is_recovering() {
             return recorded;
         }
-        self.observing.position(applied, recorded, waits)
+        self.observers.0[which as usize].position(applied, recorded, waits)
     }
 }

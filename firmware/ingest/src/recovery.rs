@@ -7,9 +7,9 @@
 use crate::catalog_rows::{meta_of_row, meta_of_segment, row_of};
 use crate::commit::{JournalSide, OpenError, Parts, Positions, WritePath};
 use crate::metrics::IngestMetrics;
-use crate::observing::DERIVED;
+use crate::observing::Observing;
 use crate::options::IngestOptions;
-use crate::record::{Decoder, Targets, has_spans};
+use crate::record::{Decoder, Targets, kind_of};
 use crate::stores::Stores;
 use crate::timekeeping::{TimeTrust, TrustedTime};
 use bramble_catalog::{BlockRow, Catalog, Change, OpenReport, Place};
@@ -113,14 +113,14 @@ impl WritePath {
     /// [`OpenError`]: the journal is from a newer version, the disk fails, or a flush that the replay needed failed.
     pub fn recover(&self) -> Result<RecoverySummary, OpenError> {
         let shared = &self.shared;
-        let flushed = positions_of(&shared.catalog.flushed()?, shared.observing.is_set());
+        let flushed = positions_of(&shared.catalog.flushed()?, |which| shared.observers.is_set(which));
         *shared.recorded.lock() = flushed;
         let after = flushed.iter().copied().min().unwrap_or(0);
         let mut replay = Replay {
             path: self,
             decoder: Decoder::default(),
             flushed,
-            spans_at: 0,
+            last: Default::default(),
             items: 0,
             damaged: 0,
             failed: None,
@@ -130,7 +130,7 @@ impl WritePath {
         if let Some(error) = replay.failed.take() {
             return Err(error.into());
         }
-        self.observe_again(&journal, replay.spans_at)?;
+        self.observe_again(&journal, replay.last)?;
         let damaged = report.damaged.len() + replay.damaged;
         for place in &report.damaged {
             tracing::error!(damage = ?place, "journal is damaged here; the rest was applied");
@@ -154,18 +154,20 @@ impl WritePath {
     }
 }
 
-/// Positions as the catalog has them. What is derived from spans needs none of the journal when nobody derives it; and at
-/// its first start it gets what the journal has.
-fn positions_of(rows: &[(u8, Sequence)], is_observed: bool) -> Positions {
+/// Positions as the catalog has them. An observer that is not there needs none of the journal; and at its first start it
+/// gets what the journal has.
+fn positions_of(rows: &[(u8, Sequence)], is_observed: impl Fn(Observing) -> bool) -> Positions {
     let of =
         |index: usize| rows.iter().find(|(code, _)| usize::from(*code) == index + 1).map(|(_, sequence)| *sequence);
     let mut positions: Positions = std::array::from_fn(|index| of(index).unwrap_or(0));
-    let signals = positions.iter().take(DERIVED).copied();
-    positions[DERIVED] = match of(DERIVED) {
-        Some(recorded) if is_observed => recorded,
-        None if is_observed => signals.min().unwrap_or(0),
-        _ => signals.max().unwrap_or(0),
-    };
+    let signals: Vec<Sequence> = Signal::ALL.iter().map(|&signal| positions[signal as usize]).collect();
+    for which in Observing::ALL {
+        positions[which.index()] = match of(which.index()) {
+            Some(recorded) if is_observed(which) => recorded,
+            None if is_observed(which) => signals.iter().copied().min().unwrap_or(0),
+            _ => signals.iter().copied().max().unwrap_or(0),
+        };
+    }
     positions
 }
 
@@ -174,8 +176,8 @@ struct Replay<'a> {
     path: &'a WritePath,
     decoder: Decoder,
     flushed: Positions,
-    /// The last record with spans.
-    spans_at: Sequence,
+    /// Of each signal, the last record with items of it.
+    last: [Sequence; Signal::ALL.len()],
     items: u64,
     damaged: usize,
     failed: Option<bramble_storage::StoreError>,
@@ -187,8 +189,8 @@ impl Replay<'_> {
             return;
         }
         let shared = &self.path.shared;
-        if has_spans(record.record) {
-            self.spans_at = record.sequence;
+        if let Some(signal) = kind_of(record.record) {
+            self.last[signal as usize] = record.sequence;
         }
         let wanted = |signal: Signal| record.sequence > self.flushed[signal as usize];
         let targets = Targets {

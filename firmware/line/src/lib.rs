@@ -7,6 +7,7 @@
 //! Shared by LogQL's stages, the receivers' parsing and whoever looks for ids in lines.
 
 pub mod decolorize;
+pub mod ids;
 pub mod json;
 pub mod logfmt;
 pub mod name;

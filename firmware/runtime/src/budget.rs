@@ -31,21 +31,24 @@ pub enum BudgetName {
     Merge,
     /// What is counted of spans on arrival: label sets, and edges of the service graph that wait for their other half.
     Derived,
+    /// Open windows of the correlator, and what was published of late.
+    Correlate,
 }
 
 impl BudgetName {
     /// All budgets with their share of the budgeted memory in thousandths; the shares sum to 1000.
-    pub const ALL: [(BudgetName, usize); 10] = [
-        (BudgetName::Receive, 70),
+    pub const ALL: [(BudgetName, usize); 11] = [
+        (BudgetName::Receive, 65),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 365),
-        (BudgetName::LogHead, 125),
+        (BudgetName::MetricHead, 325),
+        (BudgetName::LogHead, 120),
         (BudgetName::TraceHead, 110),
         (BudgetName::PageCache, 60),
         (BudgetName::BlockIndex, 40),
-        (BudgetName::Query, 110),
-        (BudgetName::Merge, 60),
+        (BudgetName::Query, 105),
+        (BudgetName::Merge, 55),
         (BudgetName::Derived, 20),
+        (BudgetName::Correlate, 60),
     ];
 
     /// The name used in configuration, metrics and messages.
@@ -61,6 +64,7 @@ impl BudgetName {
             BudgetName::Query => "query",
             BudgetName::Merge => "merge",
             BudgetName::Derived => "derived",
+            BudgetName::Correlate => "correlate",
         }
     }
 }

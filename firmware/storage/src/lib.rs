@@ -19,6 +19,7 @@ pub mod contract;
 mod logs;
 pub mod memory;
 mod metrics;
+mod observer;
 mod query;
 mod selector;
 mod span_test;
@@ -33,19 +34,18 @@ pub use admin::{
 };
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
 pub use logs::{
-    Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, PreparedLogs,
-    StreamSteps, StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
+    Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, OWN_STREAM_LABEL,
+    PreparedLogs, StreamSteps, StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
 };
 pub use metrics::{
     Cardinality, MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef,
 };
+pub use observer::{Durable, Observer};
 pub use query::{QueryContext, QueryStats, ReadError};
 pub use selector::{PerEntry, Selector};
 pub use span_test::{AttributeScope, SpanPredicate, ValueTest};
 pub use taps::{Drained, Dropped, LogTap, LogTaps, Offering, Wake};
-pub use traces::{
-    FoundValue, PreparedSpans, SpanCursor, SpanFields, SpanObserver, SpanScan, SpanSink, TraceSource, each_attribute,
-};
+pub use traces::{FoundValue, PreparedSpans, SpanCursor, SpanFields, SpanScan, SpanSink, TraceSource, each_attribute};
 pub use verdict::{RejectReason, Rejections, Verdict};
 pub use writer::{Done, Urgency, WriteError, Writer, Written};
 

@@ -37,6 +37,10 @@ pub trait LogSink: Send + Sync + 'static {
     fn replay(&self, batch: &LogBatch, sequence: Sequence);
 }
 
+/// Label of streams that Bramble writes for itself (its value says what they hold: `correlations`). They are of the cold
+/// class, and are not shown to who does not ask for them by this label.
+pub const OWN_STREAM_LABEL: &str = "__bramble__";
+
 /// Order of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {

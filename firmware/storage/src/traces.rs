@@ -247,20 +247,3 @@ pub fn each_attribute(
     batch.events(span).for_each(|event| show(AttributeScope::Event, event.attributes));
     batch.links(span).for_each(|link| show(AttributeScope::Link, link.attributes));
 }
-
-/// Hears of spans as they become durable: what is derived from them is counted here, once per span that was journalled.
-pub trait SpanObserver: Send + Sync + 'static {
-    /// A batch whose last record is `sequence`: durable and about to be applied, or (a record of it at a time) being
-    /// replayed. Called from the commit thread, by ascending sequence: short, bounded work.
-    fn observe(&self, batch: &SpanBatch, sequence: Sequence);
-
-    /// Asked once, when the journal was replayed into the stores: spans above the answer are shown to
-    /// [`observe`](Self::observe) before anything new is.
-    fn counted_through(&self) -> Sequence;
-
-    /// Through which sequence what was counted is durable, as a start after a power cut would find it. The journal keeps
-    /// the spans above it, unless it is nearly full; the default keeps none.
-    fn durable_through(&self) -> Sequence {
-        Sequence::MAX
-    }
-}

@@ -44,6 +44,9 @@ const USUAL_FILE: &str = "/etc/bramble/bramble.toml";
 /// Prefix of variables.
 const PREFIX: &str = "BRAMBLE_";
 
+/// The window's length in seconds, as the engine before us was told it; our own variable wins.
+const WINDOW_SECONDS: &str = "CORR_WINDOW_SECONDS";
+
 /// Reads `file` (or the usual one, if it exists) and then `environment`, whose variables win.
 ///
 /// # Errors
@@ -118,7 +121,15 @@ fn read_environment(
     config: &mut Config,
 ) -> Result<Vec<String>, ConfigError> {
     let mut used = Vec::new();
-    for (variable, value) in environment {
+    let (foreign, own): (Vec<_>, Vec<_>) = environment.into_iter().partition(|(name, _)| name == WINDOW_SECONDS);
+    for (variable, value) in foreign {
+        let seconds = Raw::Text(format!("{}s", value.trim()));
+        if let Some(Err(message)) = config.set("correlation", "window", &seconds) {
+            return Err(ConfigError { place: variable, message, hint: None });
+        }
+        used.push(variable);
+    }
+    for (variable, value) in own {
         let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
         let lower = rest.to_lowercase();
         let section = Config::sections().into_iter().map(|(s, _)| s).find(|s| lower.starts_with(&format!("{s}_")));
@@ -155,7 +166,7 @@ fn unknown(place: String, name: &str) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Door, Optional, Size};
+    use crate::config::{Door, Interval, Optional, Size};
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::default();
@@ -196,6 +207,13 @@ mod tests {
             (used, config.memory.cap.clone()),
             (vec!["BRAMBLE_MEMORY_CAP".to_owned()], Optional(Some(Size::mib(64))))
         );
+        let windows = [("BRAMBLE_CORRELATION_WINDOW", "20s"), ("CORR_WINDOW_SECONDS", "5")];
+        read_environment(variables(&windows[1..]), &mut config).unwrap();
+        assert_eq!(config.correlation.window, Interval::seconds(5));
+        read_environment(variables(&windows), &mut config).unwrap();
+        assert_eq!(config.correlation.window, Interval::seconds(20));
+        let error = read_environment(variables(&[("CORR_WINDOW_SECONDS", "soon")]), &mut config).unwrap_err();
+        assert_eq!(error.place, "CORR_WINDOW_SECONDS");
         let error = read_environment(variables(&[("BRAMBLE_MEMORY_CAPP", "1")]), &mut config).unwrap_err();
         assert!(error.hint.is_some_and(|h| h.contains("memory.cap")));
     }

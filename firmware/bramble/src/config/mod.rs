@@ -170,6 +170,8 @@ settings! {
         jaeger_sampling: Door = Door::port(5778);
         /// Zipkin's collector.
         zipkin: Door = Door::port(9411);
+        /// Correlations, and the API of the engine that made them before: logs and OTLP in, correlations and stories out.
+        correlation: Door = Door::port(8080);
         /// Whether we are ready, where OpenTelemetry's Collector and Jaeger 2 say it.
         health: Door = Door::port(13133);
         /// Whether we are ready, where Jaeger 1 says it.
@@ -271,6 +273,27 @@ settings! {
         database_attributes: Names = Names(DeriveOptions::default().database_attributes);
         /// Exemplars each time that derived series are written.
         exemplars_max: u64 = DeriveOptions::default().exemplars_max as u64;
+    }
+    /// Joining logs, spans and exemplars of one trace.
+    correlation: CorrelationSettings {
+        /// Whether anything is joined.
+        enabled: bool = true;
+        /// Length of a window, from a trace's first item. The variable CORR_WINDOW_SECONDS says the same, in seconds.
+        window: Interval = Interval::seconds(60);
+        /// How long after its publication a correlation is revised when more of its items come.
+        grace: Interval = Interval::seconds(60);
+        /// Windows at once, open or in their grace; when there are more the oldest are closed early.
+        windows_max: u64 = 10_000;
+        /// Items that are kept of one window; of more, only counts.
+        items_max: u64 = 1000;
+        /// Traces that may share a request id within a window; entries without a trace are joined by no id that more have.
+        request_traces_max: u64 = 4;
+        /// Whether a span `correlation` is written into each trace that is correlated.
+        spans: bool = true;
+        /// Bytes of stored correlations; beyond, their oldest days go. They are kept as long as the cold tier.
+        storage_max: Size = Size::mib(1024);
+        /// Clients that may listen for new correlations at once.
+        listeners_max: u64 = 16;
     }
     /// Which traces are kept, of those that are sent. Derived metrics count all of them.
     sampling: SamplingSettings {

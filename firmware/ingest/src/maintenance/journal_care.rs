@@ -2,6 +2,7 @@
 
 use super::Maintenance;
 use super::positions::lowest;
+use crate::observing::{of_observers, of_signals};
 use bramble_disk::journal::Journal;
 use bramble_signal::Signal;
 use bramble_storage::HeadStats;
@@ -14,10 +15,10 @@ impl Maintenance {
         head.flushable_bytes <= head.limit_bytes / 16 && needed() >= shared.options.straggler_bytes
     }
 
-    /// Whether what derives something from spans keeps the journal, and no head does: then flushing frees nothing of it.
-    pub(super) fn is_kept_for_observer(&self) -> bool {
-        let [metrics, logs, traces, derived] = *self.path.shared.recorded.lock();
-        derived < metrics.min(logs).min(traces)
+    /// Whether only observers keep the journal, and no head does: then flushing frees nothing of it.
+    pub(super) fn is_kept_for_observers(&self) -> bool {
+        let recorded = self.path.shared.recorded.lock();
+        of_observers(&recorded) < of_signals(&recorded)
     }
 
     pub(super) fn journal_is_pressed(&self) -> bool {
@@ -80,20 +81,17 @@ impl Maintenance {
     /// Moves the journal's tail to the oldest record that the catalog does not know to be in blocks.
     pub(super) fn release_journal(&self) {
         let shared = &self.path.shared;
-        let (recorded, [metrics, logs, traces, derived]) = {
-            let recorded = shared.recorded.lock();
-            (lowest(&recorded), *recorded)
-        };
-        // Who derives something from spans is a little behind when they are flushed.
-        let kept_for_observer = derived < metrics.min(logs).min(traces);
-        if self.journal_is_pressed() || kept_for_observer {
+        let recorded = *shared.recorded.lock();
+        // Observers are a little behind when heads are flushed.
+        let kept_for_observers = of_observers(&recorded) < of_signals(&recorded);
+        if self.journal_is_pressed() || kept_for_observers {
             // Flushes record positions too; this is for a journal full of what leaves nothing to flush.
-            let waits = shared.waits_for_observer();
+            let waits = shared.waits_for_observers();
             let positions = {
                 let applied = shared.applied.lock();
                 shared.positions(*applied, waits)
             };
-            let moves = if kept_for_observer { metrics.min(logs).min(traces) } else { recorded + 1 };
+            let moves = if kept_for_observers { of_signals(&recorded) } else { lowest(&recorded) + 1 };
             if lowest(&positions) >= moves
                 && let Err(error) = shared.commit_positions(&[], positions)
             {

@@ -1,7 +1,7 @@
 //! How far each signal is in blocks, and stores that follow the catalog.
 
 use crate::commit::{Positions, Shared};
-use crate::observing::DERIVED;
+use crate::observing::Observing;
 use bramble_catalog::Change;
 use bramble_signal::Signal;
 use bramble_storage::{BlockId, BlockMeta, HeadStats, Sequence, StoreError};
@@ -65,12 +65,14 @@ impl Shared {
     /// Positions of signals that are quiet move with the others: what the journal's tail has left behind is otherwise
     /// missing at the next start, and looks like damage.
     ///
-    /// `waits`: whether the journal keeps what only the observer of spans needs.
+    /// `waits`: whether the journal keeps what only observers need.
     pub(super) fn positions(&self, applied: Sequence, waits: bool) -> Positions {
         let recorded = *self.recorded.lock();
         let of = |s: Signal| needed_after(&self.stores.keeper(s).head(), applied, recorded[s as usize]);
         let [metrics, logs, traces] = Signal::ALL.map(of);
-        [metrics, logs, traces, self.observer_position(applied, recorded[DERIVED], waits)]
+        let [derived, correlator] =
+            Observing::ALL.map(|which| self.observer_position(which, applied, &recorded, waits));
+        [metrics, logs, traces, derived, correlator]
     }
 
     /// One catalog transaction: new blocks and how far each signal is in blocks.

@@ -254,14 +254,20 @@ impl Replay {
         sink: Option<&dyn LogSink>,
         sequence: Sequence,
     ) -> Result<u64, RecordError> {
+        let batch = self.batch(kind, body)?;
+        let Some(sink) = sink else { return Ok(0) };
+        sink.replay(&batch, sequence);
+        Ok(batch.entry_count() as u64)
+    }
+
+    /// The entries of a record.
+    pub(super) fn batch(&mut self, kind: u8, body: &[u8]) -> Result<LogBatch, RecordError> {
         let mut batch = LogBatch::new();
         match kind {
             LOGS => self.read(body, &mut batch)?,
             _ => self.read_0(body, &mut batch)?,
         }
-        let Some(sink) = sink else { return Ok(0) };
-        sink.replay(&batch, sequence);
-        Ok(batch.entry_count() as u64)
+        Ok(batch)
     }
 
     fn read(&mut self, body: &[u8], batch: &mut LogBatch) -> Result<(), RecordError> {

@@ -19,7 +19,7 @@ mod tests;
 pub(crate) use metrics::SAMPLE_BYTES_MAX;
 pub(crate) use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
 
-use bramble_signal::SpanBatch;
+use bramble_signal::{LogBatch, Signal, SpanBatch};
 use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
 
 /// Raw bytes after which a record ends and a large batch goes on in the next one. A record is at most this plus
@@ -175,18 +175,22 @@ impl Decoder {
         }
     }
 
-    /// The spans of a record, if it has any; of other records nothing is decoded. To be asked about all records of an
-    /// epoch.
+    /// The entries or spans of a record, if it has any; of other records nothing is decoded. To be asked about all
+    /// records of an epoch, or all of the signals that are wanted.
     ///
     /// # Errors
     /// [`RecordError`].
-    pub(crate) fn spans(&mut self, epoch: u64, record: &[u8]) -> Result<Option<SpanBatch>, RecordError> {
+    pub(crate) fn shown(&mut self, epoch: u64, record: &[u8]) -> Result<Option<Shown>, RecordError> {
         if self.epoch != epoch {
             self.epoch = epoch;
+            self.logs.clear();
             self.spans.clear();
         }
         match record.split_first() {
-            Some((&kind, body)) if has_spans(record) => self.read_spans(kind, body).map(Some),
+            Some((&kind @ (LOGS | LOGS_0), body)) => self.logs.batch(kind, body).map(|batch| Some(Shown::Logs(batch))),
+            Some((&kind @ (SPANS | SPANS_0), body)) => {
+                self.read_spans(kind, body).map(|batch| Some(Shown::Spans(batch)))
+            }
             _ => Ok(None),
         }
     }
@@ -196,9 +200,20 @@ impl Decoder {
     }
 }
 
-/// Whether a record has spans.
-pub(crate) fn has_spans(record: &[u8]) -> bool {
-    matches!(record.first(), Some(&(SPANS | SPANS_0)))
+/// What a record has for observers.
+pub(crate) enum Shown {
+    Logs(LogBatch),
+    Spans(SpanBatch),
+}
+
+/// The signal of a record's items; `None` where it has none.
+pub(crate) fn kind_of(record: &[u8]) -> Option<Signal> {
+    match *record.first()? {
+        METRICS | METRICS_0 => Some(Signal::Metrics),
+        LOGS | LOGS_0 => Some(Signal::Logs),
+        SPANS | SPANS_0 => Some(Signal::Traces),
+        _ => None,
+    }
 }
 
 /// A prepared batch on its way into the journal.

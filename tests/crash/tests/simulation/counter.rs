@@ -2,8 +2,10 @@
 
 use bramble_ingest::WritePath;
 use bramble_runtime::Budget;
-use bramble_signal::{MatchOp, Matcher, MetricBatch, SeriesSamples, SpanBatch};
-use bramble_storage::{MetricSelect, MetricSource, QueryContext, ReadError, Sequence, SpanObserver, Urgency, Writer};
+use bramble_signal::{MatchOp, Matcher, MetricBatch, SeriesSamples, Signal};
+use bramble_storage::{
+    Durable, MetricSelect, MetricSource, Observer, QueryContext, ReadError, Sequence, Urgency, Writer,
+};
 use bramble_store_metrics::MetricStore;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -74,8 +76,13 @@ impl Counter {
     }
 }
 
-impl SpanObserver for Counter {
-    fn observe(&self, batch: &SpanBatch, sequence: Sequence) {
+impl Observer for Counter {
+    fn wants(&self, signal: Signal) -> bool {
+        signal == Signal::Traces
+    }
+
+    fn observe(&self, batch: Durable<'_>, sequence: Sequence) {
+        let Durable::Spans(batch) = batch else { return };
         let mut count = self.count.lock();
         assert!(sequence > count.through, "{sequence} after {}", count.through);
         count.spans += batch.spans.len() as u64;

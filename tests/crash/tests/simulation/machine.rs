@@ -7,8 +7,8 @@ use bramble_catalog::Place;
 use bramble_disk::journal::JournalOptions;
 use bramble_disk::{Disk, PageCache, SimulatedDisk};
 use bramble_ingest::{
-    Admin, IngestOptions, LogDeletions, Maintenance, OpenError, Rebuilt, RecoverySummary, RetentionOptions, Stores,
-    WritePath,
+    Admin, IngestOptions, LogDeletions, Maintenance, Observing, OpenError, Rebuilt, RecoverySummary, RetentionOptions,
+    Stores, WritePath,
 };
 use bramble_runtime::{Budget, BudgetName, Budgets, ManualClock};
 use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
@@ -87,7 +87,7 @@ impl Machine {
         let log_deletions = admin.log_deletions(logs.clone(), Arc::new(read_query), CANCEL_PERIOD_MS)?;
         let counter = hardware.observed.then(|| Arc::new(Counter::new(metrics.clone())));
         if let Some(counter) = &counter {
-            path.set_span_observer(counter.clone());
+            path.set_observer(Observing::Derived, counter.clone());
         }
         let recovered = path.recover()?;
         let receive = get(BudgetName::Receive);

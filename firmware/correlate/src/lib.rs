@@ -1,0 +1,15 @@
+//! Logs, spans and exemplars of one trace, joined as they arrive.
+//!
+//! ```text
+//! durable batches ─▶ extract ─▶ windows ─▶ Correlation ─▶ row, synthetic span ─▶ the write path, like any other items
+//!                    origin, ids            │
+//!                                           └▶ whoever listens
+//! ```
+
+pub mod correlation;
+pub mod item;
+pub mod origin;
+
+pub use correlation::{Correlation, CorrelationId, CorrelationQuery, CorrelationSource, Marks};
+pub use item::{Item, ItemSink, Level, What};
+pub use origin::Origin;
