@@ -65,7 +65,7 @@ def services(bramble):
             process.wait()
 
 
-def order(beorn, number):
+def order(beorn, number, headers=None):
     """Places an order; its ids. The last one is for something that cannot be built."""
     broken = number == ORDERS - 1
     ids = {
@@ -74,7 +74,7 @@ def order(beorn, number):
         "resource_id": f"res-{number}",
         "resource_type_id": "tosca.resourceTypes.Fibre",
     }
-    answer = http(beorn + "/circuits", json.dumps(ids).encode(), {"Content-Type": "application/json"})
+    answer = http(beorn + "/circuits", json.dumps(ids).encode(), {"Content-Type": "application/json", **(headers or {})})
     equal(answer.status, 502 if broken else 200)
     return {**ids, "request_id": answer.json["request_id"]}
 
@@ -165,7 +165,8 @@ def look(bramble, orders):
         equal(counts.get(("palantir", "arda")), 2 * ORDERS)
 
 
-with Bramble(environment={**QUIET, "BRAMBLE_TRACES_DERIVED_INTERVAL": "1s"}) as bramble, services(bramble) as beorn:
-    orders = [order(beorn, number) for number in range(ORDERS)]
-    look(bramble, orders)
-sys.exit(check.done())
+if __name__ == "__main__":
+    with Bramble(environment={**QUIET, "BRAMBLE_TRACES_DERIVED_INTERVAL": "1s"}) as bramble, services(bramble) as beorn:
+        orders = [order(beorn, number) for number in range(ORDERS)]
+        look(bramble, orders)
+    sys.exit(check.done())
