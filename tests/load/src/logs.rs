@@ -1,5 +1,6 @@
 //! Log lines: 40 % JSON with random ids, the rest text of a dozen shapes with numbers, addresses and ids in them.
 
+use crate::joined::{Request, Step, traces_per_half_second};
 use crate::post::Poster;
 use crate::{Arguments, Pace};
 use bramble_runtime::Rng;
@@ -14,15 +15,23 @@ fn hex(rng: &mut Rng, len: usize) -> String {
     (0..len).map(|_| char::from_digit(rng.below(16) as u32, 16).unwrap_or('0')).collect()
 }
 
-fn line(service: usize, rng: &mut Rng) -> (String, String) {
-    let trace = hex(rng, 32);
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn line(service: usize, request: Option<Request>, rng: &mut Rng) -> (String, String) {
+    let mut trace = hex(rng, 32);
     if service < 4 {
         let level = ["info", "info", "info", "debug", "warn", "error"][rng.below(6) as usize];
         let message = ["order accepted", "cache miss, loading from db", "request completed", "circuit state updated"]
             [rng.below(4) as usize];
+        let (mut span, mut circuit) = (hex(rng, 16), rng.below(20_000));
+        if let Some(request) = request {
+            (trace, span, circuit) = (digits(&request.trace_id), digits(&request.root_span_id), request.circuit);
+        }
         let text = json!({
-            "level": level, "service": SERVICES[service], "trace_id": trace, "span_id": hex(rng, 16),
-            "circuit_id": format!("circ-{:05}", rng.below(20_000)), "message": message, "latency_ms": rng.below(90_000) as f64 / 100.0,
+            "level": level, "service": SERVICES[service], "trace_id": trace, "span_id": span,
+            "circuit_id": format!("circ-{circuit:05}"), "message": message, "latency_ms": rng.below(90_000) as f64 / 100.0,
             "status": if level == "error" { 500 } else { 200 },
         });
         return (text.to_string(), trace);
@@ -40,16 +49,21 @@ fn line(service: usize, rng: &mut Rng) -> (String, String) {
 }
 
 /// Sends a batch of every service four times a second.
-pub(crate) fn run(arguments: &Arguments, poster: Poster) {
+pub(crate) fn run(arguments: &Arguments, step: &Step, poster: Poster) {
     let mut rng = Rng::new(arguments.seed ^ 0x10);
     let pace = Pace::new(arguments, Duration::from_millis(1000 / TICKS_PER_SECOND));
     let per_tick = arguments.lines / TICKS_PER_SECOND;
+    let traces = traces_per_half_second(arguments);
     for tick in 0..arguments.seconds * TICKS_PER_SECOND {
+        if tick % TICKS_PER_SECOND == 0 {
+            step.wait();
+        }
         let time_ns = pace.tick(tick);
         let mut streams: Vec<Vec<serde_json::Value>> = vec![Vec::new(); SERVICES.len()];
         for i in 0..per_tick {
             let service = rng.below(SERVICES.len() as u64) as usize;
-            let (text, trace) = line(service, &mut rng);
+            let request = step.request(tick / 2, i % traces);
+            let (text, trace) = line(service, request, &mut rng);
             let at = (time_ns + (i * 250_000_000 / per_tick.max(1)) as i64 + rng.below(1000) as i64).to_string();
             streams[service].push(if service < 4 {
                 json!([at, text, { "trace_id": trace }])

@@ -3,9 +3,12 @@
 //! Each signal runs on a thread of its own and sends one request per tick: all series once per interval (in requests
 //! of 2,000, as Prometheus does), and log lines and spans per second. `--hurry` drops the clock: ticks follow each other
 //! as fast as they are answered, with timestamps as if they were paced. A refused request is tried again, as senders do.
+//! `--joined` gives log lines the ids of the traces that are sent in the same half second, as instrumented services do; then
+//! logs and traces wait for each other every second, however fast they go.
 //! Prints one JSON object at the end, and one a minute to standard error.
 #![allow(clippy::print_stdout, reason = "a command line tool: its output is its purpose")]
 
+mod joined;
 mod logs;
 mod metrics;
 mod post;
@@ -46,6 +49,9 @@ pub(crate) struct Arguments {
     /// As fast as it goes, with timestamps that end now.
     #[arg(long)]
     hurry: bool,
+    /// Log lines that have a trace id have that of a trace which is sent at the same time.
+    #[arg(long)]
+    joined: bool,
     /// Seed of all that is random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -79,17 +85,18 @@ impl Pace {
 fn main() {
     let arguments = Arguments::parse();
     let began = Instant::now();
+    let step = joined::Step::new(&arguments);
     let tallies: Vec<(&str, Arc<Tally>)> =
         ["metrics", "logs", "traces"].into_iter().map(|name| (name, Arc::new(Tally::default()))).collect();
     std::thread::scope(|scope| {
         let targets = [arguments.metrics.clone(), arguments.logs.clone(), arguments.traces.clone()];
         for ((name, tally), url) in tallies.iter().zip(targets) {
-            let (Some(url), arguments) = (url, arguments.clone()) else { continue };
+            let (Some(url), arguments, step) = (url, arguments.clone(), &step) else { continue };
             let poster = Poster::new(url, tally.clone());
             match *name {
                 "metrics" => drop(scope.spawn(move || metrics::run(&arguments, poster))),
-                "logs" => drop(scope.spawn(move || logs::run(&arguments, poster))),
-                _ => drop(scope.spawn(move || traces::run(&arguments, poster))),
+                "logs" => drop(scope.spawn(move || logs::run(&arguments, step, poster))),
+                _ => drop(scope.spawn(move || traces::run(&arguments, step, poster))),
             }
         }
     });

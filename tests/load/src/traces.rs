@@ -1,5 +1,6 @@
 //! Traces of eight spans over four services, with business ids on each span.
 
+use crate::joined::{Request, SPANS_PER_TRACE, Step, traces_per_half_second};
 use crate::post::Poster;
 use crate::{Arguments, Pace};
 use bramble_runtime::Rng;
@@ -7,7 +8,6 @@ use bramble_wire::protobuf::Writer;
 use std::time::Duration;
 
 const SERVICES: [&str; 4] = ["beorn", "palantir", "arda", "db"];
-const SPANS_PER_TRACE: u64 = 8;
 const TICKS_PER_SECOND: u64 = 2;
 
 fn attribute(out: &mut Writer<'_>, field: u32, key: &str, value: &str) {
@@ -17,16 +17,23 @@ fn attribute(out: &mut Writer<'_>, field: u32, key: &str, value: &str) {
     });
 }
 
-fn trace(by_service: &mut [Vec<u8>; 4], start_ns: u64, rng: &mut Rng) {
+fn trace(by_service: &mut [Vec<u8>; 4], start_ns: u64, request: Option<&Request>, rng: &mut Rng) {
     let (mut trace_id, mut parent) = ([0u8; 16], [0u8; 8]);
     rng.fill(&mut trace_id);
-    let circuit = format!("circ-{:05}", rng.below(20_000));
+    let mut circuit = rng.below(20_000);
+    if let Some(request) = request {
+        (trace_id, circuit) = (request.trace_id, request.circuit);
+    }
+    let circuit = format!("circ-{circuit:05}");
     let failed = rng.chance(0.03);
     let mut length_ns = 2_000_000 + rng.below(400_000_000);
     let mut from_ns = start_ns;
     for i in 0..SPANS_PER_TRACE {
         let mut id = [0u8; 8];
         rng.fill(&mut id);
+        if let Some(request) = request.filter(|_| i == 0) {
+            id = request.root_span_id;
+        }
         let service = (i / 2).min(3) as usize;
         let mut out = Writer::new(&mut by_service[service]);
         out.message(2, |span| {
@@ -52,15 +59,19 @@ fn trace(by_service: &mut [Vec<u8>; 4], start_ns: u64, rng: &mut Rng) {
 }
 
 /// Sends the traces of half a second twice a second.
-pub(crate) fn run(arguments: &Arguments, poster: Poster) {
+pub(crate) fn run(arguments: &Arguments, step: &Step, poster: Poster) {
     let mut rng = Rng::new(arguments.seed ^ 0x20);
     let pace = Pace::new(arguments, Duration::from_millis(1000 / TICKS_PER_SECOND));
-    let per_tick = (arguments.spans / SPANS_PER_TRACE / TICKS_PER_SECOND).max(1);
+    let per_tick = traces_per_half_second(arguments);
     for tick in 0..arguments.seconds * TICKS_PER_SECOND {
+        if tick % TICKS_PER_SECOND == 0 {
+            step.wait();
+        }
         let time_ns = pace.tick(tick) as u64;
         let mut by_service: [Vec<u8>; 4] = Default::default();
         for i in 0..per_tick {
-            trace(&mut by_service, time_ns + i * 500_000_000 / per_tick, &mut rng);
+            let request = step.request(tick, i);
+            trace(&mut by_service, time_ns + i * 500_000_000 / per_tick, request.as_ref(), &mut rng);
         }
         let mut body = Vec::new();
         for (service, spans) in SERVICES.iter().zip(&by_service) {
