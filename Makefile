@@ -34,6 +34,7 @@ browser: build
 
 bench: build
 	tests/bench/run
+	tests/bench/tap.py --write
 
 # The 30-minute forms and a longer simulation; their log goes to docs/soak.md.
 soak: build
