@@ -33,7 +33,9 @@ pub mod protobuf;
 pub mod remote_read;
 pub mod remote_write;
 mod spans;
+pub mod syslog;
 pub mod thrift;
+mod time_text;
 pub mod victoria;
 pub mod zipkin;
 

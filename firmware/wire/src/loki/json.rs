@@ -330,7 +330,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
 
 /// Days from 1970-01-01 in the Gregorian calendar. Years are counted from March, so that a leap day is the
 /// last of its year.
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     // 719,468 days lie between 0000-03-01 and 1970-01-01.
