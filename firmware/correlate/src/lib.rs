@@ -9,6 +9,8 @@
 pub mod correlation;
 pub mod item;
 pub mod origin;
+pub mod row;
+pub mod skew;
 
 pub use correlation::{Correlation, CorrelationId, CorrelationQuery, CorrelationSource, Marks};
 pub use item::{Item, ItemSink, Level, What};

@@ -26,6 +26,7 @@ mod span_test;
 mod taps;
 mod traces;
 mod verdict;
+mod visible;
 mod writer;
 
 pub use admin::{
@@ -47,6 +48,7 @@ pub use span_test::{AttributeScope, SpanPredicate, ValueTest};
 pub use taps::{Drained, Dropped, LogTap, LogTaps, Offering, Wake};
 pub use traces::{FoundValue, PreparedSpans, SpanCursor, SpanFields, SpanScan, SpanSink, TraceSource, each_attribute};
 pub use verdict::{RejectReason, Rejections, Verdict};
+pub use visible::{Visible, class_of_stream, hiding_own, may_be_of_class};
 pub use writer::{Done, Urgency, WriteError, Writer, Written};
 
 /// A record's place in the journal: from 1, ascending, never reset.

@@ -1,5 +1,7 @@
 //! What a selector accepts: a stream, some entries of it, or nothing.
 
+use crate::OWN_STREAM_LABEL;
+use crate::visible::hiding_own;
 use bramble_signal::{FLOATING_MARK, LabelsRef, Matcher};
 
 /// A selector's matchers, tested as [`LogSelect`](crate::LogSelect) says: on the stream's label; where the stream has
@@ -24,6 +26,15 @@ impl Selector {
         Selector { names: matchers.iter().map(name).collect(), matchers }
     }
 
+    /// The selector, without streams that Bramble writes for itself unless one of its matchers names their label.
+    pub fn hiding_own(mut self) -> Self {
+        let matchers = hiding_own(&self.matchers).into_owned();
+        if let Some(hiding) = matchers.get(self.matchers.len()) {
+            self.names.push((format!("{FLOATING_MARK}{}", hiding.name), false));
+        }
+        Selector { matchers, ..self }
+    }
+
     /// The matchers.
     pub fn matchers(&self) -> &[Matcher] {
         &self.matchers
@@ -41,6 +52,9 @@ impl Selector {
             match labels.get(&matcher.name) {
                 Some(value) if matcher.matches(value) => {}
                 Some(_) => return None,
+                // It never floats, so that entries have no say.
+                None if matcher.name == OWN_STREAM_LABEL && matcher.matches_absent() => {}
+                None if matcher.name == OWN_STREAM_LABEL => return None,
                 None => rest.push((matcher, name)),
             }
         }
@@ -77,6 +91,16 @@ impl PerEntry<'_> {
 mod tests {
     use super::*;
     use bramble_signal::Labels;
+
+    #[test]
+    fn own_streams_are_told_by_their_label_alone() {
+        let own = Labels::from_pairs([(OWN_STREAM_LABEL, "correlations")]);
+        let other = Labels::from_pairs([("service", "a")]);
+        let hiding = Selector::new(vec![Matcher::equal("service", "a")], &[]).hiding_own();
+        assert!(hiding.of_stream(other.as_ref()).unwrap().is_all() && hiding.of_stream(own.as_ref()).is_none());
+        let named = Selector::new(vec![Matcher::equal(OWN_STREAM_LABEL, "correlations")], &[]).hiding_own();
+        assert!(named.of_stream(other.as_ref()).is_none() && named.of_stream(own.as_ref()).unwrap().is_all());
+    }
 
     #[test]
     fn streams_decide_first_then_entries() {

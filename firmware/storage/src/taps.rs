@@ -80,7 +80,7 @@ impl LogTaps {
         LogTaps { taps: RwLock::default(), budget }
     }
 
-    /// Registers a consumer of what `selector` accepts. At most `bytes_max` wait for it; `wake` is called after something
+    /// Registers a consumer of what `selector` accepts, but not of own streams unless it names their label. At most `bytes_max` wait for it; `wake` is called after something
     /// was queued or dropped. Blocks while a commit is being applied, some milliseconds.
     ///
     /// # Errors
@@ -92,6 +92,7 @@ impl LogTaps {
             bytes: (0, 0),
             dropped: Dropped::default(),
         };
+        let selector = selector.hiding_own();
         let tap = Arc::new(Tap { selector, bytes_max, queue: Mutex::new(queue), closed: AtomicBool::new(false), wake });
         let mut taps = self.taps.write();
         taps.retain(|tap| !tap.closed.load(Ordering::Relaxed));
@@ -223,6 +224,7 @@ impl Drop for LogTap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OWN_STREAM_LABEL;
     use bramble_runtime::BudgetName;
     use bramble_signal::Matcher;
     use std::sync::atomic::AtomicUsize;
@@ -260,6 +262,21 @@ mod tests {
         assert_eq!(taps.listeners(), 0);
         assert_eq!(taps.offering().offer(&batch("a", 3)), 0);
         assert_eq!(woken.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn own_streams_are_heard_of_by_who_names_them() {
+        let taps = LogTaps::new(Budget::standalone(BudgetName::Query, 1 << 20));
+        let tap = |matchers| taps.subscribe(Selector::new(matchers, &[]), 1 << 16, Box::new(|| {})).unwrap();
+        let (all, own) = (tap(Vec::new()), tap(vec![Matcher::equal(OWN_STREAM_LABEL, "correlations")]));
+        let mut mixed = batch("a", 1);
+        mixed.start_stream(&mut [(OWN_STREAM_LABEL, "correlations")]).unwrap();
+        mixed.push_entry(1, b"x", &mut []).unwrap();
+        taps.offering().offer(&mixed);
+        let heard =
+            |tap: &LogTap| tap.drain().batches.iter().map(|b| b.stream(0).labels().to_string()).collect::<Vec<_>>();
+        assert_eq!(heard(&all), [r#"{service="a"}"#]);
+        assert_eq!(heard(&own), [r#"{__bramble__="correlations"}"#]);
     }
 
     #[test]

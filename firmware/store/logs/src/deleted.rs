@@ -150,7 +150,8 @@ impl LogStore {
 
     fn ready(&self, deletion: LogDeletion) -> Arc<Deleted> {
         let floating = self.floating_among(&deletion.query.matchers);
-        let selector = Selector::new(deletion.query.matchers.clone(), &floating);
+        // Who deletes what people see does not mean what they do not.
+        let selector = Selector::new(deletion.query.matchers.clone(), &floating).hiding_own();
         Arc::new(Deleted { deletion, selector })
     }
 

@@ -141,6 +141,7 @@ mod tests {
     use super::*;
     use crate::head::HeadChunk;
     use bramble_signal::Labels;
+    use bramble_storage::RetentionClass;
     use proptest::prelude::*;
     use std::collections::HashSet;
     use std::sync::Arc;
@@ -156,7 +157,7 @@ mod tests {
         let (open, sealed) = chunks.split_last().unwrap();
         let chunks =
             sealed.iter().filter(|c| !c.is_empty()).map(|c| Arc::new(HeadChunk::new(&rows(c), None))).collect();
-        StreamHead { labels: Labels::empty(), chunks, open: rows(open) }
+        StreamHead { labels: Labels::empty(), class: RetentionClass::Warm, chunks, open: rows(open) }
     }
 
     proptest! {

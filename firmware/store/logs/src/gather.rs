@@ -200,8 +200,11 @@ impl<'a> Gather<'a> {
         &self.selection
     }
 
-    /// Adds a block.
+    /// Adds a block, unless nothing of it can be asked for.
     pub(crate) fn add_block(&mut self, block: &Arc<Block>) {
+        if !self.selection.may_be_in(&block.meta) {
+            return;
+        }
         let (from, id) = block.age();
         let times = (block.meta.min_time_ns, block.meta.max_time_ns);
         self.add(&Labels::empty(), times, (from, id, 0), Source::Block(block.clone()));

@@ -9,7 +9,7 @@ use crate::columns::decompress;
 use crate::rows::Rows;
 use bramble_runtime::Reservation;
 use bramble_signal::{Labels, LabelsRef, LogBatch};
-use bramble_storage::{Sequence, day_of_ns};
+use bramble_storage::{RetentionClass, Sequence, class_of_stream, day_of_ns};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::borrow::Cow;
@@ -75,6 +75,7 @@ impl HeadChunk {
 /// One stream of a generation.
 pub(crate) struct StreamHead {
     pub(crate) labels: Labels,
+    pub(crate) class: RetentionClass,
     pub(crate) chunks: Vec<Arc<HeadChunk>>,
     /// Newest entries in order of arrival.
     pub(crate) open: Rows,
@@ -84,10 +85,10 @@ pub(crate) struct StreamHead {
 pub(crate) struct Generation {
     pub(crate) streams: Vec<StreamHead>,
     table: HashTable<u32>,
-    /// UTC days that entries are of.
-    pub(crate) days: BTreeSet<i32>,
+    /// UTC days and classes that entries are of: a block for each.
+    pub(crate) partitions: BTreeSet<(i32, RetentionClass)>,
     /// The last one entered.
-    last_day: Option<i32>,
+    last_partition: Option<(i32, RetentionClass)>,
     pub(crate) items: u64,
     pub(crate) first_sequence: Sequence,
     pub(crate) through: Sequence,
@@ -104,8 +105,8 @@ impl Generation {
         Generation {
             streams: Vec::new(),
             table: HashTable::new(),
-            days: BTreeSet::new(),
-            last_day: None,
+            partitions: BTreeSet::new(),
+            last_partition: None,
             items: 0,
             first_sequence: 0,
             through: 0,
@@ -149,7 +150,8 @@ impl Generation {
             return at;
         }
         let at = self.streams.len();
-        self.streams.push(StreamHead { labels: labels.to_labels(), chunks: Vec::new(), open: Rows::default() });
+        let class = class_of_stream(labels);
+        self.streams.push(StreamHead { labels: labels.to_labels(), class, chunks: Vec::new(), open: Rows::default() });
         let streams = &self.streams;
         let rehash = |&at: &u32| hash(streams[at as usize].labels.as_bytes());
         self.table.insert_unique(hash(labels.as_bytes()), at as u32, rehash);
@@ -168,16 +170,16 @@ impl Generation {
         self.through = self.through.max(sequence);
         for stream in batch.streams().filter(|s| !s.is_empty()) {
             let at = self.stream(stream.labels());
-            let mut before = self.streams[at].open.memory_bytes();
+            let (mut before, class) = (self.streams[at].open.memory_bytes(), self.streams[at].class);
             for entry in stream.entries() {
                 let open = &mut self.streams[at].open;
                 open.make_room(entry.line.len() + entry.metadata.as_bytes().len(), self.chunk_bytes);
                 open.push(entry.timestamp_ns, entry.line, entry.metadata.as_bytes());
                 self.items += 1;
-                let day = day_of_ns(entry.timestamp_ns);
-                if self.last_day != Some(day) {
-                    self.last_day = Some(day);
-                    self.days.insert(day);
+                let partition = (day_of_ns(entry.timestamp_ns), class);
+                if self.last_partition != Some(partition) {
+                    self.last_partition = Some(partition);
+                    self.partitions.insert(partition);
                 }
                 if open.raw_bytes() + open.len() * ENTRY_OVERHEAD_BYTES >= self.chunk_bytes {
                     self.bytes = self.bytes.saturating_sub(before);

@@ -7,7 +7,7 @@ use crate::head::{ENTRY_OVERHEAD_BYTES, Generation};
 use crate::limits::LogLimits;
 use crate::times::civil_from_days;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry, LogStream};
-use bramble_storage::{RejectReason, Rejections};
+use bramble_storage::{OWN_STREAM_LABEL, RejectReason, Rejections};
 
 /// Head space of a stream that a batch brings, in bytes.
 const NEW_STREAM_BYTES: usize = 512;
@@ -38,10 +38,12 @@ impl Judge<'_> {
             if let Some(kept) = keep.as_deref_mut() {
                 kept.start_stream_encoded(labels);
             }
+            // What Bramble says of items is as old as they are, and they were taken.
+            let own = is_own(labels);
             let mut order = Order::new(self, labels);
             for entry in stream.entries() {
                 let late = order.is_late(entry.timestamp_ns);
-                if let Some(reason) = self.refusal(&entry, late) {
+                if let Some(reason) = self.refusal(&entry, late).filter(|_| !own) {
                     rejections.add(reason, 1, || self.story(&stream, &entry, reason, late));
                     continue;
                 }
@@ -69,7 +71,7 @@ impl Judge<'_> {
         if self.head.knows(labels) {
             return Ok(());
         }
-        if *streams >= self.limits.streams_max {
+        if *streams >= self.limits.streams_max && !is_own(labels) {
             let text = format!(
                 "Maximum active stream limit exceeded when trying to create stream {}, reduce the number of active \
                  streams (reduce labels or reduce label values), or contact your Loki administrator to see if the \
@@ -157,6 +159,11 @@ impl Order {
         self.newest_ns = self.newest_ns.max(Some(timestamp_ns));
         cutoff_ns.filter(|&cutoff_ns| timestamp_ns < cutoff_ns)
     }
+}
+
+/// Whether Bramble itself writes the stream.
+fn is_own(labels: LabelsRef<'_>) -> bool {
+    labels.get(OWN_STREAM_LABEL).is_some()
 }
 
 /// A stream's labels for a message.

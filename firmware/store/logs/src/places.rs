@@ -84,7 +84,7 @@ pub(crate) fn places(
     if let Some(frozen) = frozen {
         add_generation(&frozen, FROZEN_AGE)?;
     }
-    for block in blocks.iter() {
+    for block in blocks.iter().filter(|block| selection.may_be_in(&block.meta)) {
         context.check()?;
         add_block(block, selection, context, &store.metrics, &mut add)?;
     }

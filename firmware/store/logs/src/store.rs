@@ -19,7 +19,7 @@ use bramble_disk::{Disk, PageCache};
 use bramble_runtime::{Clock, OverBudget};
 use bramble_signal::{Labels, LabelsRef, LogBatch, LogEntry, Signal};
 use bramble_storage::{
-    BlockId, BlockMeta, BlockStore, HeadStats, LogSink, PreparedLogs, Rejections, Sequence, StoreError,
+    BlockId, BlockMeta, BlockStore, HeadStats, LogSink, PreparedLogs, Rejections, RetentionClass, Sequence, StoreError,
 };
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -101,22 +101,21 @@ impl LogStore {
         self.metrics.head_bytes.set((state.active.bytes() + frozen_bytes) as i64);
     }
 
-    /// Writes one day of a generation.
+    /// Writes one day of those streams of a generation that are of a class.
     fn write_day(
         &self,
         generation: &Generation,
         order: &[usize],
-        day: i32,
+        (day, class): (i32, RetentionClass),
         id: BlockId,
     ) -> Result<BlockMeta, StoreError> {
         let start_ns = i64::from(day).saturating_mul(DAY_NS);
         let last_ns = start_ns.saturating_add(DAY_NS - 1);
         let journal = (generation.first_sequence, generation.through);
-        let identity = BlockIdentity { id, day, journal, replaces: Vec::new() };
+        let identity = BlockIdentity { id, day, class, journal, replaces: Vec::new() };
         let mut writer = BlockWriter::create(self.disk.clone(), identity).map_err(write_error)?;
         let mut space = self.budgets.merge.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
-        for &at in order {
-            let stream = &generation.streams[at];
+        for stream in order.iter().map(|&at| &generation.streams[at]).filter(|stream| stream.class == class) {
             let mut started = false;
             let mut push = |entry: &LogEntry<'_>, held_bytes: usize| {
                 if !started {
@@ -235,7 +234,7 @@ impl BlockStore for LogStore {
         order.sort_by(|&a, &b| frozen.streams[a].labels.cmp(&frozen.streams[b].labels));
         let started_ns = self.clock.monotonic_ns();
         let blocks: Result<Vec<BlockMeta>, StoreError> =
-            frozen.days.iter().map(|&day| self.write_day(&frozen, &order, day, next_id())).collect();
+            frozen.partitions.iter().map(|&of| self.write_day(&frozen, &order, of, next_id())).collect();
         let blocks = blocks?;
         let took_ms = self.clock.monotonic_ns().saturating_sub(started_ns) / 1_000_000;
         let file_bytes: u64 = blocks.iter().map(|b| b.file_bytes).sum();
@@ -271,11 +270,13 @@ impl BlockStore for LogStore {
             // Merging the others would let the caller remove it.
             return Err(StoreError::Damaged { block: *missing, what: "it is to be merged and is not served".into() });
         }
-        let Some(day) = blocks.first().map(|block| block.meta.day) else { return Ok(Vec::new()) };
+        let Some((day, class)) = blocks.first().map(|block| (block.meta.day, block.meta.class)) else {
+            return Ok(Vec::new());
+        };
         let mut space = self.budgets.merge.reserve(0).map_err(|error| StoreError::Disk(error.to_string()))?;
         let (mut outputs, mut writer) = (Vec::new(), None::<BlockWriter>);
         let mut create = || {
-            let identity = BlockIdentity { id: next_id(), day, journal: (0, 0), replaces: inputs.to_vec() };
+            let identity = BlockIdentity { id: next_id(), day, class, journal: (0, 0), replaces: inputs.to_vec() };
             BlockWriter::create(self.disk.clone(), identity).map_err(write_error)
         };
         let indexes = read_indexes(&blocks)?;

@@ -1,5 +1,6 @@
 //! Which streams there are.
 
+use crate::block::Block;
 use crate::head::Generation;
 use crate::places::{Held, Place, places};
 use crate::search::origin::report;
@@ -62,7 +63,9 @@ fn decided(
     if let Some(frozen) = frozen {
         add(&frozen);
     }
-    for block in blocks.iter().filter(|b| meets((b.meta.min_time_ns, b.meta.max_time_ns))) {
+    let may_have =
+        |block: &Block| meets((block.meta.min_time_ns, block.meta.max_time_ns)) && selection.may_be_in(&block.meta);
+    for block in blocks.iter().filter(|block| may_have(block)) {
         context.check()?;
         match block.index((selection.start_ns, selection.last_ns), &mut matches) {
             Ok(index) => found.extend(index.streams.into_iter().map(|s| s.labels)),

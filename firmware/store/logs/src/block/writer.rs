@@ -47,6 +47,7 @@ struct OpenStream {
 pub(crate) struct BlockIdentity {
     pub(crate) id: BlockId,
     pub(crate) day: i32,
+    pub(crate) class: RetentionClass,
     pub(crate) journal: (Sequence, Sequence),
     pub(crate) replaces: Vec<BlockId>,
 }
@@ -78,10 +79,10 @@ pub(crate) struct BlockWriter {
 impl BlockWriter {
     /// Starts a block.
     pub(crate) fn create(disk: Arc<dyn Disk>, identity: BlockIdentity) -> Result<Self, DiskError> {
-        let name = BlockMeta::name_of(Signal::Logs, RetentionClass::Warm, identity.day, identity.id);
+        let name = BlockMeta::name_of(Signal::Logs, identity.class, identity.day, identity.id);
         let header = SegmentHeader {
             signal: Signal::Logs.code(),
-            class: RetentionClass::Warm.code(),
+            class: identity.class.code(),
             content_version: CONTENT_VERSION,
             block: identity.id.0,
             day: identity.day,
@@ -251,7 +252,7 @@ impl BlockWriter {
         Ok(BlockMeta {
             id: self.identity.id,
             signal: Signal::Logs,
-            class: RetentionClass::Warm,
+            class: self.identity.class,
             day: self.identity.day,
             min_time_ns,
             max_time_ns,

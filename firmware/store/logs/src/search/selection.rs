@@ -6,7 +6,9 @@ use crate::search::literals::{Facts, facts};
 use crate::search::needle::{Needle, Verdict};
 use crate::search::shape::Shapes;
 use bramble_signal::{LabelsRef, MatchOp, Matcher};
-use bramble_storage::{Direction, LinePredicate, LogSelect, PerEntry, Selector};
+use bramble_storage::{
+    BlockMeta, Direction, LinePredicate, LogSelect, OWN_STREAM_LABEL, PerEntry, Selector, may_be_of_class,
+};
 use regex::bytes::Regex;
 
 /// A test on lines. Where it says "maybe" of a template, only lines can tell.
@@ -151,7 +153,15 @@ impl Selection {
 
     /// Whether entries have to be looked at at all.
     pub(crate) fn is_selective(&self) -> bool {
-        !self.tests.is_empty() || !self.selector.matchers().is_empty() || !self.fields.matchers().is_empty()
+        let about_entries = |matcher: &Matcher| matcher.name != OWN_STREAM_LABEL;
+        !self.tests.is_empty()
+            || !self.fields.matchers().is_empty()
+            || self.selector.matchers().iter().any(about_entries)
+    }
+
+    /// Whether a block may have what is asked for, as far as its class tells.
+    pub(crate) fn may_be_in(&self, block: &BlockMeta) -> bool {
+        may_be_of_class(self.selector.matchers(), block.class)
     }
 
     /// What filters are asked about a stream of these labels.

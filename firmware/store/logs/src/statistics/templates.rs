@@ -101,7 +101,8 @@ fn places(
     let bytes =
         |part: &Part| PLACE_BYTES + if let Entries::Rows(rows) = &part.entries { rows.memory_bytes() } else { 0 };
     context.reserve(found.values().flatten().map(bytes).sum())?;
-    for block in blocks.iter().filter(|block| block.meta.min_time_ns <= last_ns) {
+    let may_have = |block: &Block| block.meta.min_time_ns <= last_ns && selection.may_be_in(&block.meta);
+    for block in blocks.iter().filter(|block| may_have(block)) {
         context.check()?;
         QueryStats::add(&context.stats.blocks, 1);
         let index = match block.index((i64::MIN, last_ns), wanted) {

@@ -12,7 +12,8 @@ use crate::store::LogStore;
 use crate::volume::VolumeCounter;
 use bramble_signal::{Labels, Matcher};
 use bramble_storage::{
-    LogSelect, LogSource, MetadataWanted, QueryContext, QueryStats, ReadError, StreamSteps, StreamTotals,
+    BlockMeta, LogSelect, LogSource, MetadataWanted, QueryContext, QueryStats, ReadError, StreamSteps, StreamTotals,
+    may_be_of_class,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -67,7 +68,8 @@ fn walk(
     for (labels, facts) in &of_heads {
         each(labels, facts)?;
     }
-    for block in blocks.iter().filter(|b| b.meta.min_time_ns <= range.1 && b.meta.max_time_ns >= range.0) {
+    let meets = |block: &BlockMeta| block.min_time_ns <= range.1 && block.max_time_ns >= range.0;
+    for block in blocks.iter().filter(|b| meets(&b.meta) && may_be_of_class(matchers, b.meta.class)) {
         context.check()?;
         QueryStats::add(&context.stats.blocks, 1);
         let index = match block.index(range, |labels| accepts(labels, matchers)) {
