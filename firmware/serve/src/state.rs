@@ -1,9 +1,11 @@
 //! What handlers share.
 
+use crate::api::correlate::CorrelationFeed;
 use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
+use bramble_correlate::CorrelationSource;
 use bramble_query_promql::Engine;
 use bramble_runtime::{Budget, Clock};
 use bramble_storage::{LogAdmin, LogSource, MetricAdmin, MetricSource, TraceSource};
@@ -145,6 +147,10 @@ pub struct ApiState {
     pub tempo_limits: TempoLimits,
     /// Traces to read.
     pub traces: Arc<dyn TraceSource>,
+    /// Correlations to read; absent when nothing is correlated.
+    pub correlations: Option<Arc<dyn CorrelationSource>>,
+    /// New correlations, for who listens.
+    pub correlation_feed: CorrelationFeed,
     /// The PromQL engine over `metrics`.
     pub promql: Engine,
     /// Time.

@@ -1,10 +1,11 @@
 //! What tests of handlers share: a state over stores in memory.
 
+use crate::api::correlate::CorrelationFeed;
 use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
-use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, MemoryStatus, Operations, Status};
+use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{Budget, BudgetName, ManualClock};
 use bramble_storage::LogTaps;
@@ -29,7 +30,7 @@ impl Operations for Quiet {
             role: "hub",
             disk,
             memory: MemoryStatus { cap_bytes: 0, rss_bytes: 0 },
-            doors: Vec::new(),
+            doors: vec![Door { name: "main".to_owned(), address: "0.0.0.0:3000".to_owned(), state: "open".to_owned() }],
         }
     }
     fn is_ready(&self) -> bool {
@@ -87,6 +88,13 @@ pub(crate) fn state(metrics: Arc<MemoryMetrics>, logs: Arc<MemoryLogs>, budget_b
         tempo_limits: TempoLimits::default(),
         tails: Tails::new(Arc::new(LogTaps::new(query_budget.clone())), 10, Duration::from_secs(3600)),
         traces: Arc::new(MemoryTraces::default()),
+        correlations: None,
+        correlation_feed: CorrelationFeed::new(
+            2,
+            &Budget::standalone(BudgetName::Correlate, 1 << 20),
+            &prometheus::Registry::new(),
+        )
+        .unwrap(),
         clock: Arc::new(ManualClock::new(NOW_MS * 1_000_000)),
         query_budget,
         query_gate: QueryGate::new(2, &prometheus::Registry::new()).unwrap(),

@@ -24,6 +24,7 @@ use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{LogDeletions, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
+use bramble_serve::api::correlate::CorrelationFeed;
 use bramble_serve::api::loki::LokiLimits;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::api::tempo::TempoLimits;
@@ -267,6 +268,12 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
             config.loki.tail_max_duration.0,
         ),
         traces: core.traces.clone() as Arc<dyn TraceSource>,
+        correlations: None,
+        correlation_feed: CorrelationFeed::new(
+            config.correlation.listeners_max as usize,
+            &core.budgets.get(BudgetName::Correlate),
+            &core.registry,
+        )?,
         clock: core.clock.clone(),
         query_budget: core.budgets.get(BudgetName::Query),
         query_gate: QueryGate::new(config.query.concurrency.clamp(1, 1024) as usize, &core.registry)?,

@@ -1,6 +1,7 @@
 //! One folder per API.
 
 pub mod bramble;
+pub mod correlate;
 mod error;
 pub mod jaeger;
 pub mod loki;
