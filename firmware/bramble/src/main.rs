@@ -11,6 +11,7 @@ mod operations;
 mod process_metrics;
 mod receiving;
 mod reload;
+mod routes;
 mod sampling;
 mod serving;
 mod span_doors;

@@ -5,9 +5,12 @@ use crate::machine;
 use bramble_disk::DiskChoice;
 use bramble_disk::journal::JournalOptions;
 use bramble_ingest::{IngestOptions, Retained, RetentionOptions};
+use bramble_serve::api::loki::LokiLimits;
+use bramble_serve::api::tempo::TempoLimits;
 use bramble_signal::Signal;
 use bramble_storage::RetentionClass;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Size of a journal extent: an allocation unit of common cards.
 const EXTENT_BYTES: u64 = 4 << 20;
@@ -90,6 +93,39 @@ pub(crate) fn ingest_options(config: &Config) -> IngestOptions {
         background_wait_ns: config.journal.background_wait.ns(),
         retention,
         ..IngestOptions::default()
+    }
+}
+
+/// Limits of Loki's API.
+pub(crate) fn loki_limits(config: &Config) -> LokiLimits {
+    let loki = &config.loki;
+    LokiLimits {
+        max_entries_limit_per_query: loki.max_entries_limit_per_query as usize,
+        max_query_length: loki.max_query_length.0,
+        max_query_lookback: loki.max_query_lookback.0,
+        max_query_series: loki.max_query_series as usize,
+        volume_max_series: loki.volume_max_series as usize,
+        approx_topk: loki.approx_topk,
+        retention_period: Duration::from_secs(config.storage.warm_days.saturating_mul(86_400)),
+        max_line_bytes: config.ingest.line_max.0 as usize,
+        discover_log_levels: config.ingest.loki_detect_level,
+        discover_service_name: config.ingest.loki_service_name,
+    }
+}
+
+/// Limits of Tempo's API.
+pub(crate) fn tempo_limits(config: &Config) -> TempoLimits {
+    let tempo = &config.tempo;
+    TempoLimits {
+        default_result_limit: tempo.default_result_limit as usize,
+        max_result_limit: tempo.max_result_limit as usize,
+        max_spans_per_span_set: tempo.max_spans_per_span_set as usize,
+        max_search_duration: tempo.search_max_duration.0,
+        max_metrics_duration: tempo.metrics_max_duration.0,
+        max_exemplars: tempo.max_exemplars as usize,
+        max_response_series: tempo.max_response_series as usize,
+        max_query_expression_size_bytes: tempo.max_query_expression_size.0 as usize,
+        max_grpc_streaming_packet_size: tempo.max_grpc_streaming_packet_size.0 as usize,
     }
 }
 

@@ -6,29 +6,26 @@ use crate::clock_trust::KernelTrust;
 use crate::config::{Config, Loaded};
 use crate::deletions::Admins;
 use crate::derived::Derived;
-use crate::doors::{self, Door, Served};
+use crate::doors;
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
 use crate::receiving::{log_limits, loki_options, otlp_options, receive_limits};
 use crate::reload::{LogLevels, Reload};
-use crate::serving::{data_dir, disk_choice, door_addresses, ingest_options};
-use crate::span_doors;
+use crate::routes::routed_doors;
+use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
 use crate::{machine, sampling, watchdog};
 use anyhow::Context;
-use axum::Router;
 use bramble_catalog::Place;
 use bramble_collect::pipeline::sampling::Sampling;
-use bramble_collect::receivers::{self, ReceiveCounters, ReceiverState};
+use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::{Outlet, host, own};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{LogDeletions, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::correlate::CorrelationFeed;
-use bramble_serve::api::loki::LokiLimits;
 use bramble_serve::api::loki::tail::Tails;
-use bramble_serve::api::tempo::TempoLimits;
-use bramble_serve::{ApiState, BuildInfo, QueryGate, api, ui};
+use bramble_serve::{ApiState, BuildInfo, QueryGate};
 use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
@@ -284,39 +281,6 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
     }))
 }
 
-/// Limits of Loki's API.
-fn loki_limits(config: &Config) -> LokiLimits {
-    let loki = &config.loki;
-    LokiLimits {
-        max_entries_limit_per_query: loki.max_entries_limit_per_query as usize,
-        max_query_length: loki.max_query_length.0,
-        max_query_lookback: loki.max_query_lookback.0,
-        max_query_series: loki.max_query_series as usize,
-        volume_max_series: loki.volume_max_series as usize,
-        approx_topk: loki.approx_topk,
-        retention_period: Duration::from_secs(config.storage.warm_days.saturating_mul(86_400)),
-        max_line_bytes: config.ingest.line_max.0 as usize,
-        discover_log_levels: config.ingest.loki_detect_level,
-        discover_service_name: config.ingest.loki_service_name,
-    }
-}
-
-/// Limits of Tempo's API.
-fn tempo_limits(config: &Config) -> TempoLimits {
-    let tempo = &config.tempo;
-    TempoLimits {
-        default_result_limit: tempo.default_result_limit as usize,
-        max_result_limit: tempo.max_result_limit as usize,
-        max_spans_per_span_set: tempo.max_spans_per_span_set as usize,
-        max_search_duration: tempo.search_max_duration.0,
-        max_metrics_duration: tempo.metrics_max_duration.0,
-        max_exemplars: tempo.max_exemplars as usize,
-        max_response_series: tempo.max_response_series as usize,
-        max_query_expression_size_bytes: tempo.max_query_expression_size.0 as usize,
-        max_grpc_streaming_packet_size: tempo.max_grpc_streaming_packet_size.0 as usize,
-    }
-}
-
 fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
     let (limits, options) = (receive_limits(config), (loki_options(config), otlp_options(config)?));
     let counters = ReceiveCounters::register(&core.registry)?;
@@ -326,54 +290,6 @@ fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState>
         None => Arc::new(core.path.clone()),
     };
     Ok(ReceiverState::new(writer, receive, core.clock.clone(), limits, options, counters))
-}
-
-/// What each door serves.
-fn routed_doors(config: &Config, state: Arc<ApiState>, receivers: ReceiverState, path: &WritePath) -> Vec<Door> {
-    let prometheus = || {
-        let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
-        read.merge(write).merge(receivers::import(receivers.clone()))
-    };
-    // VictoriaMetrics answers Prometheus' calls below a prefix too.
-    let with_prefix = || prometheus().nest("/prometheus", prometheus());
-    let loki = || api::loki::router(state.clone()).merge(receivers::loki_push(receivers.clone()));
-    let tempo = || api::tempo::router(state.clone());
-    // Grafana asks for streams at the root of the address, whatever the path of its data source.
-    let tempo_grpc = || api::tempo::grpc_router(state.clone());
-    let jaeger = || api::jaeger::router(state.clone());
-    let otlp_http = || receivers::otlp_http(receivers.clone());
-    let otlp_grpc = || receivers::otlp_grpc(receivers.clone());
-    let main = || {
-        Router::new()
-            .nest("/prometheus", prometheus())
-            .nest("/loki", loki())
-            .nest("/tempo", tempo())
-            .nest("/jaeger", jaeger())
-            .nest("/zipkin", receivers::zipkin(receivers.clone()))
-            .merge(tempo_grpc())
-            .merge(api::bramble::router(state.clone()))
-            .merge(otlp_http())
-            .merge(ui::router())
-    };
-    let router = |name: &str| match name {
-        "main" => main(),
-        "prometheus" => with_prefix(),
-        "victoria_metrics" => api::prometheus::as_victoria(with_prefix()),
-        "loki" => loki(),
-        "tempo" => tempo().merge(tempo_grpc()),
-        "jaeger" => jaeger(),
-        "otlp_grpc" | "otlp_grpc_old" => otlp_grpc(),
-        _ => otlp_http(),
-    };
-    let compressed = |router: Router| {
-        router.layer(api::compression()).layer(axum::middleware::from_fn(bramble_serve::remember_client))
-    };
-    let served = |name: &str| {
-        let of_spans = span_doors::served(name, config, &receivers, path);
-        of_spans.unwrap_or_else(|| Served::Http(compressed(router(name))))
-    };
-    let door = |(name, address)| Door { name, address, served: served(name), required: name == "main" };
-    door_addresses(config).into_iter().map(door).collect()
 }
 
 /// The commit thread, and how to hear that it could not go on.
