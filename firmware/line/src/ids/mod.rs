@@ -1,4 +1,24 @@
 //! Ids in lines: of traces, spans, requests and of the things that requests are about, under any of their usual spellings.
+//!
+//! ```text
+//! {"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","circuit_id":"c-7"}      trace, circuit
+//! level=info dd.trace_id=1234567890123456789 msg="…"                     trace (as 16 hex digits)
+//! traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01   trace, span
+//! [beorn,4bf92f3577b34da6a3ce929d0e0e4736,00f067aa0ba902b7] GET /        trace, span
+//! ```
+//!
+//! [`name`] says what a field of a name holds, [`value`] what may be an id, [`find`] looks for pairs of both in a line,
+//! [`bare`] for the few forms that are known by their shape alone. What is malformed (a trace id that is no id, `null`)
+//! is passed over as if it were not there. Nothing allocates, and each byte is looked at a bounded number of times.
+
+mod bare;
+mod find;
+mod name;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use find::{find_ids, find_in_field};
 
 /// What an id names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -31,7 +51,7 @@ impl IdKind {
         IdKind::Resource,
         IdKind::ResourceType,
     ];
-    /// Those that outlive a trace, in the order of [`ShownIds`](crate::ids)' places.
+    /// Those that outlive a trace, in the order of [`IdKind::ALL`].
     pub const BUSINESS: [IdKind; 5] =
         [IdKind::Request, IdKind::Circuit, IdKind::Product, IdKind::Resource, IdKind::ResourceType];
 
@@ -49,9 +69,12 @@ impl IdKind {
     }
 
     /// The kind that a field of this name has, however it is spelt: `circuit_id`, `circuitId`, `CircuitID`, `circuit-id`,
-    /// `circuit.id`, `circuitid`.
+    /// `circuit.id`, `circuitid`, `mdc.circuit_id`, `X-Circuit-Id`. Correlation ids (`correlation_id`,
+    /// `X-Correlation-Id`) are those of requests. Headers that hold several ids (`traceparent`, `b3`) have no kind.
     pub fn of_name(name: &[u8]) -> Option<IdKind> {
-        let plain: Vec<u8> = name.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
-        IdKind::ALL.into_iter().find(|kind| kind.as_str().bytes().filter(|&b| b != b'_').eq(plain.iter().copied()))
+        match name::form_of(name)? {
+            name::Form::Id(kind) | name::Form::Datadog(kind) => Some(kind),
+            _ => None,
+        }
     }
 }
