@@ -115,7 +115,7 @@ impl<S: LogSource + ?Sized> LogSource for Visible<S> {
 mod tests {
     use super::*;
     use crate::memory::MemoryLogs;
-    use crate::{Direction, LogRows};
+    use crate::{Direction, LogRows, LogSink};
     use bramble_signal::LogBatch;
 
     fn source() -> Visible<MemoryLogs> {
@@ -124,7 +124,7 @@ mod tests {
             batch.start_stream(&mut [labels]).unwrap();
             batch.push_entry(5, b"line", &mut []).unwrap();
         }
-        logs.load(batch);
+        logs.replay(&batch, 1);
         Visible::new(Arc::new(logs))
     }
 

@@ -38,6 +38,12 @@ fn open(disk: &Arc<dyn Disk>, cache: &Arc<PageCache>, head_bytes: usize) -> LogS
     LogStore::new(disk.clone(), cache.clone(), clock, budgets(head_bytes), limits(), &registry).unwrap()
 }
 
+/// An empty store of other limits.
+pub fn open_with(bench: &Bench, limits: LogLimits) -> LogStore {
+    let (clock, registry) = (Arc::new(ManualClock::new(0)), prometheus::Registry::new());
+    LogStore::new(bench.disk.clone(), bench.cache.clone(), clock, budgets(64 << 20), limits, &registry).unwrap()
+}
+
 impl Bench {
     pub fn new() -> Bench {
         Bench::with_head(64 << 20)
