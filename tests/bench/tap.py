@@ -78,8 +78,8 @@ def run(workload, enabled, options):
         row = {"workload": workload, "with": enabled, "items": sum(s["items"] for s in sent.values())}
         row |= {"ingest_cpu_s": of_ingest, "cpu_s": cpu, "written_mib": written / MIB, "wall_s": report["wall_s"]}
         row |= {"peak_mib": field(pid, "status", "VmHWM") / 1024, "rss_mib": field(pid, "status", "VmRSS") / 1024}
-        row["correlations"] = metric(bramble, "bramble_correlation_published_total") if enabled else 0
-        row["early"] = metric(bramble, "bramble_correlation_early_closings_total") if enabled else 0
+        row["correlations"] = metric(bramble, "correlation_events_total") if enabled else 0
+        row["early"] = metric(bramble, "bramble_correlation_closed_early_total") if enabled else 0
         assert not enabled or row["correlations"] > 0, "nothing was correlated: this measures nothing"
         bramble.stop()
     print(json.dumps(row), file=sys.stderr, flush=True)
