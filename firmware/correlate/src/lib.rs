@@ -11,6 +11,7 @@ pub mod item;
 pub mod origin;
 pub mod row;
 pub mod skew;
+pub mod span;
 pub mod stored;
 
 pub use correlation::{Correlation, CorrelationId, CorrelationQuery, CorrelationSource, Marks};
