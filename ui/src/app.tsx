@@ -16,13 +16,30 @@ const TracesPage = lazily(() => import("./pages/traces/traces").then((module) =>
 const TracePage = lazily(() => import("./pages/trace/trace").then((module) => module.TracePage));
 const MapPage = lazily(() => import("./pages/map/map").then((module) => module.MapPage));
 const ServicesPage = lazily(() => import("./pages/services/services").then((module) => module.ServicesPage));
+const CorrelationsPage = lazily(() =>
+  import("./pages/correlations/correlations").then((module) => module.CorrelationsPage),
+);
+const CorrelationPage = lazily(() =>
+  import("./pages/correlation/correlation").then((module) => module.CorrelationPage),
+);
+const StoriesPage = lazily(() => import("./pages/stories/stories").then((module) => module.StoriesPage));
 
 const PAGES = [
   { page: "overview", href: "#/", name: "Overview" },
   { page: "metrics", href: "#/metrics", name: "Metrics" },
   { page: "logs", href: "#/logs", name: "Logs" },
   { page: "traces", href: "#/traces", name: "Traces" },
+  { page: "correlations", href: "#/correlations", name: "Correlations" },
 ] as const;
+
+/** Pages below one of the bar's. */
+const SECTIONS: Readonly<Record<string, string>> = {
+  trace: "traces",
+  map: "traces",
+  services: "traces",
+  correlation: "correlations",
+  stories: "correlations",
+};
 
 /** Longer than two beats without an answer is worth saying. */
 const STALE_MS = 13_000;
@@ -103,6 +120,12 @@ function Page({ route }: { route: Route }) {
       return <ServicesPage route={route} />;
     case "trace":
       return <TracePage route={route} />;
+    case "correlations":
+      return <CorrelationsPage route={route} />;
+    case "correlation":
+      return <CorrelationPage route={route} />;
+    case "stories":
+      return <StoriesPage route={route} />;
   }
 }
 
@@ -110,7 +133,7 @@ function Page({ route }: { route: Route }) {
 export function App() {
   const route = useRoute();
   const pulse = usePulse();
-  const section = ["trace", "map", "services"].includes(route.page) ? "traces" : route.page;
+  const section = SECTIONS[route.page] ?? route.page;
   const name = PAGES.find((one) => one.page === section)?.name ?? "";
   const host = pulse.status?.hostname ?? "";
   useEffect(() => {

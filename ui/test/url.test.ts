@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
+  correlationRoute,
+  correlationsRoute,
   formatRoute,
   formatSpan,
   logsRoute,
@@ -10,6 +12,7 @@ import {
   resolveRange,
   shifted,
   stepOf,
+  storyRoute,
   traceRoute,
   tracesRoute,
   widened,
@@ -47,6 +50,21 @@ const ROUTES: readonly Route[] = [
   traceRoute("with/slash and %"),
   { page: "map", range: { from: 5, to: 9 }, focus: "a b" },
   { page: "services", range: { last: 900 }, service: "a/b c", sort: "p95" },
+  correlationsRoute(),
+  {
+    ...correlationsRoute(
+      [
+        { kind: "trace_id", value: "0af7651916cd43dd8448eb211c80319c" },
+        { kind: "circuit_id", value: "a/b=c & d" },
+      ],
+      { last: 86_400 },
+    ),
+    service: "arda",
+    errors: true,
+  },
+  correlationRoute("0af7651916cd43dd8448eb211c80319c-1795114800000"),
+  { ...correlationRoute("x"), service: "a b", show: "errors", sent: true },
+  storyRoute({ kind: "request_id", value: "r-1" }),
 ];
 
 describe("routes", () => {

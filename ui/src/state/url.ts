@@ -4,6 +4,7 @@
 // server's protocols. Parsing never fails: what is unknown or malformed falls back to the default, and
 // defaults are left out when writing, so that links stay short and equal states have equal links.
 
+import { ID_KINDS, type NamedId } from "../correlate/kinds";
 import { EMPTY_FORM, formQuery, isDuration } from "../traceql/form";
 
 /** The last `last` seconds, moving; or fixed, Unix seconds, `from < to`. */
@@ -29,6 +30,9 @@ export type TraceSort = "newest" | "longest" | "errors";
 
 /** Spans at their time, sums of them, or the lines logged within. */
 export type TraceView = "spans" | "sums" | "logs";
+
+/** Which events of a correlation. */
+export type EventsShown = "all" | "spans" | "logs" | "errors";
 
 /** Traces asked for unless told otherwise, and what else can be chosen. */
 export const TRACE_LIMITS = [200, 1000, 5000] as const;
@@ -81,6 +85,31 @@ export type Route =
       /** Only spans of this service are shown in full; empty for all. */
       readonly service: string;
       readonly find: string;
+    }
+  | {
+      readonly page: "correlations";
+      readonly range: TimeRange;
+      /** All of them; at most one of a kind. */
+      readonly ids: readonly NamedId[];
+      readonly service: string;
+      /** Only those with a failure. */
+      readonly errors: boolean;
+    }
+  | {
+      readonly page: "correlation";
+      /** A correlation's id, or that of its trace. */
+      readonly id: string;
+      /** Only events of this service; empty for all. */
+      readonly service: string;
+      readonly show: EventsShown;
+      /** Times as they were sent, not corrected. */
+      readonly sent: boolean;
+    }
+  | {
+      readonly page: "stories";
+      readonly range: TimeRange;
+      /** What it is about; one, or several that all must fit. */
+      readonly ids: readonly NamedId[];
     };
 
 /** The logs page. */
@@ -93,6 +122,12 @@ export type TraceRoute = Extract<Route, { page: "trace" }>;
 export type MapRoute = Extract<Route, { page: "map" }>;
 /** Services and their operations. */
 export type ServicesRoute = Extract<Route, { page: "services" }>;
+/** The newest correlations. */
+export type CorrelationsRoute = Extract<Route, { page: "correlations" }>;
+/** One correlation. */
+export type CorrelationRoute = Extract<Route, { page: "correlation" }>;
+/** A story. */
+export type StoriesRoute = Extract<Route, { page: "stories" }>;
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const LAST_MAX = 366 * 86_400;
@@ -105,6 +140,8 @@ export const DEFAULT_LAST = {
   traces: 3600,
   map: 3600,
   services: 3600,
+  correlations: 3600,
+  stories: 7 * 86_400,
 } as const;
 
 /** `90` → `90s`, `3600` → `1h`: the largest unit that divides it. */
@@ -193,6 +230,37 @@ export function traceRoute(id: string, span = ""): TraceRoute {
   return { page: "trace", id, span, view: "spans", service: "", find: "" };
 }
 
+/** The newest correlations, of these ids only when there are some. */
+export function correlationsRoute(
+  ids: readonly NamedId[] = [],
+  range: TimeRange = { last: DEFAULT_LAST.correlations },
+): CorrelationsRoute {
+  return { page: "correlations", range, ids, service: "", errors: false };
+}
+
+/** A correlation by its id or by its trace's. */
+export function correlationRoute(id: string): CorrelationRoute {
+  return { page: "correlation", id, service: "", show: "all", sent: false };
+}
+
+/** All about one id. */
+export function storyRoute(id: NamedId): StoriesRoute {
+  return { page: "stories", range: { last: DEFAULT_LAST.stories }, ids: [id] };
+}
+
+const EVENTS_SHOWN: readonly EventsShown[] = ["all", "spans", "logs", "errors"];
+
+function parseIds(query: URLSearchParams): NamedId[] {
+  return ID_KINDS.flatMap((kind) => {
+    const value = query.get(kind)?.trim() ?? "";
+    return value === "" ? [] : [{ kind, value }];
+  });
+}
+
+function putIds(query: URLSearchParams, ids: readonly NamedId[]): void {
+  for (const kind of ID_KINDS) put(query, kind, ids.find((id) => id.kind === kind)?.value ?? "");
+}
+
 const SORTS: readonly TraceSort[] = ["newest", "longest", "errors"];
 const TRACE_VIEWS: readonly TraceView[] = ["spans", "sums", "logs"];
 
@@ -268,6 +336,24 @@ export function parseRoute(hash: string): Route {
         service: get("service"),
         find: get("find"),
       };
+    case "correlations":
+      if (rest !== "")
+        return {
+          page: "correlation",
+          id: decoded(rest),
+          service: get("service"),
+          show: EVENTS_SHOWN.find((shown) => shown === get("show")) ?? "all",
+          sent: get("sent") === "1",
+        };
+      return {
+        page,
+        range: parseRange(query, DEFAULT_LAST.correlations),
+        ids: parseIds(query),
+        service: get("service"),
+        errors: get("errors") === "1",
+      };
+    case "stories":
+      return { page, range: parseRange(query, DEFAULT_LAST.stories), ids: parseIds(query) };
     default:
       return { page: "overview", range: parseRange(query, DEFAULT_LAST.overview), host: get("host") };
   }
@@ -318,6 +404,22 @@ export function formatRoute(route: Route): string {
       if (route.view !== "spans") query.set("view", route.view);
       put(query, "service", route.service);
       put(query, "find", route.find);
+      break;
+    case "correlations":
+      putIds(query, route.ids);
+      put(query, "service", route.service);
+      if (route.errors) query.set("errors", "1");
+      putRange(query, route.range, DEFAULT_LAST.correlations);
+      break;
+    case "correlation":
+      path = `correlations/${encodeURIComponent(route.id)}`;
+      put(query, "service", route.service);
+      if (route.show !== "all") query.set("show", route.show);
+      if (route.sent) query.set("sent", "1");
+      break;
+    case "stories":
+      putIds(query, route.ids);
+      putRange(query, route.range, DEFAULT_LAST.stories);
       break;
   }
   const tail = query.toString();

@@ -1,0 +1,190 @@
+// What a correlation is, before its timeline: who, how long, what failed first, where the time went, what is odd.
+import { useState } from "preact/hooks";
+import { msOf, type Timeline } from "../../api/correlations";
+import { serviceColour } from "../../correlate/colours";
+import { markMeaning, markName } from "../../correlate/marks";
+import { count, dateTime, duration } from "../../format";
+import { ALL_LINES } from "../../logql/edit";
+import { quoted } from "../../logql/tokens";
+import { Chain } from "../../parts/chain";
+import { IdChips } from "../../parts/idchips";
+import { copyText } from "../../parts/panel";
+import { formatRoute, logsRoute, metricsRoute, type TimeRange, traceRoute } from "../../state/url";
+
+/** A minute around it: lines come a little early or late. */
+export function rangeOf({ correlation }: Timeline): TimeRange {
+  const start = correlation.startMs / 1000;
+  return { from: Math.floor(start) - 60, to: Math.ceil(start + correlation.durationMs / 1000) + 60 };
+}
+
+function Links({ of, onReload }: { of: Timeline; onReload: () => void }) {
+  const [copied, setCopied] = useState(false);
+  const { correlation } = of;
+  const logs = logsRoute(`${ALL_LINES} | trace_id=${quoted(correlation.traceId)}`, rangeOf(of));
+  return (
+    <div class="trace-actions">
+      <a class="button-quiet" href={formatRoute(traceRoute(correlation.traceId))}>
+        Trace
+      </a>
+      <a class="button-quiet" href={formatRoute(logs)}>
+        Logs
+      </a>
+      <button
+        type="button"
+        class="button-quiet"
+        onClick={async () => {
+          setCopied(await copyText(location.href));
+          setTimeout(() => setCopied(false), 2000);
+        }}
+      >
+        {copied ? "Copied" : "Copy link"}
+      </button>
+      <button
+        type="button"
+        class="button-quiet"
+        title="Ask again: it may have been revised"
+        onClick={onReload}
+      >
+        Reload
+      </button>
+    </div>
+  );
+}
+
+const many = (of: number, one: string): string => `${of.toLocaleString("en")} ${one}${of === 1 ? "" : "s"}`;
+
+function Facts({ of }: { of: Timeline }) {
+  const { correlation: it } = of;
+  const { counts } = it;
+  return (
+    <p class="details-facts">
+      <span>
+        <b>{duration(it.durationMs)}</b>
+      </span>
+      <span>{many(counts.spans, "span")}</span>
+      <span>
+        {many(counts.logs, "line")}
+        {counts.inferredLogs > 0 && <i> + {counts.inferredLogs.toLocaleString("en")} inferred</i>}
+      </span>
+      {counts.exemplars > 0 && <span>{many(counts.exemplars, "exemplar")}</span>}
+      {counts.errors > 0 && <em>{many(counts.errors, "error")}</em>}
+      <span title={`Its window: ${it.windowSeconds} s from ${dateTime(msOf(it.windowStartNs), true)}`}>
+        {dateTime(it.startMs, true)}
+      </span>
+      <span
+        title={
+          it.revision > 1
+            ? `Published first without what came later; this is revision ${it.revision}, and the ${it.revision === 2 ? "one before is" : `${it.revision - 1} before are`} kept no longer than it.`
+            : "As it was published when its window closed."
+        }
+      >
+        {it.revision > 1 ? `revision ${it.revision}, revised since it was published first` : "first revision"}
+      </span>
+      <code>{it.traceId}</code>
+    </p>
+  );
+}
+
+/** A figure with its words; a click shows it in the timeline. */
+function Point({
+  title,
+  bad,
+  onClick,
+  children,
+}: {
+  title: string;
+  bad: boolean;
+  onClick: () => void;
+  children: preact.ComponentChildren;
+}) {
+  return (
+    <button type="button" class={`corr-point ${bad ? "is-bad-point" : ""}`} onClick={onClick}>
+      <small>{title}</small>
+      <span>{children}</span>
+    </button>
+  );
+}
+
+interface HeadProps {
+  readonly of: Timeline;
+  readonly onReload: () => void;
+  readonly onFirstError: () => void;
+  readonly onWorst: () => void;
+}
+
+/** The head. */
+export function Head({ of, onReload, onFirstError, onWorst }: HeadProps) {
+  const { correlation: it } = of;
+  const { firstError: error, worstSpan: worst } = it;
+  const afterMs = error ? Number(error.atNs - it.startNs) / 1e6 : 0;
+  return (
+    <header class="corr-top">
+      <div class="trace-head-line">
+        <div>
+          <h1 class="page-title">
+            <Chain services={it.services} colourOf={serviceColour} most={9} />
+          </h1>
+          <Facts of={of} />
+        </div>
+        <Links of={of} onReload={onReload} />
+      </div>
+      <IdChips ids={it.ids} />
+      {(error || worst || it.exemplars.length > 0) && (
+        <div class="corr-points">
+          {error && (
+            <Point title={`First error, after ${duration(Math.max(0, afterMs))}`} bad onClick={onFirstError}>
+              <b>{error.service}</b> {error.text}
+            </Point>
+          )}
+          {worst && (
+            <Point
+              title={worst.failed ? "Worst span: it failed" : "Worst span: most time of its own"}
+              bad={false}
+              onClick={onWorst}
+            >
+              <b>{worst.service}</b> {worst.name}{" "}
+              <span class="corr-own">
+                {duration(worst.selfMs)} of {duration(worst.durationMs)}
+              </span>
+            </Point>
+          )}
+          {it.exemplars.length > 0 && (
+            <div class="corr-point">
+              <small>{it.exemplars.length === 1 ? "Exemplar of" : "Exemplars of"}</small>
+              <span class="corr-series">
+                {it.exemplars.map((series) => (
+                  <a key={series} href={formatRoute(metricsRoute(series, rangeOf(of)))} title={series}>
+                    {series}
+                  </a>
+                ))}
+              </span>
+            </div>
+          )}
+        </div>
+      )}
+      {it.marks.length > 0 && (
+        <ul class="corr-remarks" aria-label="Marks">
+          {it.marks.map((mark) => (
+            <li key={mark}>
+              <span class="mark">{markName(mark)}</span> {markMeaning(mark)}
+            </li>
+          ))}
+        </ul>
+      )}
+      {counts(it.counts.levels)}
+    </header>
+  );
+}
+
+function counts(levels: Timeline["correlation"]["counts"]["levels"]) {
+  if (levels.length < 2) return null;
+  return (
+    <p class="corr-levels">
+      {levels.map(([level, lines]) => (
+        <span key={level} class={`level-${level}`}>
+          {count(lines)} {level === "unknown" ? "without level" : level}
+        </span>
+      ))}
+    </p>
+  );
+}
