@@ -3,10 +3,13 @@
 //!
 //! Source: gRPC's `PROTOCOL-HTTP2.md` and `compression.md`.
 
+use super::ReceiverState;
 use super::body::Held;
+use super::counters::Protocol;
 use super::otlp_http::{header_text, respond};
 use super::refusal::{Class, Refusal};
 use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Response;
 use bramble_wire::Format;
 use bramble_wire::compression::Encoding;
@@ -26,8 +29,32 @@ const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd,defla
 /// Flag and length before each message.
 const PREFIX_BYTES: usize = 5;
 
+/// Answers a request: `handle` takes what is a call of a method that we know. Counts how it ended.
+pub(super) async fn answer<C, F>(
+    state: &ReceiverState,
+    protocol: Protocol,
+    call: Option<C>,
+    request: Request,
+    handle: impl FnOnce(C, Parts, Body) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Vec<u8>, Status>>,
+{
+    let (parts, body) = request.into_parts();
+    if let Some(response) = not_a_call(&parts) {
+        return response;
+    }
+    let outcome = match call {
+        Some(call) => handle(call, parts, body).await,
+        None => Err(Status::unimplemented(format!("unknown method {}", parts.uri.path()))),
+    };
+    let code = outcome.as_ref().map_or_else(Status::code, |_| Code::Ok);
+    state.0.counters.answered(protocol, code as u16);
+    outcome.map_or_else(refused, |message| succeeded(&message))
+}
+
 /// The answer to what is no call at all.
-pub(super) fn not_a_call(parts: &Parts) -> Option<Response> {
+fn not_a_call(parts: &Parts) -> Option<Response> {
     if parts.method != Method::POST {
         return Some(respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"use POST\n".to_vec()));
     }
@@ -76,7 +103,7 @@ pub(super) fn status_of(refusal: &Refusal) -> Status {
 }
 
 /// The answer to a call that succeeded.
-pub(super) fn succeeded(message: &[u8]) -> Response {
+fn succeeded(message: &[u8]) -> Response {
     let mut frame = Vec::with_capacity(PREFIX_BYTES + message.len());
     frame.push(0);
     frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
@@ -90,7 +117,7 @@ pub(super) fn succeeded(message: &[u8]) -> Response {
 }
 
 /// The answer to a call that did not.
-pub(super) fn refused(status: Status) -> Response {
+fn refused(status: Status) -> Response {
     let mut response = status.into_http::<Body>();
     response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
     response

@@ -8,18 +8,17 @@
 use super::ReceiverState;
 use super::body::read_body;
 use super::counters::Protocol;
-use super::grpc::{not_a_call, refused, status_of, succeeded, unframe};
+use super::grpc::{answer, status_of, unframe};
 use super::jaeger_sampling::SamplingStrategy;
 use super::refusal::Refusal;
 use super::spans::take_spans;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
 use axum::routing::any;
 use bramble_signal::Signal;
 use http::request::Parts;
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::Instrument;
 
 const COLLECTOR: &str = "jaeger.api_v2.CollectorService";
@@ -36,9 +35,10 @@ enum Call {
 /// The routes of Jaeger's collector. Needs HTTP/2 with prior knowledge.
 pub fn jaeger_grpc(state: ReceiverState, strategy: SamplingStrategy) -> Router {
     let route = |call: Option<Call>| {
-        any(
-            move |State(state): State<ReceiverState>, request: Request| async move { answer(&state, call, request).await },
-        )
+        any(move |State(state): State<ReceiverState>, request: Request| async move {
+            answer(&state, Protocol::JaegerGrpc, call, request, |call, parts, body| handle(&state, call, parts, body))
+                .await
+        })
     };
     Router::new()
         .route(&format!("/{COLLECTOR}/PostSpans"), route(Some(Call::PostSpans)))
@@ -48,22 +48,8 @@ pub fn jaeger_grpc(state: ReceiverState, strategy: SamplingStrategy) -> Router {
         .with_state(state)
 }
 
-async fn answer(state: &ReceiverState, call: Option<Call>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    if let Some(response) = not_a_call(&parts) {
-        return response;
-    }
-    let outcome = match call {
-        Some(call) => handle(state, call, &parts, body).await,
-        None => Err(Status::unimplemented(format!("unknown method {}", parts.uri.path()))),
-    };
-    let code = outcome.as_ref().map_or_else(Status::code, |_| Code::Ok);
-    state.0.counters.answered(Protocol::JaegerGrpc, code as u16);
-    outcome.map_or_else(refused, |message| succeeded(&message))
-}
-
-async fn handle(state: &ReceiverState, call: Call, parts: &Parts, body: Body) -> Result<Vec<u8>, Status> {
-    let outcome = take(state, call, parts, body).instrument(Protocol::JaegerGrpc.span(Signal::Traces)).await;
+async fn handle(state: &ReceiverState, call: Call, parts: Parts, body: Body) -> Result<Vec<u8>, Status> {
+    let outcome = take(state, call, &parts, body).instrument(Protocol::JaegerGrpc.span(Signal::Traces)).await;
     match (outcome, call) {
         (Err(refusal), _) => {
             state.0.counters.rejected(Protocol::JaegerGrpc, refusal.reason(), 1);

@@ -13,19 +13,18 @@
 use super::ReceiverState;
 use super::body::read_body;
 use super::counters::Protocol;
-use super::grpc::{not_a_call, refused, status_of, succeeded, unframe};
+use super::grpc::{answer, status_of, unframe};
 use super::otlp::{export, response};
 use super::refusal::Refusal;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
 use axum::routing::any;
 use bramble_signal::Signal;
 use bramble_wire::Format;
 use bramble_wire::protobuf::Reader;
 use http::request::Parts;
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::Instrument;
 
 const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
@@ -43,9 +42,10 @@ enum Call {
 /// answered UNIMPLEMENTED.
 pub fn otlp_grpc(state: ReceiverState) -> Router {
     let route = |call: Option<Call>| {
-        any(
-            move |State(state): State<ReceiverState>, request: Request| async move { answer(&state, call, request).await },
-        )
+        any(move |State(state): State<ReceiverState>, request: Request| async move {
+            answer(&state, Protocol::OtlpGrpc, call, request, |call, parts, body| handle(&state, call, parts, body))
+                .await
+        })
     };
     let mut router = Router::new().route(&format!("/{HEALTH}/Check"), route(Some(Call::HealthCheck)));
     for (service, signal) in [(LOGS, Signal::Logs), (METRICS, Signal::Metrics), (TRACES, Signal::Traces)] {
@@ -56,25 +56,11 @@ pub fn otlp_grpc(state: ReceiverState) -> Router {
     router.route(&format!("/{HEALTH}/{{method}}"), route(None)).with_state(state)
 }
 
-async fn answer(state: &ReceiverState, call: Option<Call>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    if let Some(response) = not_a_call(&parts) {
-        return response;
-    }
+async fn handle(state: &ReceiverState, call: Call, parts: Parts, body: Body) -> Result<Vec<u8>, Status> {
     let outcome = match call {
-        Some(call) => handle(state, call, &parts, body).await,
-        None => Err(Status::unimplemented(format!("unknown method {}", parts.uri.path()))),
-    };
-    let code = outcome.as_ref().map_or_else(Status::code, |_| Code::Ok);
-    state.0.counters.answered(Protocol::OtlpGrpc, code as u16);
-    outcome.map_or_else(refused, |message| succeeded(&message))
-}
-
-async fn handle(state: &ReceiverState, call: Call, parts: &Parts, body: Body) -> Result<Vec<u8>, Status> {
-    let outcome = match call {
-        Call::Export(signal) => take(state, signal, parts, body).instrument(Protocol::OtlpGrpc.span(signal)).await,
+        Call::Export(signal) => take(state, signal, &parts, body).instrument(Protocol::OtlpGrpc.span(signal)).await,
         Call::HealthCheck => {
-            let body = read_body(state, Protocol::OtlpGrpc, parts, body).await;
+            let body = read_body(state, Protocol::OtlpGrpc, &parts, body).await;
             match body.and_then(|body| unframe(&parts.headers, body)) {
                 Ok((_, message)) => return health(&message.bytes),
                 Err(refusal) => Err(refusal),
