@@ -48,12 +48,13 @@ pub struct DecodeError {
     kind: DecodeErrorKind,
     message: Cow<'static, str>,
     position: Option<usize>,
+    place: Option<(usize, usize)>,
 }
 
 impl DecodeError {
     /// An error at byte `position` of the body.
     pub fn new(kind: DecodeErrorKind, message: impl Into<Cow<'static, str>>, position: usize) -> Self {
-        DecodeError { kind, message: message.into(), position: Some(position) }
+        DecodeError { kind, message: message.into(), position: Some(position), place: None }
     }
 
     /// The kind of damage.
@@ -71,9 +72,23 @@ impl DecodeError {
         self.position
     }
 
+    /// Line and column, from 1, of an error in a body that is text.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        self.place
+    }
+
+    /// The same error with the line and the column of its position in `body`.
+    pub(crate) fn placed(mut self, body: &[u8]) -> Self {
+        let before = body.get(..self.position.unwrap_or(0)).unwrap_or(body);
+        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        self.place = Some((memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1));
+        self
+    }
+
     /// The same error without a position, for bytes that the sender has never seen.
     pub(crate) fn without_position(mut self) -> Self {
         self.position = None;
+        self.place = None;
         self
     }
 
@@ -85,7 +100,8 @@ impl DecodeError {
             n => memchr::memchr_iter(b'\n', body).nth(n - 1).map_or(0, |at| at + 1),
         };
         let position = (line_start + error.column().saturating_sub(1)).min(body.len());
-        DecodeError { kind: DecodeErrorKind::Json, message: error.to_string().into(), position: Some(position) }
+        let place = Some((error.line(), error.column()));
+        DecodeError { kind: DecodeErrorKind::Json, message: error.to_string().into(), position: Some(position), place }
     }
 }
 

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod compression;
+pub mod correlation_logs;
 mod error;
 mod exemplar;
 pub mod exposition;

@@ -126,6 +126,10 @@ reject_reasons! {
     InvalidSymbol = "invalid_symbol_reference", "label references do not fit the table of symbols";
     /// A metric or point without a value.
     NoValue = "no_value", "metric or data point has no value";
+    /// A log record without a message.
+    NoMessage = "no_message", "record has no message";
+    /// Something else where a log record should be.
+    InvalidRecord = "invalid_record", "not a record";
 }
 
 /// The account of items left out of a request.

@@ -225,7 +225,7 @@ impl Node<'_, '_, '_> {
 }
 
 /// Text, borrowed from the body unless it has escapes.
-struct TextSeed;
+pub(crate) struct TextSeed;
 
 impl<'de> DeserializeSeed<'de> for TextSeed {
     type Value = Cow<'de, str>;

@@ -89,7 +89,7 @@ pub struct SyslogLine<'a> {
     pub msgid: Option<&'a str>,
     /// Named values.
     pub structured_data: StructuredData<'a>,
-    /// What is left: the text for people, without a byte order mark. Any bytes.
+    /// What is left at the end of the line: the text for people, without a byte order mark. Any bytes.
     pub message: &'a [u8],
 }
 
@@ -99,14 +99,19 @@ const WORD_BYTES_MAX: usize = 255;
 /// Takes a syslog line apart; `None` for a line that does not look like one. A time without a year is that nearest to
 /// `now_ns`, and in UTC.
 pub fn parse(line: &[u8], now_ns: i64) -> Option<SyslogLine<'_>> {
-    let line = line.trim_ascii_end();
-    let line = line.strip_suffix(b"\0").unwrap_or(line);
+    let line = trimmed(line);
     let Some((priority, rest)) = priority(line) else {
         return rfc5424(line, true).or_else(|| rfc3164(line, now_ns).filter(is_whole));
     };
     let bare = SyslogLine { message: rest.trim_ascii_start(), ..SyslogLine::default() };
     let parsed = rfc5424(rest, false).or_else(|| rfc3164(rest, now_ns)).unwrap_or(bare);
     Some(SyslogLine { priority: Some(priority), ..parsed })
+}
+
+/// The line without what framing leaves behind it; what messages are the end of.
+pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
+    let line = line.trim_ascii_end();
+    line.strip_suffix(b"\0").unwrap_or(line)
 }
 
 /// Whether a line without a priority is beyond doubt: prose begins with times too.
