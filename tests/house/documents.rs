@@ -21,7 +21,46 @@ pub(crate) fn generated(path: &str, name: &str, text: &str) {
 }
 
 /// The documents that people follow.
-const FOLLOWED: [&str; 4] = ["README.md", "docs/guide.md", "docs/runbook.md", "docs/benchmarks.md"];
+const FOLLOWED: [&str; 6] = [
+    "README.md",
+    "docs/guide.md",
+    "docs/runbook.md",
+    "docs/benchmarks.md",
+    "docs/correlation.md",
+    "docs/grafana/README.md",
+];
+
+/// A heading as the anchor of a link: in lower case, words joined by hyphens, without punctuation.
+fn anchor(heading: &str) -> String {
+    let lower = heading.to_lowercase().replace(' ', "-");
+    lower.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut checked = 0;
+    for document in FOLLOWED {
+        let text = file(document);
+        let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.contains("://") || link.contains(char::is_whitespace) {
+                continue;
+            }
+            let (path, wanted) = link.split_once('#').unwrap_or((link, ""));
+            let target = root().join(folder).join(path);
+            let there = if path.is_empty() { root().join(document) } else { target };
+            assert!(there.exists(), "{document} links to {link}, which is not there");
+            if !wanted.is_empty() {
+                let text = std::fs::read_to_string(&there).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.map(|line| anchor(line.trim_start_matches('#').trim())).any(|a| a == wanted);
+                assert!(found, "{document} links to {link}, where no such heading is");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "only {checked} links found: are the documents read?");
+}
 
 /// Every text in backticks and every line of an `sh` block.
 fn commands(text: &str) -> Vec<String> {
