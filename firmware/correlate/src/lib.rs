@@ -7,13 +7,21 @@
 //! ```
 
 pub mod correlation;
+pub mod extract;
+pub mod hash;
+pub mod identity;
+mod infer;
 pub mod item;
 pub mod origin;
 pub mod row;
 pub mod skew;
 pub mod span;
 pub mod stored;
+pub mod story;
+pub mod view;
 
 pub use correlation::{Correlation, CorrelationId, CorrelationQuery, CorrelationSource, Marks};
+pub use extract::{Extracted, Extractor};
+pub use identity::{EntityId, EntityKind};
 pub use item::{Item, ItemSink, Level, What};
 pub use origin::Origin;
