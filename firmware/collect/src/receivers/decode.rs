@@ -2,11 +2,14 @@
 
 use super::ReceiverState;
 use super::body::Held;
+use super::correlation::ids_of_field;
 use super::otlp::OtlpOptions;
 use super::refusal::Refusal;
 use bramble_runtime::Reservation;
 use bramble_wire::otlp::DeltaStreams;
-use bramble_wire::{DecodeError, DecodeErrorKind, Limits, jaeger, json_lines, loki, otlp, remote_write, zipkin};
+use bramble_wire::{
+    DecodeError, DecodeErrorKind, Limits, correlation_logs, jaeger, json_lines, loki, otlp, remote_write, zipkin,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ pub(crate) struct Decoders {
     pub(crate) remote_write: Pool<remote_write::Decoder>,
     pub(crate) loki: Pool<loki::Decoder>,
     pub(crate) json_lines: Pool<json_lines::Decoder>,
+    pub(crate) correlation: Pool<correlation_logs::Decoder>,
     pub(crate) jaeger: Pool<jaeger::Decoder>,
     pub(crate) zipkin: Pool<zipkin::Decoder>,
 }
@@ -50,6 +54,7 @@ impl Decoders {
             remote_write: Pool::new(move || remote_write::Decoder::new(limits)),
             loki: Pool::new(move || loki::Decoder::new(limits)),
             json_lines: Pool::new(move || json_lines::Decoder::new(limits)),
+            correlation: Pool::new(move || correlation_logs::Decoder::new(limits, ids_of_field)),
             jaeger: Pool::new(move || jaeger::Decoder::new(limits)),
             zipkin: Pool::new(move || zipkin::Decoder::new(limits)),
         }

@@ -9,6 +9,7 @@
 
 mod automatic_labels;
 mod body;
+mod correlation;
 mod counters;
 mod decode;
 mod grpc;
@@ -41,6 +42,7 @@ mod unpack;
 mod zipkin;
 
 pub use bramble_wire::otlp::{LogOptions, MetricOptions, Promotion, Translation};
+pub use correlation::correlation;
 pub use counters::ReceiveCounters;
 pub use import::import;
 pub use jaeger_grpc::jaeger_grpc;

@@ -29,6 +29,7 @@ use crate::label_set::LabelSet;
 use crate::limits::Meter;
 use crate::{DecodeError, DecodeErrorKind, Limits, RejectReason, Rejected};
 use bramble_signal::LogBatch;
+pub use names::is_place;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use walk::{each_element, each_field};

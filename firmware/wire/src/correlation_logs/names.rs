@@ -134,6 +134,11 @@ pub(super) fn place(name: &str) -> Option<&'static str> {
     PLACES.iter().find(|(known, _)| letters().eq(known.bytes())).map(|(_, label)| *label)
 }
 
+/// Whether a field of this name says where something runs (`service`, `host.name`, …), and is a label of the stream.
+pub fn is_place(name: &str) -> bool {
+    place(name).is_some()
+}
+
 /// Whether a name may be that of a label of the stream as it is sent: those with two underscores in front are ours.
 pub(super) fn may_label(name: &str) -> bool {
     !name.is_empty() && !name.starts_with("__")
