@@ -14,6 +14,9 @@ const BUDGET_KIB = {
   trace: 18,
   services: 6,
   map: 7,
+  correlations: 6,
+  correlation: 8,
+  stories: 6,
 };
 
 const packedKib = (name: string): number => gzipSync(readFileSync(join(dist, name))).length / 1024;
@@ -37,7 +40,17 @@ describe.skipIf(!existsSync(join(dist, "index.html")))("the built page", () => {
   it("keeps editor and pages apart, within their own budgets", () => {
     expect(built("editor-")).toHaveLength(1);
     expect(packedKib(join("assets", built("editor-")[0] ?? ""))).toBeLessThan(BUDGET_KIB.editor);
-    for (const page of ["logs", "traces", "trace", "services", "map"] as const) {
+    const pages = [
+      "logs",
+      "traces",
+      "trace",
+      "services",
+      "map",
+      "correlations",
+      "correlation",
+      "stories",
+    ] as const;
+    for (const page of pages) {
       expect(built(`${page}-`)).toHaveLength(1);
       expect(packedKib(join("assets", built(`${page}-`)[0] ?? ""))).toBeLessThan(BUDGET_KIB[page]);
     }

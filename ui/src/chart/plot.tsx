@@ -25,6 +25,8 @@ export interface Spot {
   readonly value: number;
   readonly href: string | null;
   readonly title: string;
+  /** Where else it leads, shown beside it while it is pointed at. */
+  readonly links?: readonly { readonly name: string; readonly href: string }[];
 }
 
 interface PlotProps {
@@ -213,6 +215,22 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
   };
 }
 
+/** What a spot is and where it leads; on the side where there is room. */
+function cardOf(spot: Spot, left: boolean, above: boolean): HTMLElement {
+  const card = document.createElement("span");
+  card.className = `spot-card ${left ? "is-left" : ""} ${above ? "is-above" : ""}`;
+  const said = document.createElement("span");
+  said.textContent = spot.title;
+  const links = (spot.links ?? []).map(({ name, href }) => {
+    const link = document.createElement("a");
+    link.href = href;
+    link.textContent = name;
+    return link;
+  });
+  card.append(said, ...links);
+  return card;
+}
+
 /** Puts a link for each spot where the scales say, over the drawn lines. */
 function placeSpots(self: uPlot, spots: readonly Spot[]): void {
   let layer = self.over.querySelector<HTMLElement>(".spots");
@@ -230,12 +248,16 @@ function placeSpots(self: uPlot, spots: readonly Spot[]): void {
     const mark = document.createElement(spot.href === null ? "span" : "a");
     if (spot.href !== null) mark.setAttribute("href", spot.href);
     mark.className = "spot";
-    mark.title = spot.title;
-    mark.style.left = `${x}px`;
-    mark.style.top = `${Number.isFinite(y) ? y : height - 4}px`;
-    // A press here is for the link, not the beginning of a selection.
-    mark.addEventListener("mousedown", (event) => event.stopPropagation());
-    return [mark];
+    const place = document.createElement("span");
+    place.className = "spot-place";
+    place.style.left = `${x}px`;
+    place.style.top = `${Number.isFinite(y) ? y : height - 4}px`;
+    place.append(mark);
+    if (spot.links === undefined) mark.title = spot.title;
+    else place.append(cardOf(spot, x > width / 2, y > height / 2));
+    // A press here is for the links, not the beginning of a selection.
+    place.addEventListener("mousedown", (event) => event.stopPropagation());
+    return [place];
   });
   layer.replaceChildren(...marks);
 }

@@ -1,5 +1,5 @@
 // How an event came to be part of a correlation or story, in words.
-import type { Joined } from "../api/correlations";
+import type { Joined } from "../api/correlate";
 
 const BY: Readonly<Record<string, string>> = {
   place: "same pod or unit, time and peer address",

@@ -2,7 +2,7 @@
 //
 // Times are nanoseconds after the first event's, as numbers: a window is a minute or so. Either corrected ones, as the
 // server made the clocks one, or as they were sent.
-import type { Participant, TimelineEvent } from "../api/correlations";
+import type { Participant, TimelineEvent } from "../api/correlate";
 
 /** An event and when it was. */
 export interface PlacedEvent {

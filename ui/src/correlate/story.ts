@@ -1,5 +1,5 @@
 // A story as chapters: what belongs to one trace stands together, what names no trace stands where it happened.
-import { type Correlation, isBad, type Participant, type TimelineEvent } from "../api/correlations";
+import { type Correlation, isBad, type Participant, type TimelineEvent } from "../api/correlate";
 
 /** Events of one trace, or a run of events without one, in the order of time. */
 export interface Chapter {

@@ -1,5 +1,5 @@
 // Services in the order in which they called each other.
-import type { Participant } from "../api/correlations";
+import type { Participant } from "../api/correlate";
 
 interface ChainProps {
   readonly services: readonly Participant[];

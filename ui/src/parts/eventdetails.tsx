@@ -1,5 +1,5 @@
 // All that a timeline says of one event, and the ways onward.
-import { msOf, type TimelineEvent } from "../api/correlations";
+import { msOf, type TimelineEvent } from "../api/correlate";
 import { idsInFields, idsInText } from "../correlate/ids";
 import { inferredText } from "../correlate/joined";
 import { dateTime, duration, sample } from "../format";

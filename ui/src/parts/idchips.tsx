@@ -1,5 +1,6 @@
 // Ids as small tags, each a way to its story.
 import { type NamedId, shortName } from "../correlate/kinds";
+import "../style/chips.css";
 import { formatRoute, storyRoute } from "../state/url";
 
 /** Tags; `most` of them, the rest as a number. */

@@ -2,14 +2,22 @@
 import { dateTime } from "../format";
 import { formatSpan, shifted, type TimeRange, widened } from "../state/url";
 
-const CHOICES = [300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400] as const;
+const CHOICES: readonly number[] = [300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400];
+/** For what is kept for long. */
+export const LONG_CHOICES: readonly number[] = [900, 3600, 6 * 3600, 86_400, 7 * 86_400, 90 * 86_400];
+
+interface RangePickerProps {
+  readonly value: TimeRange;
+  readonly choices?: readonly number[];
+  readonly onChange: (range: TimeRange) => void;
+}
 
 /** Segmented choice; on a phone it scrolls sideways. */
-export function RangePicker({ value, onChange }: { value: TimeRange; onChange: (range: TimeRange) => void }) {
+export function RangePicker({ value, choices = CHOICES, onChange }: RangePickerProps) {
   const fixed = "from" in value;
   return (
     <fieldset class="segments" aria-label="Time range">
-      {CHOICES.map((last) => (
+      {choices.map((last) => (
         <button
           type="button"
           key={last}
@@ -19,7 +27,7 @@ export function RangePicker({ value, onChange }: { value: TimeRange; onChange: (
           {formatSpan(last)}
         </button>
       ))}
-      {!fixed && !CHOICES.some((last) => last === value.last) && (
+      {!fixed && !choices.some((last) => last === value.last) && (
         <button type="button" aria-pressed={true}>
           {formatSpan(value.last)}
         </button>

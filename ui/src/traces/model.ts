@@ -58,6 +58,17 @@ export interface Span {
   readonly warnings: readonly string[];
 }
 
+/** Whether Bramble wrote a span itself, to say what it found in the trace. */
+export function isSynthetic(span: Span): boolean {
+  return span.resource.some((one) => one.key === "bramble.synthetic" && one.value === "true");
+}
+
+/** The trace as it was sent. What has no other spans is left as it is. */
+export function withoutSynthetic(trace: Trace): Trace {
+  const spans = trace.spans.filter((span) => !isSynthetic(span));
+  return spans.length === 0 || spans.length === trace.spans.length ? trace : { ...trace, spans };
+}
+
 /** A whole trace; spans in the order of the answer. */
 export interface Trace {
   readonly id: string;

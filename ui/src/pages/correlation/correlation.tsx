@@ -7,7 +7,7 @@ import {
   msOf,
   type Timeline,
   type TimelineEvent,
-} from "../../api/correlations";
+} from "../../api/correlate";
 import { layLanes, type PlacedEvent } from "../../correlate/lanes";
 import { count, dateTime, duration } from "../../format";
 import { EventDetails } from "../../parts/eventdetails";
@@ -87,12 +87,14 @@ function Skew({
   clocks,
   route,
   moved,
+  marked,
 }: {
   clocks: Map<string, number>;
   route: CorrelationRoute;
   moved: boolean;
+  marked: boolean;
 }) {
-  if (clocks.size === 0 && !moved) return null;
+  if (clocks.size === 0 && !moved && !marked) return null;
   return (
     <div class="corr-skew">
       <p>
@@ -201,7 +203,7 @@ function Loaded({ of, route, onReload }: { of: Timeline; route: CorrelationRoute
           reveal(events.find((one) => one.kind === "span" && one.spanId === correlation.worstSpan?.spanId))
         }
       />
-      <Skew clocks={clocks} route={route} moved={moved} />
+      <Skew clocks={clocks} route={route} moved={moved} marked={correlation.marks.includes("skewed")} />
       {of.truncated && (
         <Warnings
           of={[`The timeline has the ${count(events.length)} events that matter most; there are more.`]}

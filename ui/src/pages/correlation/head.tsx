@@ -1,9 +1,9 @@
 // What a correlation is, before its timeline: who, how long, what failed first, where the time went, what is odd.
 import { useState } from "preact/hooks";
-import { msOf, type Timeline } from "../../api/correlations";
+import { msOf, type Timeline } from "../../api/correlate";
 import { serviceColour } from "../../correlate/colours";
 import { markMeaning, markName } from "../../correlate/marks";
-import { count, dateTime, duration } from "../../format";
+import { dateTime, duration } from "../../format";
 import { ALL_LINES } from "../../logql/edit";
 import { quoted } from "../../logql/tokens";
 import { Chain } from "../../parts/chain";
@@ -62,7 +62,7 @@ function Facts({ of }: { of: Timeline }) {
         <b>{duration(it.durationMs)}</b>
       </span>
       <span>{many(counts.spans, "span")}</span>
-      <span>
+      <span title={counts.levels.map(([level, lines]) => `${lines} ${level}`).join(", ")}>
         {many(counts.logs, "line")}
         {counts.inferredLogs > 0 && <i> + {counts.inferredLogs.toLocaleString("en")} inferred</i>}
       </span>
@@ -116,6 +116,8 @@ interface HeadProps {
 export function Head({ of, onReload, onFirstError, onWorst }: HeadProps) {
   const { correlation: it } = of;
   const { firstError: error, worstSpan: worst } = it;
+  // Clocks have their own line, with their figures.
+  const marks = it.marks.filter((mark) => mark !== "skewed");
   const afterMs = error ? Number(error.atNs - it.startNs) / 1e6 : 0;
   return (
     <header class="corr-top">
@@ -162,29 +164,15 @@ export function Head({ of, onReload, onFirstError, onWorst }: HeadProps) {
           )}
         </div>
       )}
-      {it.marks.length > 0 && (
+      {marks.length > 0 && (
         <ul class="corr-remarks" aria-label="Marks">
-          {it.marks.map((mark) => (
+          {marks.map((mark) => (
             <li key={mark}>
               <span class="mark">{markName(mark)}</span> {markMeaning(mark)}
             </li>
           ))}
         </ul>
       )}
-      {counts(it.counts.levels)}
     </header>
-  );
-}
-
-function counts(levels: Timeline["correlation"]["counts"]["levels"]) {
-  if (levels.length < 2) return null;
-  return (
-    <p class="corr-levels">
-      {levels.map(([level, lines]) => (
-        <span key={level} class={`level-${level}`}>
-          {count(lines)} {level === "unknown" ? "without level" : level}
-        </span>
-      ))}
-    </p>
   );
 }

@@ -1,6 +1,6 @@
 // Lanes: who did what when. A bar is a span, a tick a line, a diamond an exemplar; dashed is what was inferred.
 import { useRef, useState } from "preact/hooks";
-import { isBad } from "../../api/correlations";
+import { isBad } from "../../api/correlate";
 import { serviceColour } from "../../correlate/colours";
 import { inferredText } from "../../correlate/joined";
 import type { Lane, Laned, PlacedEvent } from "../../correlate/lanes";

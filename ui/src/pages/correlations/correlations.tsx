@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { count } from "../../format";
 import { useKeys } from "../../parts/keys";
 import { Panel, Trouble } from "../../parts/panel";
-import { RangePicker, RangeSteps } from "../../parts/range";
+import { LONG_CHOICES, RangePicker, RangeSteps } from "../../parts/range";
 import { type ListHandle, VirtualList } from "../../parts/virtual/list";
 import { go } from "../../state/route";
 import {
@@ -13,6 +13,7 @@ import {
   formatRoute,
   storyRoute,
 } from "../../state/url";
+import "../../style/traces.css";
 import "../../style/correlate.css";
 import { type Choice, Finder, KEPT_SECONDS } from "./finder";
 import type { FollowState } from "./following";
@@ -254,7 +255,11 @@ export function CorrelationsPage({ route }: { route: CorrelationsRoute }) {
       </div>
       <Filters route={route} />
       <div class="tools">
-        <RangePicker value={route.range} onChange={(range) => go({ ...route, range })} />
+        <RangePicker
+          value={route.range}
+          choices={LONG_CHOICES}
+          onChange={(range) => go({ ...route, range })}
+        />
         <RangeSteps value={route.range} onChange={(range) => go({ ...route, range })} />
         <button type="button" class="switch" aria-pressed={route.errors} title="e" onClick={setErrors}>
           Only with errors

@@ -1,6 +1,6 @@
 // One field for any id: what it is of is read from the text, or asked of the server.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { findCorrelations } from "../../api/correlations";
+import { findCorrelations } from "../../api/correlate";
 import { type Asked, readAsked } from "../../correlate/ids";
 import { type IdKind, type NamedId, shortName } from "../../correlate/kinds";
 

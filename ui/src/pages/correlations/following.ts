@@ -3,7 +3,7 @@
 // Events come as fast as the server likes; the page is told at most four times a second. While paused they wait here,
 // bounded. The browser connects again by itself; whatever was published meanwhile the page asks for. Where there is no
 // stream at all (an old server, a proxy that holds it back) `link` is "polling", and the page asks with every beat.
-import { type Correlation, correlationOf } from "../../api/correlations";
+import { type Correlation, correlationOf } from "../../api/correlate";
 
 /** Correlations that may wait. */
 export const WAITING_MAX = 2000;

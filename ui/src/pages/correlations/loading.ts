@@ -1,6 +1,6 @@
 // The list: what is stored, page by page, and what is published while one looks.
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Correlation, findCorrelations, streamPath } from "../../api/correlations";
+import { type Correlation, findCorrelations, streamPath } from "../../api/correlate";
 import { ApiError } from "../../api/http";
 import { useLive } from "../../state/live";
 import type { CorrelationsRoute, TimeRange } from "../../state/url";

@@ -1,13 +1,13 @@
 // One correlation in the list: when, who, how long, what went wrong, what it was about.
-import type { Correlation } from "../../api/correlations";
+import type { Correlation } from "../../api/correlate";
 import { serviceColour } from "../../correlate/colours";
 import { markMeaning, markName } from "../../correlate/marks";
-import { count, dateTime, duration } from "../../format";
+import { clock, count, dateTime, duration } from "../../format";
 import { Chain } from "../../parts/chain";
 import { IdChips } from "../../parts/idchips";
 import { correlationRoute, formatRoute } from "../../state/url";
 
-const CHIPS = 4;
+const CHIPS = 3;
 
 const many = (of: number, one: string): string => `${count(of)} ${one}${of === 1 ? "" : "s"}`;
 
@@ -23,6 +23,12 @@ function Counts({ of }: { of: Correlation }) {
       {errors > 0 && <em>{many(errors, "error")}</em>}
     </span>
   );
+}
+
+/** Today's need no date. */
+function whenOf(ms: number): string {
+  const isToday = new Date(ms).toDateString() === new Date().toDateString();
+  return isToday ? clock(ms, true) : dateTime(ms, true).slice(5);
 }
 
 /** The first failure; else where the time went. */
@@ -67,7 +73,7 @@ export function CorrelationRow({ of, longest, selected, fresh }: RowProps) {
         href={formatRoute(correlationRoute(of.id))}
         title={`Correlation of ${names} at ${dateTime(of.startMs, true)}`}
       >
-        <time>{dateTime(of.startMs, true).slice(5)}</time>
+        <time>{whenOf(of.startMs)}</time>
       </a>
       <Chain services={of.services} colourOf={serviceColour} />
       <IdChips ids={of.ids} most={CHIPS} />

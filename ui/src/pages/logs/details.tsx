@@ -1,12 +1,15 @@
 // Everything about one line: its text laid out, where it came from, what is in it, what to do with it.
 import { useState } from "preact/hooks";
-import { type LogLine, spanIdOf, traceIdOf } from "../../api/loki";
+import { type LogLine, spanIdOf } from "../../api/loki";
+import { idOf, kindOf } from "../../correlate/ids";
 import { withoutAnsi } from "../../logql/ansi";
 import { jsonOf } from "../../logql/fields";
+import { IdChips } from "../../parts/idchips";
 import { copyText } from "../../parts/panel";
-import { formatRoute, type LogsRoute, traceRoute } from "../../state/url";
+import { correlationRoute, formatRoute, type LogsRoute, storyRoute, traceRoute } from "../../state/url";
 import { type Actions, lineLink, ownField } from "./actions";
 import { Context } from "./context";
+import { idsOfLine } from "./ids";
 import { FilterButtons, Json } from "./json";
 import { Stats } from "./stats";
 import { LineText } from "./text";
@@ -64,7 +67,7 @@ function FieldTable({
               </button>
             </dt>
             <dd>
-              {value === "" ? <em>empty</em> : value}
+              <FieldValue name={field.name} value={value} />
               <FilterButtons
                 name={field.name}
                 value={value}
@@ -83,6 +86,23 @@ function FieldTable({
   );
 }
 
+/** A value; an id leads to what is known of it. */
+function FieldValue({ name, value }: { name: string; value: string }) {
+  if (value === "") return <em>empty</em>;
+  const kind = kindOf(name);
+  const id = kind && idOf(kind, value);
+  if (!id) return <>{value}</>;
+  const route = id.kind === "trace_id" ? traceRoute(id.value) : storyRoute(id);
+  return (
+    <a
+      href={formatRoute(route)}
+      title={id.kind === "trace_id" ? "Open the trace" : `Story of this ${id.kind}`}
+    >
+      {value}
+    </a>
+  );
+}
+
 function rowsOf(values: Readonly<Record<string, string>>, origin: Origin, parser: Field["parser"]): Row[] {
   return Object.entries(values)
     .filter(([name]) => !name.startsWith("__"))
@@ -93,7 +113,8 @@ function rowsOf(values: Readonly<Record<string, string>>, origin: Origin, parser
 /** The panel under an opened line. */
 export function Details({ line, lines, route, actions, sought }: DetailsProps) {
   const [around, setAround] = useState(false);
-  const trace = traceIdOf(line);
+  const ids = idsOfLine(line);
+  const trace = ids.find((id) => id.kind === "trace_id")?.value;
   const json = jsonOf(line.line);
   const own = ownFieldsOf(line);
   const error = line.parsed.__error__;
@@ -109,11 +130,21 @@ export function Details({ line, lines, route, actions, sought }: DetailsProps) {
         <button type="button" class="button-quiet" aria-pressed={around} onClick={() => setAround(!around)}>
           Context
         </button>
-        {trace !== null && (
-          <a class="button-quiet to-trace" href={formatRoute(traceRoute(trace, spanIdOf(line)))}>
-            Open trace
-          </a>
+        {trace !== undefined && (
+          <>
+            <a class="button-quiet to-trace" href={formatRoute(traceRoute(trace, spanIdOf(line)))}>
+              Open trace
+            </a>
+            <a
+              class="button-quiet to-correlation"
+              href={formatRoute(correlationRoute(trace))}
+              title="All lines and spans of the same trace, on one timeline"
+            >
+              Correlation
+            </a>
+          </>
         )}
+        <IdChips ids={ids.filter((id) => id.kind !== "trace_id")} most={6} />
         <time>{exactTime(line.atNs, line.atMs, route.utc)}</time>
       </div>
       {around && <Context line={line} utc={route.utc} newestFirst={route.order === "newest"} />}

@@ -9,9 +9,9 @@ import { go } from "../../state/route";
 import type { LogsRoute, LogView } from "../../state/url";
 import "../../style/lines.css";
 import "../../style/logs.css";
+import { Asking, type Language } from "../../parts/asking";
 import { useKeys } from "../../parts/keys";
 import { actionsOf } from "./actions";
-import { Asking } from "./asking";
 import { Computed } from "./computed";
 import { Fields } from "./fields";
 import { LineList } from "./linelist";
@@ -23,6 +23,19 @@ const VIEWS: readonly { view: LogView; name: string }[] = [
   { view: "lines", name: "Lines" },
   { view: "patterns", name: "Patterns" },
 ];
+
+const LOGQL: Language = {
+  page: "logs",
+  name: "LogQL",
+  example: '{service_name="api"} |= "error"',
+  load: async (times) => {
+    const [{ createWith }, { catalogueOf }] = await Promise.all([
+      import("../../parts/logql/language"),
+      import("../../parts/logql/catalogue"),
+    ]);
+    return createWith(catalogueOf(times));
+  },
+};
 
 const KEYS: readonly (readonly [string, string])[] = [
   ["/", "query"],
@@ -106,6 +119,7 @@ export function LogsPage({ route }: { route: LogsRoute }) {
     <div class="explore logs">
       <h1 class="page-title">Logs</h1>
       <Asking
+        language={LOGQL}
         query={query}
         range={route.range}
         error={refused}

@@ -10,7 +10,7 @@ import {
   seriesName,
 } from "../../api/prometheus";
 import { type Column, toGrid } from "../../series";
-import type { ShownQuery } from "../../state/url";
+import { correlationRoute, formatRoute, type ShownQuery, traceRoute } from "../../state/url";
 
 /** What one query was answered. `index` is its place on the page. */
 export interface Answered<T> {
@@ -130,6 +130,14 @@ export function traceOf(exemplar: Exemplar): string | null {
   const { trace_id: snake, traceID: upper, traceId: camel } = exemplar.labels;
   const id = (snake ?? upper ?? camel ?? "").toLowerCase();
   return /^[0-9a-f]{16}([0-9a-f]{16})?$/.test(id) ? id : null;
+}
+
+/** Where an exemplar's dot leads. */
+export function spotLinks(trace: string, span: string): { name: string; href: string }[] {
+  return [
+    { name: "Open trace", href: formatRoute(traceRoute(trace, span)) },
+    { name: "Correlation", href: formatRoute(correlationRoute(trace)) },
+  ];
 }
 
 /** `A`, `B`, …: what a query is called on the page. */

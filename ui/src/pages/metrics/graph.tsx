@@ -6,7 +6,7 @@ import { type Line, Plot, type Spot } from "../../chart/plot";
 import { bytes, dateTime, sample } from "../../format";
 import { newest } from "../../series";
 import { formatRoute, traceRoute } from "../../state/url";
-import { type Drawn, letter, type OwnedColumn, traceOf } from "./answers";
+import { type Drawn, letter, type OwnedColumn, spotLinks, traceOf } from "./answers";
 
 interface GraphProps {
   readonly drawn: Drawn;
@@ -25,10 +25,10 @@ function spotsOf(exemplars: readonly Exemplar[], format: (value: number) => stri
       `${format(exemplar.value)} at ${dateTime(exemplar.at * 1000, true)}`,
       seriesName(exemplar.series),
       ...Object.entries(exemplar.labels).map(([name, value]) => `${name}: ${value}`),
-      ...(trace ? ["Click to open the trace"] : []),
     ];
     const href = trace ? formatRoute(traceRoute(trace, exemplar.labels.span_id ?? "")) : null;
-    return { at: exemplar.at, value: exemplar.value, href, title: said.join("\n") };
+    const spot = { at: exemplar.at, value: exemplar.value, href, title: said.join("\n") };
+    return trace ? { ...spot, links: spotLinks(trace, exemplar.labels.span_id ?? "") } : spot;
   });
 }
 

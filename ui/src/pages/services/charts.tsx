@@ -8,7 +8,7 @@ import { type Grid, toGrid } from "../../series";
 import type { Loaded } from "../../state/live";
 import { go } from "../../state/route";
 import { formatRoute, type ServicesRoute, traceRoute } from "../../state/url";
-import { traceOf } from "../metrics/answers";
+import { spotLinks, traceOf } from "../metrics/answers";
 
 const HEIGHT = 150;
 
@@ -71,7 +71,8 @@ function spotsOf(exemplars: readonly Exemplar[]): Spot[] {
         at: one.at,
         value: one.value,
         href: formatRoute(traceRoute(trace, one.labels.span_id ?? "")),
-        title: `${duration(one.value)} ${name}\n${dateTime(one.at * 1000, true)}\nClick to open the trace`,
+        title: `${duration(one.value)} ${name}\n${dateTime(one.at * 1000, true)}`,
+        links: spotLinks(trace, one.labels.span_id ?? ""),
       },
     ];
   });

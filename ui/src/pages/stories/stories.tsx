@@ -1,6 +1,6 @@
 // A story: everything about one id, over traces, services and nodes, in the order in which it happened.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getStory, msOf, type Story } from "../../api/correlations";
+import { getStory, msOf, type Story } from "../../api/correlate";
 import { serviceColour } from "../../correlate/colours";
 import { BUSINESS_KINDS, ID_KINDS } from "../../correlate/kinds";
 import { type Chapter, chaptersOf, type StoryRow, storyRows } from "../../correlate/story";
@@ -10,7 +10,7 @@ import { EventDetails } from "../../parts/eventdetails";
 import { EventRow } from "../../parts/eventrow";
 import { useKeys } from "../../parts/keys";
 import { Body, Panel, Warnings } from "../../parts/panel";
-import { RangePicker, RangeSteps } from "../../parts/range";
+import { LONG_CHOICES, RangePicker, RangeSteps } from "../../parts/range";
 import { type ListHandle, VirtualList } from "../../parts/virtual/list";
 import { useLive } from "../../state/live";
 import { go } from "../../state/route";
@@ -222,7 +222,7 @@ function Told({ story, route }: { story: Story; route: StoriesRoute }) {
               />
             );
           return (
-            <div class="in-chapter">
+            <div class={`in-chapter ${row.event === row.chapter.events.at(-1) ? "is-last" : ""}`}>
               <EventRow
                 event={row.event}
                 when={clock(msOf(row.event.atNs), true)}
@@ -323,7 +323,11 @@ export function StoriesPage({ route }: { route: StoriesRoute }) {
         />
       </div>
       <div class="tools">
-        <RangePicker value={route.range} onChange={(range) => go({ ...route, range })} />
+        <RangePicker
+          value={route.range}
+          choices={LONG_CHOICES}
+          onChange={(range) => go({ ...route, range })}
+        />
         <RangeSteps value={route.range} onChange={(range) => go({ ...route, range })} />
         <ul class="keys" aria-label="Keys">
           {KEYS.map(([name, what]) => (

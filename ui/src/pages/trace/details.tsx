@@ -1,10 +1,18 @@
 // All that is known of one span.
 import { useState } from "preact/hooks";
+import { idOf, kindOf } from "../../correlate/ids";
 import { dateTime, duration, percent } from "../../format";
 import { ALL_LINES } from "../../logql/edit";
 import { quoted } from "../../logql/tokens";
 import { copyText, Warnings } from "../../parts/panel";
-import { formatRoute, logsRoute, type TraceRoute, traceRoute, tracesRoute } from "../../state/url";
+import {
+  formatRoute,
+  logsRoute,
+  storyRoute,
+  type TraceRoute,
+  traceRoute,
+  tracesRoute,
+} from "../../state/url";
 import { EMPTY_FORM, formQuery } from "../../traceql/form";
 import { attributeName } from "../../traceql/tokens";
 import { type Laid, remarksOn } from "../../traces/laid";
@@ -32,6 +40,18 @@ function Value({ text }: { text: string }) {
         {(text.length / 1000).toFixed(1)} k more
       </button>
     </>
+  );
+}
+
+/** An id leads to its story. */
+function StoryLink({ name, value }: { name: string; value: string }) {
+  const kind = kindOf(name);
+  const id = kind === null || kind === "trace_id" ? null : idOf(kind, value);
+  if (!id) return null;
+  return (
+    <a class="same to-story" href={formatRoute(storyRoute(id))} title={`Everything about this ${id.kind}`}>
+      story
+    </a>
   );
 }
 
@@ -63,6 +83,7 @@ function Attributes({ title, of, scope, folded = false }: AttributesProps) {
               <dt>{one.key}</dt>
               <dd class={one.isText ? "" : "is-number"}>
                 <Value text={one.value} />
+                <StoryLink name={one.key} value={one.value} />
                 {one.value.length < 200 && (
                   <a class="same" href={formatRoute(tracesRoute(query))} title="Traces with this value">
                     find

@@ -1,5 +1,6 @@
 // One trace: as a waterfall, as sums of its spans, and the lines that were logged within it.
 import { useMemo, useState } from "preact/hooks";
+import type { Correlation } from "../../api/correlate";
 import { queryInstant } from "../../api/prometheus";
 import { getTrace, tracePath } from "../../api/trace";
 import { count, dateTime, duration } from "../../format";
@@ -18,8 +19,10 @@ import {
 } from "../../state/url";
 import { EMPTY_FORM, formQuery } from "../../traceql/form";
 import { type Laid, layOut } from "../../traces/laid";
+import { withoutSynthetic } from "../../traces/model";
 import "../../style/traces.css";
 import "../../style/waterfall.css";
+import { CorrelationLinks, StoryChips, useCorrelationsOf } from "./joined";
 import { useTraceLogs } from "./logs";
 import { LogsView } from "./logsview";
 import { Sums } from "./sums";
@@ -44,13 +47,20 @@ function download(id: string): void {
   link.click();
 }
 
-function Actions({ laid, onReload }: { laid: Laid; onReload: () => void }) {
+interface HeadProps {
+  readonly laid: Laid;
+  readonly joined: readonly Correlation[];
+  readonly onReload: () => void;
+}
+
+function Actions({ laid, joined, onReload }: HeadProps) {
   const [copied, setCopied] = useState(false);
   const { trace, root } = laid;
   const logs = logsRoute(`${ALL_LINES} | trace_id=${logQuoted(trace.id)}`, rangeAround(laid));
   const alike = root && formQuery({ ...EMPTY_FORM, service: root.span.service, operation: root.span.name });
   return (
     <div class="trace-actions">
+      <CorrelationLinks of={joined} />
       {alike && (
         <a class="button-quiet" href={formatRoute(tracesRoute(alike))}>
           Traces like this
@@ -84,7 +94,7 @@ function Actions({ laid, onReload }: { laid: Laid; onReload: () => void }) {
   );
 }
 
-function Head({ laid, onReload }: { laid: Laid; onReload: () => void }) {
+function Head({ laid, joined, onReload }: HeadProps) {
   const { trace, root, axis } = laid;
   return (
     <header class="trace-head-line">
@@ -102,17 +112,18 @@ function Head({ laid, onReload }: { laid: Laid; onReload: () => void }) {
           <span>{dateTime(trace.startMs, true)}</span>
           <code>{trace.id}</code>
         </p>
+        <StoryChips of={joined} />
       </div>
-      <Actions laid={laid} onReload={onReload} />
+      <Actions laid={laid} joined={joined} onReload={onReload} />
     </header>
   );
 }
 
-function Loaded({ laid, route, onReload }: { laid: Laid; route: TraceRoute; onReload: () => void }) {
+function Loaded({ laid, joined, route, onReload }: HeadProps & { readonly route: TraceRoute }) {
   const logs = useTraceLogs(laid);
   return (
     <>
-      <Head laid={laid} onReload={onReload} />
+      <Head laid={laid} joined={joined} onReload={onReload} />
       <Warnings of={laid.warnings.length > 0 ? [laid.warnings.join(" ")] : []} />
       <div class="tools trace-tools">
         <fieldset class="segments" aria-label="Shown as">
@@ -173,15 +184,16 @@ function NotFound({ id }: { id: string }) {
 export function TracePage({ route }: { route: TraceRoute }) {
   const [asked, setAsked] = useState(0);
   const loaded = useLive(`trace ${route.id} ${asked}`, (signal) => getTrace(route.id, signal), "once");
+  const joined = useCorrelationsOf(route.id, asked);
   const trace = loaded.data;
-  const laid = useMemo(() => (trace ? layOut(trace) : null), [trace]);
+  const laid = useMemo(() => (trace ? layOut(withoutSynthetic(trace)) : null), [trace]);
   return (
     <div class="explore trace-page">
       <p class="back">
         <a href="#/traces">← Traces</a>
       </p>
       {laid ? (
-        <Loaded laid={laid} route={route} onReload={() => setAsked(asked + 1)} />
+        <Loaded laid={laid} joined={joined} route={route} onReload={() => setAsked(asked + 1)} />
       ) : (
         <>
           <h1 class="page-title">

@@ -1,6 +1,7 @@
 // The search form: it writes TraceQL, and shows what it could have written of the query that is there.
 import { useEffect, useState } from "preact/hooks";
 import { tagNames, tagTexts } from "../../api/tempo";
+import { timesOfRange } from "../../parts/asking";
 import { useLive } from "../../state/live";
 import type { TracesRoute } from "../../state/url";
 import {
@@ -13,7 +14,6 @@ import {
   queryForm,
 } from "../../traceql/form";
 import { attributeName, quoted } from "../../traceql/tokens";
-import { windowOf } from "./traces";
 
 const STATUSES = ["error", "ok", "unset"] as const;
 const OFFERED_MAX = 300;
@@ -145,7 +145,7 @@ function useValues(tag: string, query: string, route: TracesRoute): readonly str
   const key = `values ${tag} ${query} ${JSON.stringify(route.range)}`;
   const loaded = useLive(
     key,
-    (signal) => (tag === "" ? Promise.resolve([]) : tagTexts(tag, query, windowOf(route.range), signal)),
+    (signal) => (tag === "" ? Promise.resolve([]) : tagTexts(tag, query, timesOfRange(route.range), signal)),
     "once",
   );
   return loaded.data ?? [];
@@ -168,7 +168,7 @@ export function SearchForm({ route, onRun }: FormProps) {
   const operations = useValues("name", serviceQuery, route);
   const names = useLive(
     `tags ${JSON.stringify(route.range)}`,
-    (signal) => tagNames(windowOf(route.range), signal),
+    (signal) => tagNames(timesOfRange(route.range), signal),
     "once",
   );
   const values = useValues(about, serviceQuery, route);

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../../api/http";
 import { searchTraces } from "../../api/tempo";
 import { count } from "../../format";
+import { Asking, type Language, timesOfRange } from "../../parts/asking";
 import { useKeys } from "../../parts/keys";
 import { Body, Panel, Warnings } from "../../parts/panel";
 import { RangePicker, RangeSteps } from "../../parts/range";
@@ -10,33 +11,33 @@ import { remember } from "../../parts/recent";
 import { TraceNav } from "../../parts/tracenav";
 import { useLive } from "../../state/live";
 import { go } from "../../state/route";
-import {
-  resolveRange,
-  type TimeRange,
-  TRACE_LIMITS,
-  type TraceSort,
-  type TracesRoute,
-} from "../../state/url";
+import { TRACE_LIMITS, type TraceSort, type TracesRoute } from "../../state/url";
 import { isMetricsQuery, withDuration } from "../../traceql/shape";
 import "../../style/traces.css";
-import { Asking } from "./asking";
 import { Computed } from "./computed";
 import { SearchForm } from "./form";
 import { Red } from "./red";
 import { Results } from "./results";
 import { Scatter } from "./scatter";
 
+const TRACEQL: Language = {
+  page: "traces",
+  name: "TraceQL",
+  example: '{ resource.service.name = "api" && duration > 100ms }',
+  load: async (times) => {
+    const [{ createWith }, { catalogueOf }] = await Promise.all([
+      import("../../parts/traceql/language"),
+      import("../../parts/traceql/catalogue"),
+    ]);
+    return createWith(catalogueOf(times));
+  },
+};
+
 const SORTS: readonly { sort: TraceSort; name: string }[] = [
   { sort: "newest", name: "Newest" },
   { sort: "longest", name: "Longest" },
   { sort: "errors", name: "Most errors" },
 ];
-
-/** Milliseconds of a range, its end a second ahead for what arrives now. */
-export function windowOf(range: TimeRange): { startMs: number; endMs: number } {
-  const { start, end } = resolveRange(range, Date.now() + 1000, 1);
-  return { startMs: start * 1000, endMs: end * 1000 };
-}
 
 /** Refused for what was asked, not for a passing reason. */
 function refusal(error: ApiError | null): ApiError | null {
@@ -82,7 +83,7 @@ function Search({
   const loaded = useLive(
     `traces ${route.q} ${JSON.stringify(route.range)} ${route.limit} ${asked}`,
     async (signal) => {
-      const window = windowOf(route.range);
+      const window = timesOfRange(route.range);
       return { window, found: await searchTraces(route.q, window, route.limit, signal) };
     },
     moving ? 3 : "once",
@@ -218,6 +219,7 @@ export function TracesPage({ route }: { route: TracesRoute }) {
       <TraceNav tab="traces" range={route.range} />
       <SearchForm route={route} onRun={run} />
       <Asking
+        language={TRACEQL}
         query={route.q}
         range={route.range}
         error={error}

@@ -329,7 +329,7 @@ export function findCorrelations(
   limit: number,
   signal?: AbortSignal,
 ): Promise<Correlation[]> {
-  const path = withQuery("/api/correlations", {
+  const path = withQuery("/api/correlate", {
     limit,
     since: times.sinceNs?.toString(),
     until: times.untilNs?.toString(),
