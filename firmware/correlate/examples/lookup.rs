@@ -1,0 +1,249 @@
+//! What kept correlations cost: bytes per row, and how long it takes to find some among all of 30 days.
+//!
+//! `cargo run --release -p bramble-correlate --example lookup -- [days [rows a day [cache MiB]]]`
+//!
+//! Rows are those that the bench rig's traces give: four services, 8.5 spans, five ids, 3 % failed. With `RUST_LOG=debug`
+//! also what each block's columns take.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool for developers")]
+
+use bramble_correlate::correlation::{FirstError, Participant, WorstSpan};
+use bramble_correlate::row::put_row;
+use bramble_correlate::span::{SpanWritten, put_span};
+use bramble_correlate::stored::StoredCorrelations;
+use bramble_correlate::{Correlation, CorrelationId, CorrelationQuery, CorrelationSource, Marks};
+use bramble_disk::{Disk, PageCache, ThreadsDisk};
+use bramble_line::ids::IdKind;
+use bramble_runtime::{Budget, BudgetName, Rng, SystemClock};
+use bramble_signal::{LogBatch, SpanBatch, SpanId, TraceId};
+use bramble_storage::{BlockId, BlockMeta, BlockStore, LogSink, QueryContext};
+use bramble_store_logs::{LogBudgets, LogLimits, LogStore};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+const FIRST_DAY: i64 = 20_700;
+const FLUSHES_A_DAY: u64 = 6;
+const SERVICES: [&str; 4] = ["beorn", "palantir", "arda", "db"];
+const ROUTES: [&str; 5] =
+    ["/api/v1/circuits/{id}", "/api/v1/products", "/api/v1/resources/{id}", "/api/v1/orders", "/api/v1/search"];
+
+fn trace_id(nth: u64) -> TraceId {
+    let mut own = Rng::new(nth.wrapping_mul(1_000_003) + 1);
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&own.next_u64().to_be_bytes());
+    id[8..].copy_from_slice(&own.next_u64().to_be_bytes());
+    TraceId(id)
+}
+
+fn circuit(nth: u64) -> String {
+    format!("circ-{:05}", nth.wrapping_mul(7919) % 20_000)
+}
+
+fn request(nth: u64) -> String {
+    format!("{:032x}", u128::from_be_bytes(trace_id(nth ^ (1 << 40)).0))
+}
+
+/// Correlation `nth` of all, at `start_ns`.
+fn correlation(nth: u64, start_ns: i64) -> Correlation {
+    let mut random = Rng::new(nth);
+    let span_id = |random: &mut Rng| SpanId(random.next_u64().to_be_bytes());
+    let (failed, total_ns) = (random.chance(0.03), 2_000_000 + (-random.unit().max(1e-9).ln() * 8.0 * 8e6) as u64);
+    let db = 2 + random.below(3);
+    let spans = [3, 1, 1, db];
+    let participants = SERVICES.iter().zip(spans).map(|(service, spans)| Participant {
+        service: (*service).to_owned(),
+        node: "rpi-001".to_owned(),
+        spans,
+        errors: u64::from(failed && (*service == "beorn" || *service == "db")),
+        ..Participant::default()
+    });
+    let route = ROUTES[random.below(5) as usize];
+    let entry_spans: Vec<SpanId> = (0..4).map(|_| span_id(&mut random)).collect();
+    let worst = random.below(4) as usize;
+    let duration_ns = (total_ns as f64 * (0.2 + 0.6 * random.unit())) as u64;
+    let mut ids = vec![
+        (IdKind::Request, request(nth)),
+        (IdKind::Circuit, circuit(nth)),
+        (IdKind::Product, format!("prod-{:04}", random.below(2000))),
+        (IdKind::Resource, format!("res-{:06}", random.below(200_000))),
+        (IdKind::ResourceType, format!("type-{:02}", random.below(40))),
+    ];
+    if nth % 100 == 7 {
+        ids.push((IdKind::Circuit, format!("d-{}", nth / 100)));
+        ids.sort();
+    }
+    Correlation {
+        id: CorrelationId { trace_id: trace_id(nth), opened_ms: start_ns.div_euclid(1_000_000) },
+        revision: 1,
+        start_ns,
+        end_ns: start_ns + total_ns as i64,
+        window_ns: 60_000_000_000,
+        ids,
+        participants: participants.collect(),
+        logs: 0,
+        levels: Default::default(),
+        spans: spans.iter().sum(),
+        failed_spans: if failed { 2 } else { 0 },
+        exemplars: 0,
+        inferred_logs: 0,
+        root_span_id: entry_spans[0],
+        first_error: failed.then(|| FirstError {
+            time_ns: start_ns,
+            service: "beorn".to_owned(),
+            span_id: entry_spans[0],
+            is_log: false,
+            text: format!("GET {route}: upstream timeout"),
+        }),
+        worst_span: Some(WorstSpan {
+            span_id: if failed { entry_spans[0] } else { entry_spans[worst] },
+            service: SERVICES[worst].to_owned(),
+            name: if worst == 3 { "db.query".to_owned() } else { format!("GET {route}") },
+            duration_ns,
+            self_ns: (duration_ns as f64 * random.unit()) as u64,
+            failed,
+        }),
+        entry_spans,
+        exemplar_series: Vec::new(),
+        marks: Marks::default(),
+    }
+}
+
+struct Kept {
+    disk: Arc<dyn Disk>,
+    cache_bytes: usize,
+    blocks: Vec<BlockMeta>,
+    next_id: u64,
+}
+
+impl Kept {
+    fn store(&self) -> (Arc<LogStore>, Arc<PageCache>) {
+        let cache = Arc::new(PageCache::new(Budget::standalone(BudgetName::PageCache, self.cache_bytes)));
+        let budgets = LogBudgets {
+            head: Budget::standalone(BudgetName::LogHead, 256 << 20),
+            merge: Budget::standalone(BudgetName::Merge, 64 << 20),
+            index: Budget::standalone(BudgetName::BlockIndex, 8 << 20),
+        };
+        let (limits, clock) = (LogLimits { future_ms: None, ..LogLimits::default() }, Arc::new(SystemClock::new()));
+        let registry = prometheus::Registry::new();
+        let store = LogStore::new(self.disk.clone(), cache.clone(), clock, budgets, limits, &registry).unwrap();
+        assert_eq!(store.open_blocks(&self.blocks), []);
+        (Arc::new(store), cache)
+    }
+
+    /// A day's rows, flushed some times and merged.
+    fn add_day(&mut self, day: i64, rows: u64) {
+        let mut next_id = self.next_id;
+        let mut id = || {
+            next_id += 1;
+            BlockId(next_id)
+        };
+        let (store, _) = Kept { blocks: Vec::new(), disk: self.disk.clone(), ..*self }.store();
+        let mut fresh = Vec::new();
+        let all: Vec<u64> = (0..rows).collect();
+        for flush in all.chunks(rows.div_ceil(FLUSHES_A_DAY) as usize) {
+            for part in flush.chunks(60) {
+                let mut batch = LogBatch::new();
+                for &at in part {
+                    let start_ns =
+                        (FIRST_DAY + day) * DAY_NS + DAY_NS / rows as i64 * at as i64 + 1234 * at as i64 % 1_000_000;
+                    put_row(&correlation(day as u64 * rows + at, start_ns), &mut batch);
+                }
+                let prepared = store.prepare(batch, 0).unwrap();
+                store.apply(prepared, 1);
+            }
+            store.freeze(u64::MAX / 2);
+            let written = store.write_frozen(&mut id).unwrap();
+            store.swap(&written, &[], true).unwrap();
+            fresh.extend(written);
+        }
+        let inputs: Vec<BlockId> = fresh.iter().map(|block| block.id).collect();
+        let merged = store.merge(&inputs, 64 << 20, &mut id, &|| true).unwrap();
+        for block in &fresh {
+            self.disk.remove(&block.file_name()).unwrap();
+        }
+        if day == 0 {
+            let bytes = |blocks: &[BlockMeta]| blocks.iter().map(|b| b.file_bytes).sum::<u64>() as f64 / rows as f64;
+            println!("a day: {:.1} B a row in {} blocks, {:.1} B merged", bytes(&fresh), fresh.len(), bytes(&merged));
+        }
+        self.blocks.extend(merged);
+        self.next_id = next_id;
+    }
+}
+
+fn main() {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    let arguments: Vec<u64> = std::env::args().skip(1).map(|n| n.parse().unwrap()).collect();
+    let argument = |at: usize, usual: u64| arguments.get(at).copied().unwrap_or(usual);
+    let (days, rows, cache_mib) = (argument(0, 30), argument(1, 60_000), argument(2, 32));
+    let directory = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(ThreadsDisk::new(directory.path()).unwrap());
+    let mut kept = Kept { disk, cache_bytes: (cache_mib as usize) << 20, blocks: Vec::new(), next_id: 0 };
+    making(rows.min(20_000));
+    let started = Instant::now();
+    (0..days as i64).for_each(|day| kept.add_day(day, rows));
+    let bytes: u64 = kept.blocks.iter().map(|block| block.file_bytes).sum();
+    let (count, mib) = (kept.blocks.len(), bytes >> 20);
+    println!("{days} days of {rows}: {count} blocks, {mib} MiB, made in {:.0} s", started.elapsed().as_secs_f64());
+    for (name, query) in questions(days * rows) {
+        let (store, _cache) = kept.store();
+        let source = StoredCorrelations::new(store);
+        let once = || {
+            let (started, context) = (Instant::now(), QueryContext::unlimited());
+            let found = source.find(&query, &context).unwrap();
+            (started.elapsed().as_secs_f64() * 1e3, found.len(), context)
+        };
+        let (cold_ms, ..) = once();
+        let mut warm: Vec<f64> = (0..15).map(|_| once().0).collect();
+        warm.sort_by(f64::total_cmp);
+        let (_, found, context) = once();
+        let (items, pages) = (context.stats.items.load(Ordering::Relaxed), context.stats.pages.load(Ordering::Relaxed));
+        println!(
+            "{name:32} {found:4} found, cold {cold_ms:7.1} ms, warm {:6.1} ms (worst {:6.1}); {items} rows, {pages} pages",
+            warm[7], warm[14]
+        );
+    }
+}
+
+/// What making rows and spans takes.
+fn making(count: u64) {
+    let all: Vec<Correlation> =
+        (0..count).map(|nth| correlation(nth, FIRST_DAY * DAY_NS + nth as i64 * 1_000_000)).collect();
+    let started = Instant::now();
+    let (mut logs, mut spans) = (LogBatch::new(), SpanBatch::new());
+    all.iter().for_each(|correlation| put_row(correlation, &mut logs));
+    let rows_us = started.elapsed().as_secs_f64() * 1e6 / count as f64;
+    let started = Instant::now();
+    all.iter().for_each(|correlation| put_span(correlation, SpanWritten::First, &mut spans));
+    let spans_us = started.elapsed().as_secs_f64() * 1e6 / count as f64;
+    let (row_bytes, span_bytes) = (logs.memory_bytes() as u64 / count, spans.arena.len() as u64 / count);
+    println!("put_row {rows_us:.2} µs, {row_bytes} B in a batch; put_span {spans_us:.2} µs, {span_bytes} B");
+    println!("{}", String::from_utf8_lossy(logs.entry(0).line));
+}
+
+fn questions(all: u64) -> Vec<(&'static str, CorrelationQuery)> {
+    let middle = all / 2 + 1;
+    let query = || CorrelationQuery { limit: 50, ..CorrelationQuery::default() };
+    let id = |kind, value: String| CorrelationQuery { ids: vec![(kind, value)], ..query() };
+    let since_ns = Some((FIRST_DAY + 15) * DAY_NS);
+    vec![
+        ("trace_id", CorrelationQuery { trace_id: Some(trace_id(middle)), ..query() }),
+        ("trace_id of the first day", CorrelationQuery { trace_id: Some(trace_id(5)), ..query() }),
+        ("trace_id, absent", CorrelationQuery { trace_id: Some(TraceId([7; 16])), ..query() }),
+        ("request_id", id(IdKind::Request, request(middle))),
+        ("request_id, absent", id(IdKind::Request, "0123456789abcdef0123456789abcdef".to_owned())),
+        ("circuit_id", id(IdKind::Circuit, circuit(middle))),
+        ("circuit_id, absent", id(IdKind::Circuit, "circ-99999".to_owned())),
+        ("circuit_id, second of a row", id(IdKind::Circuit, format!("d-{}", all / 200))),
+        ("product_id", id(IdKind::Product, "prod-0777".to_owned())),
+        ("resource_id", id(IdKind::Resource, "res-012345".to_owned())),
+        ("resource_id, all", CorrelationQuery { limit: 5000, ..id(IdKind::Resource, "res-012345".to_owned()) }),
+        ("newest 50", query()),
+        ("newest 50 of 15 days ago", CorrelationQuery { until_ns: since_ns, ..query() }),
+        ("service", CorrelationQuery { service: Some("arda".to_owned()), ..query() }),
+        ("service, absent", CorrelationQuery { service: Some("moria".to_owned()), ..query() }),
+        ("has_error", CorrelationQuery { has_error: Some(true), ..query() }),
+        ("no error", CorrelationQuery { has_error: Some(false), ..query() }),
+        ("has_error, by id", CorrelationQuery { has_error: Some(true), ..id(IdKind::Circuit, circuit(middle)) }),
+    ]
+}
