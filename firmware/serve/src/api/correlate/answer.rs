@@ -1,9 +1,7 @@
-//! A correlation as JSON, and lists of them.
+//! A correlation as JSON.
 
 use super::links::Links;
-use crate::api::stream::{Parts, streamed};
 use crate::params::rfc3339_of_ns;
-use axum::response::Response;
 use bramble_correlate::correlation::{FirstError, Participant, WorstSpan};
 use bramble_correlate::{Correlation, Level};
 use bramble_line::ids::IdKind;
@@ -121,38 +119,4 @@ fn worst_span(span: &WorstSpan) -> Value {
 pub(super) fn warnings(context: &QueryContext) -> String {
     let warnings = context.warnings();
     if warnings.is_empty() { String::new() } else { format!(",\"warnings\":{}", json!(warnings)) }
-}
-
-/// `{"correlations":[…],"count":n}`, written one by one; `held` is what they were charged to.
-pub(super) fn list(found: Vec<Correlation>, links: Links, held: QueryContext) -> Response {
-    let tail = format!("],\"count\":{}{}}}", found.len(), warnings(&held));
-    streamed(ListParts { head: "{\"correlations\":[", rest: found.into_iter(), links, tail }, held)
-}
-
-struct ListParts {
-    /// What comes before the next one.
-    head: &'static str,
-    rest: std::vec::IntoIter<Correlation>,
-    links: Links,
-    tail: String,
-}
-
-impl Parts for ListParts {
-    fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
-        let next = self.rest.next();
-        let comma = std::mem::replace(&mut self.head, if next.is_some() { "," } else { "" });
-        match next {
-            Some(c) => {
-                out.extend_from_slice(comma.as_bytes());
-                out.extend_from_slice(Value::from(correlation(&c, &self.links)).to_string().as_bytes());
-                true
-            }
-            None => {
-                let unopened = if comma == "," { "" } else { comma };
-                out.extend_from_slice(unopened.as_bytes());
-                out.extend_from_slice(self.tail.as_bytes());
-                false
-            }
-        }
-    }
 }

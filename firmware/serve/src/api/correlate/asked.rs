@@ -128,7 +128,7 @@ fn business_id(kind: IdKind, text: &str) -> Result<String, Refusal> {
 }
 
 /// A value as it stands in an error: quoted, and not longer than one reads.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let short: String = text.chars().take(64).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("{short:?}{dots}")

@@ -5,12 +5,21 @@
 
 mod answer;
 mod asked;
+mod event;
 mod feed;
 mod links;
 mod live;
+#[cfg(test)]
+mod log_tests;
+mod logs;
+mod record;
 mod refusal;
+mod stories;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use feed::CorrelationFeed;
 
@@ -20,16 +29,17 @@ use crate::run::run_holding;
 use crate::state::ApiState;
 use asked::Asked;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bramble_correlate::{CorrelationId, CorrelationSource};
+use bramble_correlate::CorrelationSource;
 use bramble_storage::QueryContext;
 use http::{HeaderMap, StatusCode, Uri, header};
 use links::Links;
 use refusal::Refusal;
 use serde_json::json;
 use std::sync::Arc;
+use written::Written;
 
 /// What handlers have.
 #[derive(Clone)]
@@ -63,7 +73,9 @@ fn routes(here: Here) -> Router {
     Router::new()
         .route("/api/correlations", get(list))
         .route("/api/correlations/stream", get(stream))
-        .route("/api/correlations/{id}", get(one))
+        .route("/api/correlations/{id}", get(stories::one))
+        .route("/api/stories", get(stories::stories))
+        .route("/api/logs", get(logs::logs))
         .with_state(here)
 }
 
@@ -84,7 +96,10 @@ async fn list(State(here): State<Here>, headers: HeaderMap, uri: Uri, params: Pa
     let source = here.source()?;
     let work = move |_: &Arc<ApiState>, context: &QueryContext| source.find(&query, context);
     let (found, held) = run_holding(&here.state, None, work).await?;
-    Ok(answer::list(found?, here.links(&headers, &uri), held))
+    let found = found?;
+    let tail = format!("],\"count\":{}{}}}", found.len(), answer::warnings(&held));
+    let written = Written::new(here.links(&headers, &uri), "{\"correlations\":[");
+    Ok(written.correlations(found).text(tail).send(held))
 }
 
 async fn stream(State(here): State<Here>, headers: HeaderMap, uri: Uri, params: Params) -> Result<Response, Refusal> {
@@ -96,21 +111,6 @@ async fn stream(State(here): State<Here>, headers: HeaderMap, uri: Uri, params: 
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, format!("{most} clients listen already, more may not at once"))
     })?;
     Ok(live::follow(listener, query, here.links(&headers, &uri), started_ms))
-}
-
-async fn one(
-    State(here): State<Here>,
-    headers: HeaderMap,
-    uri: Uri,
-    Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let id: CorrelationId = id.parse().map_err(|why: String| Refusal::bad("id", why))?;
-    let source = here.source()?;
-    let work = move |_: &Arc<ApiState>, context: &QueryContext| source.get(id, context);
-    let (found, _held) = run_holding(&here.state, None, work).await?;
-    let none = || Refusal { status: StatusCode::NOT_FOUND, field: Some("id"), message: format!("no correlation {id}") };
-    let found = found?.ok_or_else(none)?;
-    Ok(json(StatusCode::OK, &answer::correlation(&found, &here.links(&headers, &uri))))
 }
 
 async fn health(State(here): State<Here>) -> Response {
