@@ -11,6 +11,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkCorrelations } from "./correlations.mjs";
 import { checkLogs } from "./logs.mjs";
 import { checkTraces } from "./traces.mjs";
 
@@ -317,10 +318,12 @@ await check("an exemplar on the graph leads to its trace", async () => {
   assert(page.url().includes(exemplarTrace), `the address is ${page.url()}`);
 });
 await checkTraces({ page, check, assert, goto, shot, base, send, trouble: (on) => (expectingTrouble = on) });
+const joined = await checkCorrelations({ page, check, assert, goto, shot, base, send, exemplarTrace, trouble: (on) => (expectingTrouble = on) });
+const joinedPages = joined ? [`#/correlations/${joined.correlation}`, `#/stories?circuit_id=${joined.circuit}`] : [];
 for (const width of [390, 360]) {
   await check(`${width} px wide: nothing scrolls sideways`, async () => {
     await page.setViewportSize({ width, height: 844 });
-    for (const hash of ["#/", "#/metrics?q=node_load1", "#/logs", "#/traces", `#/trace/${exemplarTrace}`, "#/services", "#/map"]) {
+    for (const hash of ["#/", "#/metrics?q=node_load1", "#/logs", "#/traces", `#/trace/${exemplarTrace}`, "#/services", "#/map", "#/correlations", ...joinedPages]) {
       await goto(hash);
       await filledPanels();
       await noSidewaysScroll();

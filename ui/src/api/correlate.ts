@@ -329,7 +329,7 @@ export function findCorrelations(
   limit: number,
   signal?: AbortSignal,
 ): Promise<Correlation[]> {
-  const path = withQuery("/api/correlate", {
+  const path = withQuery("/api/correlations", {
     limit,
     since: times.sinceNs?.toString(),
     until: times.untilNs?.toString(),

@@ -71,15 +71,11 @@ function Facts({ of }: { of: Timeline }) {
       <span title={`Its window: ${it.windowSeconds} s from ${dateTime(msOf(it.windowStartNs), true)}`}>
         {dateTime(it.startMs, true)}
       </span>
-      <span
-        title={
-          it.revision > 1
-            ? `Published first without what came later; this is revision ${it.revision}, and the ${it.revision === 2 ? "one before is" : `${it.revision - 1} before are`} kept no longer than it.`
-            : "As it was published when its window closed."
-        }
-      >
-        {it.revision > 1 ? `revision ${it.revision}, revised since it was published first` : "first revision"}
-      </span>
+      {it.revision > 1 && (
+        <span title="What came after it was published is in it, too; this revision replaces those before">
+          revised {it.revision === 2 ? "once" : `${it.revision - 1} times`} since it was published
+        </span>
+      )}
       <code>{it.traceId}</code>
     </p>
   );
