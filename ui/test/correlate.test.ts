@@ -1,5 +1,23 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import {
+  type Correlation,
+  correlationOf,
+  decodeCorrelations,
+  decodeStory,
+  decodeTimeline,
+  nsOf,
+} from "../src/api/correlate";
 import { idOf, idsInFields, idsInText, kindOf, readAsked } from "../src/correlate/ids";
+import { inferredText } from "../src/correlate/joined";
+import { layLanes } from "../src/correlate/lanes";
+import { chaptersOf, gapText, storyRows } from "../src/correlate/story";
+import {
+  Following,
+  type FollowState,
+  merged,
+  type Source,
+  WAITING_MAX,
+} from "../src/pages/correlations/following";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 
@@ -74,5 +92,246 @@ describe("ids", () => {
     expect(readAsked("4711")).toMatchObject({ is: "value", value: "4711" });
     expect(readAsked("0af76519-16cd-43dd-8448-eb211c80319c")).toMatchObject({ is: "value" });
     expect(readAsked("what is this")).toBeNull();
+  });
+});
+
+/** A correlation as the API says it. */
+function said(more: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    id: `${TRACE}-1000`,
+    trace_id: TRACE,
+    revision: 1,
+    window: { start: "1970-01-01T00:00:01Z", end: "1970-01-01T00:01:01Z", seconds: 60 },
+    start: "1970-01-01T00:00:01.000000001Z",
+    end: "1970-01-01T00:00:02Z",
+    duration_ms: 1000,
+    ids: { circuit_id: ["C-1", "C-2"], request_id: ["r-1"] },
+    services: [{ service: "beorn", node: "pi", env: "", logs: 1, spans: 2, errors: 0, skew_ms: 0 }],
+    counts: { logs: 1, spans: 2, errors: 0, levels: { warning: 1, error: 0 } },
+    has_error: false,
+    first_error: null,
+    worst_span: null,
+    exemplars: [],
+    marks: [],
+    ...more,
+  };
+}
+
+const event = (ms: number, more: Record<string, unknown> = {}): Record<string, unknown> => ({
+  time: new Date(ms).toISOString(),
+  kind: "log",
+  service: "beorn",
+  node: "pi",
+  certain: true,
+  confidence: 1,
+  by: "trace_id",
+  trace_id: TRACE,
+  span_id: "",
+  level: "info",
+  line: "hello",
+  ...more,
+});
+
+describe("the API's answers", () => {
+  it("are decoded to the nanosecond", () => {
+    expect(nsOf("2026-11-21T14:03:09.123456789Z")).toBe(
+      BigInt(Date.parse("2026-11-21T14:03:09Z")) * 1_000_000n + 123_456_789n,
+    );
+    expect(nsOf("1970-01-01T01:00:00+01:00")).toBe(0n);
+    expect(nsOf("yesterday")).toBe(0n);
+    const one = correlationOf(said());
+    expect(one.startNs).toBe(1_000_000_001n);
+    expect(one.ids.map((id) => id.value)).toEqual(["r-1", "C-1", "C-2"]);
+    expect(one.counts.levels).toEqual([["warn", 1]]);
+  });
+
+  it("are refused when they are something else", () => {
+    expect(() => decodeCorrelations({ correlations: {} })).toThrow("correlations");
+    expect(() => correlationOf([])).toThrow("a correlation");
+    expect(() => decodeTimeline({ ...said(), timeline: [3] })).toThrow("an event");
+  });
+});
+
+describe("following", () => {
+  class FakeSource implements Source {
+    onopen: (() => void) | null = null;
+    onerror: (() => void) | null = null;
+    readyState = 0;
+    readonly takers = new Map<string, (event: { data: string }) => void>();
+    addEventListener(name: string, take: (event: { data: string }) => void): void {
+      this.takers.set(name, take);
+    }
+    close(): void {
+      this.readyState = 2;
+    }
+  }
+
+  function follow() {
+    vi.useFakeTimers();
+    const sources: FakeSource[] = [];
+    const heard: Correlation[] = [];
+    const states: FollowState[] = [];
+    let gaps = 0;
+    const following = new Following({
+      path: "/stream",
+      onNew: (fresh) => heard.push(...fresh),
+      onState: (state) => states.push(state),
+      onGap: () => {
+        gaps += 1;
+      },
+      connect: () => {
+        const source = new FakeSource();
+        sources.push(source);
+        return source;
+      },
+    });
+    const tell = (json: unknown): void =>
+      sources.at(-1)?.takers.get("correlation")?.({ data: JSON.stringify(json) });
+    return { following, sources, heard, states, tell, gaps: () => gaps };
+  }
+
+  afterEach(() => vi.useRealTimers());
+
+  it("tells what is new, holds it back while paused, and counts what it let go", () => {
+    const { following, sources, heard, states, tell } = follow();
+    sources[0]?.onopen?.();
+    tell(said());
+    vi.advanceTimersByTime(300);
+    expect(heard).toHaveLength(1);
+    expect(states.at(-1)).toMatchObject({ link: "open", waiting: 0, missed: 0 });
+    following.pause(true);
+    for (let at = 0; at < WAITING_MAX + 3; at += 1) tell(said({ id: `x-${at}` }));
+    tell("no object");
+    vi.advanceTimersByTime(300);
+    expect(heard).toHaveLength(1);
+    expect(states.at(-1)).toMatchObject({ paused: true, waiting: WAITING_MAX, missed: 4 });
+    following.pause(false);
+    expect(heard).toHaveLength(1 + WAITING_MAX);
+    following.close();
+  });
+
+  it("asks for what it missed when the connection comes back, and polls where there is none", () => {
+    const { following, sources, states, gaps } = follow();
+    const [first] = sources;
+    first?.onopen?.();
+    first?.onerror?.();
+    vi.advanceTimersByTime(300);
+    expect(states.at(-1)?.link).toBe("lost");
+    first?.onopen?.();
+    expect(gaps()).toBe(1);
+    first?.takers.get("missed")?.({ data: '{"missed":7}' });
+    vi.advanceTimersByTime(300);
+    expect(gaps()).toBe(2);
+    expect(states.at(-1)?.missed).toBe(7);
+    following.caughtUp();
+    expect(states.at(-1)?.missed).toBe(0);
+    first?.close();
+    first?.onerror?.();
+    vi.advanceTimersByTime(300);
+    expect(states.at(-1)?.link).toBe("polling");
+    vi.advanceTimersByTime(60_000);
+    expect(sources).toHaveLength(2);
+    following.close();
+  });
+
+  it("keeps the highest revision of each, newest first", () => {
+    const at = (id: string, start: string, revision: number): Correlation =>
+      correlationOf(said({ id, start, revision }));
+    const [a, b] = [at("a", "1970-01-01T00:00:01Z", 1), at("b", "1970-01-01T00:00:02Z", 2)];
+    const list = merged([], [a, b], 10);
+    expect(list.map((one) => one.id)).toEqual(["b", "a"]);
+    expect(merged(list, [at("b", "1970-01-01T00:00:02Z", 1)], 10)).toBe(list);
+    const revised = merged(list, [at("a", "1970-01-01T00:00:03Z", 2)], 10);
+    expect(revised.map((one) => [one.id, one.revision])).toEqual([
+      ["a", 2],
+      ["b", 2],
+    ]);
+    expect(merged(list, [at("c", "1970-01-01T00:00:09Z", 1)], 2).map((one) => one.id)).toEqual(["c", "b"]);
+  });
+});
+
+describe("lanes", () => {
+  const timeline = decodeTimeline({
+    ...said({ services: [{ service: "arda" }, { service: "beorn" }] }),
+    timeline: [
+      event(1000, { kind: "span", name: "a", duration_ms: 100 }),
+      event(1010, { kind: "span", name: "b", duration_ms: 10 }),
+      event(1020, { kind: "span", name: "c", duration_ms: 10 }),
+      event(2030, { corrected_time: new Date(1030).toISOString(), service: "arda", level: "error" }),
+      event(1040, { service: "nginx", certain: false, confidence: 0.9, by: "request_id" }),
+    ],
+  });
+  const laid = (sent: boolean) =>
+    layLanes(timeline.events, timeline.correlation.services, sent, (one) => one.level === "error");
+
+  it("are in causal order, spans packed, others after them", () => {
+    const { lanes, events } = laid(false);
+    expect(lanes.map((lane) => [lane.service, lane.rows, lane.ticks.length, lane.errors])).toEqual([
+      ["arda", 1, 1, 1],
+      ["beorn", 2, 0, 0],
+      ["nginx", 1, 1, 0],
+    ]);
+    expect(lanes[1]?.bars.map((bar) => [bar.event.name, bar.row])).toEqual([
+      ["a", 0],
+      ["b", 1],
+      ["c", 1],
+    ]);
+    expect(events.map((one) => one.from / 1e6)).toEqual([0, 10, 20, 30, 40]);
+  });
+
+  it("show times as sent on demand, from the same zero", () => {
+    const { events } = laid(true);
+    expect(events.map((one) => one.from / 1e6)).toEqual([0, 10, 20, 40, 1030]);
+    expect(laid(false).events.find((one) => one.event.service === "arda")?.moved).toBe(-1e9);
+  });
+
+  it("say what is inferred", () => {
+    const words = timeline.events.map((one) => inferredText(one.joined));
+    expect(words.filter((text) => text !== "")).toEqual(["inferred, 90\u202f%, same request id"]);
+  });
+});
+
+describe("a story", () => {
+  const other = "f".repeat(32);
+  const story = decodeStory({
+    services: ["beorn"],
+    nodes: [],
+    traces: [TRACE, other],
+    correlations: [said({ start: new Date(1000).toISOString() })],
+    events: [
+      event(1000),
+      event(4000),
+      event(4500, { trace_id: other, service: "arda", level: "error" }),
+      event(5000, { trace_id: "", line: "loose" }),
+      event(6000),
+      event(200_000, { trace_id: "", line: "later" }),
+    ],
+  });
+  const chapters = chaptersOf(story.events, story.correlations);
+
+  it("has a chapter for each trace, and for what names none where it happened", () => {
+    expect(chapters.map((one) => [one.traceId.slice(0, 2), one.events.length, one.errors])).toEqual([
+      ["0a", 3, 0],
+      ["ff", 1, 1],
+      ["", 1, 0],
+      ["", 1, 0],
+    ]);
+    expect(chapters.map((one) => one.correlation?.traceId ?? null)).toEqual([TRACE, null, null, null]);
+  });
+
+  it("says how long nothing happened, within and between", () => {
+    const rows = storyRows(chapters, new Set());
+    const gaps = rows.flatMap((row) => (row.is === "gap" ? [[row.ms, row.within]] : []));
+    expect(gaps).toEqual([
+      [3000, true],
+      [2000, true],
+      [-1500, false],
+      [-1000, false],
+      [194_000, false],
+    ]);
+    expect(gapText(194_000)).toBe("3\u202fmin 14\u202fs later");
+    expect(gapText(-5)).toBe("meanwhile");
+    const folded = storyRows(chapters, new Set(chapters.map((one) => one.key)));
+    expect(folded.filter((row) => row.is === "event")).toHaveLength(0);
   });
 });

@@ -1,5 +1,6 @@
 // A story as chapters: what belongs to one trace stands together, what names no trace stands where it happened.
 import { type Correlation, isBad, type Participant, type TimelineEvent } from "../api/correlate";
+import { duration, span } from "../format";
 
 /** Events of one trace, or a run of events without one, in the order of time. */
 export interface Chapter {
@@ -127,4 +128,11 @@ export function storyRows(chapters: readonly Chapter[], folded: ReadonlySet<stri
     if (until === null || chapter.endNs > until) until = chapter.endNs;
   }
   return rows;
+}
+
+/** `3 min later`, `meanwhile`. */
+export function gapText(ms: number): string {
+  if (ms < 0) return "meanwhile";
+  if (ms < 1000) return ms < 1 ? "at once" : `${duration(ms)} later`;
+  return `${span(ms / 1000)} later`;
 }

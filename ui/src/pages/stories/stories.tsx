@@ -3,8 +3,8 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getStory, msOf, type Story } from "../../api/correlate";
 import { serviceColour } from "../../correlate/colours";
 import { BUSINESS_KINDS, ID_KINDS } from "../../correlate/kinds";
-import { type Chapter, chaptersOf, type StoryRow, storyRows } from "../../correlate/story";
-import { clock, count, dateTime, duration, span } from "../../format";
+import { type Chapter, chaptersOf, gapText, type StoryRow, storyRows } from "../../correlate/story";
+import { clock, count, dateTime, duration } from "../../format";
 import { Chain } from "../../parts/chain";
 import { EventDetails } from "../../parts/eventdetails";
 import { EventRow } from "../../parts/eventrow";
@@ -42,13 +42,6 @@ const KEYS: readonly (readonly [string, string])[] = [
 ];
 
 const many = (of: number, one: string): string => `${count(of)} ${one}${of === 1 ? "" : "s"}`;
-
-/** `3 min later`, `at the same time`. */
-export function gapText(ms: number): string {
-  if (ms < 0) return "meanwhile";
-  if (ms < 1000) return ms < 1 ? "at once" : `${duration(ms)} later`;
-  return `${span(ms / 1000)} later`;
-}
 
 function ChapterHead({
   chapter,
