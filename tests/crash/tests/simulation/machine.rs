@@ -3,7 +3,9 @@
 use crate::counter::Counter;
 use crate::deletions::{CANCEL_PERIOD_MS, read_query};
 use crate::files::SimulatedFiles;
+use crate::joined::correlator_options;
 use bramble_catalog::Place;
+use bramble_correlate::Correlator;
 use bramble_disk::journal::JournalOptions;
 use bramble_disk::{Disk, PageCache, SimulatedDisk};
 use bramble_ingest::{
@@ -24,6 +26,8 @@ pub(crate) struct Hardware {
     pub(crate) memory_bytes: usize,
     /// Whether something is derived from spans.
     pub(crate) observed: bool,
+    /// Whether traces are correlated.
+    pub(crate) correlated: bool,
 }
 
 /// Settings with which laps of the ring, flushes and merges come often.
@@ -55,6 +59,7 @@ pub(crate) struct Machine {
     pub(crate) log_deletions: LogDeletions,
     pub(crate) receive: Budget,
     pub(crate) counter: Option<Arc<Counter>>,
+    pub(crate) correlator: Option<Arc<Correlator>>,
     pub(crate) rebuilt: Rebuilt,
     pub(crate) recovered: RecoverySummary,
 }
@@ -89,6 +94,13 @@ impl Machine {
         if let Some(counter) = &counter {
             path.set_observer(Observing::Derived, counter.clone());
         }
+        let correlator = hardware.correlated.then(|| {
+            let (budget, source) = (get(BudgetName::Correlate), logs.clone());
+            Arc::new(Correlator::new(correlator_options(), k(), &budget, &registry, source).unwrap())
+        });
+        if let Some(correlator) = &correlator {
+            path.set_observer(Observing::Correlator, correlator.clone());
+        }
         let recovered = path.recover()?;
         let receive = get(BudgetName::Receive);
         Ok(Machine {
@@ -101,6 +113,7 @@ impl Machine {
             log_deletions,
             receive,
             counter,
+            correlator,
             rebuilt,
             recovered,
         })

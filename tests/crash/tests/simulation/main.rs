@@ -8,6 +8,7 @@
 mod counter;
 mod deletions;
 mod files;
+mod joined;
 mod load;
 mod machine;
 mod model;

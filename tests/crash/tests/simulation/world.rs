@@ -121,7 +121,14 @@ impl World {
             options.journal.extents_max *= 8;
         }
         World {
-            hardware: Hardware { disk, clock, options, memory_bytes: MEMORY_BYTES, observed: trouble.observed },
+            hardware: Hardware {
+                disk,
+                clock,
+                options,
+                memory_bytes: MEMORY_BYTES,
+                observed: trouble.observed,
+                correlated: false,
+            },
             rng,
             trouble: trouble.clone(),
             model: Model::default(),
