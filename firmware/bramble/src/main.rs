@@ -3,6 +3,7 @@
 mod clock_trust;
 mod commands;
 mod config;
+mod correlating;
 mod deletions;
 mod derived;
 mod doors;

@@ -40,7 +40,7 @@ pub(crate) fn routed_doors(
             .nest("/zipkin", receivers::zipkin(receivers.clone()))
             .merge(tempo_grpc())
             .merge(api::bramble::router(state.clone()))
-            .merge(correlation())
+            .merge(correlation().merge(receivers::correlation(receivers.clone())))
             .merge(otlp_http())
             .merge(ui::router())
     };
@@ -51,7 +51,10 @@ pub(crate) fn routed_doors(
         "loki" => loki(),
         "tempo" => tempo().merge(tempo_grpc()),
         "jaeger" => jaeger(),
-        "correlation" => api::correlate::door(state.clone()),
+        "correlation" => {
+            let door = api::correlate::door(state.clone()).merge(receivers::correlation(receivers.clone()));
+            door.merge(otlp_http())
+        }
         "otlp_grpc" | "otlp_grpc_old" => otlp_grpc(),
         _ => otlp_http(),
     };

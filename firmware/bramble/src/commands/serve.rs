@@ -4,6 +4,7 @@ use super::revision;
 use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
 use crate::config::{Config, Loaded};
+use crate::correlating::Correlating;
 use crate::deletions::Admins;
 use crate::derived::Derived;
 use crate::doors;
@@ -19,6 +20,7 @@ use bramble_catalog::Place;
 use bramble_collect::pipeline::sampling::Sampling;
 use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::{Outlet, host, own};
+use bramble_correlate::{CorrelationSource, stored::StoredCorrelations};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{LogDeletions, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
@@ -26,7 +28,7 @@ use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::correlate::CorrelationFeed;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate};
-use bramble_storage::{LogSource, MetricSource, TraceSource, Writer};
+use bramble_storage::{LogSource, MetricSource, TraceSource, Visible, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
@@ -62,6 +64,7 @@ struct Core {
     traces: Arc<TraceStore>,
     path: WritePath,
     derived: Option<Derived>,
+    correlating: Option<Correlating>,
     sampling: Option<Sampling<WritePath>>,
     started_ms: i64,
 }
@@ -152,13 +155,29 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
     tracing::info!(?rebuilt, "blocks opened");
     let derive_budgets = (&budgets.get(BudgetName::Derived), budgets.get(BudgetName::Receive));
     let derived = Derived::open(config, &path, metrics.clone(), clock.clone(), derive_budgets, &registry)?;
+    let correlate_budgets = (&budgets.get(BudgetName::Correlate), budgets.get(BudgetName::Receive));
+    let correlating = Correlating::open(config, &path, logs.clone(), clock.clone(), correlate_budgets, &registry)?;
     let receive = budgets.get(BudgetName::Receive);
     let sampling = sampling::open(config, &path, derived.as_ref(), receive, clock.clone(), &registry)?;
     let started_ms = clock.wall_ms();
     let (process, build) = ProcessMetrics::new(budgets.clone(), cache, started_ms, env!("CARGO_PKG_VERSION"));
     registry.register(Box::new(process))?;
     registry.register(Box::new(build))?;
-    Ok(Core { clock, budgets, registry, disk, disk_why, metrics, logs, traces, path, derived, sampling, started_ms })
+    Ok(Core {
+        clock,
+        budgets,
+        registry,
+        disk,
+        disk_why,
+        metrics,
+        logs,
+        traces,
+        path,
+        derived,
+        correlating,
+        sampling,
+        started_ms,
+    })
 }
 
 async fn run(
@@ -189,6 +208,7 @@ async fn run(
     let log_deletions = admins.log_deletions.clone();
     let state = api_state(config, &core, process.clone(), admins)?;
     let receivers = receiver_state(config, &core)?;
+    let feed = state.correlation_feed.clone();
     let bound = doors::bind_all(routed_doors(config, state, receivers, &core.path)).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
         name: b.name.to_owned(),
@@ -206,6 +226,9 @@ async fn run(
     start_sources(config, &core, own_logs, own_spans, &cancel)?;
     if let Some(derived) = core.derived.clone() {
         tokio::spawn(derived.run(cancel.clone()));
+    }
+    if let Some(correlating) = core.correlating.clone() {
+        tokio::spawn(correlating.run(feed.clone(), cancel.clone()));
     }
     if let Some(sampling) = core.sampling.clone() {
         tokio::spawn(sampling::run(sampling, cancel.clone()));
@@ -225,6 +248,8 @@ async fn run(
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     cancel.cancel();
+    // Who listens to what is new would hold its door open.
+    feed.close();
     // Doors first, so that what was being received is still answered; then the last commit.
     let _ = stop.send(true);
     let _ = serving.await;
@@ -233,6 +258,9 @@ async fn run(
     }
     if let Some(derived) = &core.derived {
         derived.finish();
+    }
+    if let Some(correlating) = &core.correlating {
+        correlating.finish();
     }
     core.path.stop();
     let _ = tokio::task::spawn_blocking(move || committer.thread.join()).await;
@@ -256,7 +284,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
         metric_admin: admins.metrics,
         log_admin: admins.logs,
         metrics,
-        logs: core.logs.clone() as Arc<dyn LogSource>,
+        logs: Arc::new(Visible::new(core.logs.clone() as Arc<dyn LogSource>)),
         loki_limits: loki_limits(config),
         tempo_limits: tempo_limits(config),
         tails: Tails::new(
@@ -265,7 +293,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
             config.loki.tail_max_duration.0,
         ),
         traces: core.traces.clone() as Arc<dyn TraceSource>,
-        correlations: None,
+        correlations: core.correlating.is_some().then(|| stored_correlations(core)),
         correlation_feed: CorrelationFeed::new(
             config.correlation.listeners_max as usize,
             &core.budgets.get(BudgetName::Correlate),
@@ -290,6 +318,11 @@ fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState>
         None => Arc::new(core.path.clone()),
     };
     Ok(ReceiverState::new(writer, receive, core.clock.clone(), limits, options, counters))
+}
+
+/// Correlations as the log store has them.
+fn stored_correlations(core: &Core) -> Arc<dyn CorrelationSource> {
+    Arc::new(StoredCorrelations::new(core.logs.clone()))
 }
 
 /// The commit thread, and how to hear that it could not go on.
