@@ -68,6 +68,12 @@ impl PerEntry<'_> {
         self.rest.is_empty()
     }
 
+    /// Each test: its matcher, the metadata name whose value it is about, and whether metadata under the matcher's own name
+    /// counts where that one is missing. What is missing altogether is "".
+    pub fn tests(&self) -> impl Iterator<Item = (&Matcher, &str, bool)> {
+        self.rest.iter().map(|(matcher, (marked, plain))| (*matcher, marked.as_str(), *plain))
+    }
+
     /// Whether entries without metadata match.
     pub fn accepts_bare(&self) -> bool {
         self.rest.iter().all(|(matcher, _)| matcher.matches(""))

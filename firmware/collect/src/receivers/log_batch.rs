@@ -6,8 +6,9 @@ use super::promotion::Promotion;
 use super::rates::{Limited, RateLimits, Rates};
 use super::refusal::Refusal;
 use bramble_runtime::{Budget, Reservation};
-use bramble_signal::LogBatch;
-use bramble_storage::{RejectReason, Written};
+use bramble_signal::labels::encode_sorted;
+use bramble_signal::{LabelsRef, LogBatch};
+use bramble_storage::{OWN_STREAM_LABEL, RejectReason, Written};
 use bramble_wire::Rejected;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl LogPolicy {
     }
 }
 
-/// Promotes fields, holds the batch to its rates, adds labels; `held` covers the batch before and after.
+/// Promotes fields, holds the batch to its rates, takes the label of our own streams away, adds labels; `held` covers the batch before and after.
 ///
 /// # Errors
 /// [`Refusal::OverBudget`], [`Refusal::TooFast`] when nothing of it may be stored.
@@ -66,8 +67,23 @@ pub(crate) fn admit(state: &ReceiverState, batch: LogBatch, held: Reservation) -
     policy.rates.admit(&batch, now_ns).map_err(|limited| Refusal::TooFast(limited.text, limited.retry_after))?;
     let (batch, limited) = policy.rates.admit_streams(batch, now_ns);
     let (batch, held) = policy.promotion.apply(batch, held)?;
+    let batch = without_own_label(batch);
     let (batch, held) = policy.automatic.add_labels(batch, held)?;
     Ok(Admitted { batch, held, limited })
+}
+
+/// The batch without the label of streams that only Bramble writes, wherever a sender has put it.
+fn without_own_label(mut batch: LogBatch) -> LogBatch {
+    let mut scratch = Vec::new();
+    for stream in 0..batch.stream_count() {
+        let labels = batch.stream(stream).labels();
+        if labels.get(OWN_STREAM_LABEL).is_some() {
+            scratch.clear();
+            encode_sorted(labels.iter().filter(|(name, _)| *name != OWN_STREAM_LABEL), &mut scratch);
+            batch.set_labels(stream, LabelsRef::from_encoded(&scratch));
+        }
+    }
+    batch
 }
 
 /// What a sender of logs is told of entries that were left out.
@@ -111,6 +127,21 @@ pub(crate) fn grouped(stories: &[(u64, &str)]) -> String {
 mod tests {
     use super::*;
     use bramble_wire::RejectReason as WireReason;
+
+    #[test]
+    fn nobody_writes_into_our_own_streams() {
+        let mut batch = LogBatch::new();
+        batch.start_stream(&mut [("app", "web")]).unwrap();
+        batch.push_entry(1, b"x", &mut []).unwrap();
+        let untouched = batch.clone();
+        assert_eq!(without_own_label(batch.clone()), untouched);
+        batch.start_stream(&mut [("app", "web"), (OWN_STREAM_LABEL, "correlations"), ("zone", "z")]).unwrap();
+        batch.push_entry(2, b"forged", &mut [(OWN_STREAM_LABEL, "of an entry")]).unwrap();
+        let kept = without_own_label(batch);
+        let labels: Vec<String> = kept.streams().map(|stream| stream.labels().to_string()).collect();
+        assert_eq!(labels, [r#"{app="web"}"#, r#"{app="web", zone="z"}"#]);
+        assert_eq!((kept.entry_count(), kept.entry(1).line), (2, &b"forged"[..]));
+    }
 
     #[test]
     fn complaints_are_grouped_as_loki_groups_them() {

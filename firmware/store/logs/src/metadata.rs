@@ -14,7 +14,7 @@
 
 mod read;
 
-pub(crate) use read::Metadata;
+pub(crate) use read::{Metadata, OnlyEntriesTell, ValuesOf};
 
 use crate::columns::ColumnWriter;
 use crate::lines::LineEncoder;

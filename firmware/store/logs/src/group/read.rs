@@ -3,7 +3,7 @@
 use crate::columns::take_integers;
 use crate::dictionary::Dictionary;
 use crate::lines::{Lines, LinesFrom};
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, OnlyEntriesTell, ValuesOf};
 use crate::stored::{Lazy, Stored};
 use crate::varint::{take, take_count, unzigzag};
 use std::sync::Arc;
@@ -100,6 +100,12 @@ impl Group {
         if let (Some(&timestamp_ns), Some(metadata)) = (self.timestamps_ns().get(at), self.metadata()) {
             metadata.put((at, timestamp_ns), &self.lines, self.from(), wanted, out);
         }
+    }
+
+    /// The values of metadata under `name`, for who looks at one name of many entries.
+    pub(crate) fn values_of(&self, name: &str) -> Result<Option<ValuesOf<'_>>, OnlyEntriesTell> {
+        let metadata = self.metadata().ok_or(OnlyEntriesTell)?;
+        metadata.values_of(name, &self.lines, self.from(), || self.timestamps_ns())
     }
 
     /// Whether any entry has metadata under a name that `wanted` accepts; `true` when only the entries can tell.

@@ -143,6 +143,56 @@ impl Metadata {
     }
 }
 
+/// The values of one key of a group.
+pub(crate) struct ValuesOf<'g> {
+    column: &'g Column,
+    lines: &'g Lines,
+    from: LinesFrom<'g>,
+    timestamps_ns: &'g [i64],
+}
+
+impl ValuesOf<'_> {
+    /// The value of entry `at`, if it has one; in `scratch` when it is not stored as it is.
+    pub(crate) fn get<'a>(&'a self, at: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let place = self.column.place(at)?;
+        if let Form::Words(words) = &self.column.form {
+            return Some(words.get(place, &NO_VALUES));
+        }
+        scratch.clear();
+        let timestamp_ns = self.timestamps_ns.get(at).copied().unwrap_or(0);
+        self.column.form.put(place, at, timestamp_ns, self.lines, self.from, scratch);
+        Some(scratch)
+    }
+}
+
+impl Metadata {
+    /// The values under `name`; `None` where nobody has any, an error where only the entries can tell. `timestamps_ns` is asked
+    /// when values may be tokens of lines.
+    pub(crate) fn values_of<'g>(
+        &'g self,
+        name: &str,
+        lines: &'g Lines,
+        from: LinesFrom<'g>,
+        timestamps_ns: impl FnOnce() -> &'g [i64],
+    ) -> Result<Option<ValuesOf<'g>>, OnlyEntriesTell> {
+        let columns = match self {
+            Metadata::None => return Ok(None),
+            Metadata::Whole(_) => return Err(OnlyEntriesTell),
+            Metadata::ByKey(columns) => columns,
+        };
+        let Some(column) = columns.iter().find(|column| column.key == name) else { return Ok(None) };
+        let Some(column) = column.get(lines) else {
+            from.stored.note_damage();
+            return Err(OnlyEntriesTell);
+        };
+        let is_apart = matches!(column.form, Form::Words(_) | Form::Hex { .. });
+        Ok(Some(ValuesOf { column, lines, from, timestamps_ns: if is_apart { &[] } else { timestamps_ns() } }))
+    }
+}
+
+/// Metadata is not stored by key, or damaged.
+pub(crate) struct OnlyEntriesTell;
+
 impl Column {
     fn place(&self, at: usize) -> Option<usize> {
         if self.places.is_empty() {

@@ -60,7 +60,7 @@ impl Hits {
 }
 
 /// How many lines are looked at between two looks at the clock.
-const CHECK_EVERY: usize = 1024;
+pub(super) const CHECK_EVERY: usize = 1024;
 
 /// What is asked of the entries of one stream.
 pub(crate) struct Asked<'q> {
@@ -166,6 +166,11 @@ impl Asked<'_> {
             && !group.has_metadata_of(&reads)
         {
             return Ok(if self.entries.accepts_bare() { hits } else { Hits::All(0..0) });
+        }
+        if let Chunk::Group(group) = chunk
+            && let Ok(fields) = self.fields(group)
+        {
+            return self.by_fields(&fields, hits);
         }
         let (mut list, mut metadata) = (Vec::new(), Vec::new());
         for (nth, at) in hits.iter().enumerate() {

@@ -4,6 +4,7 @@
 pub(crate) mod ahead;
 pub(crate) mod cursor;
 pub(crate) mod examine;
+mod fields;
 pub(crate) mod literals;
 pub(crate) mod needle;
 pub(crate) mod origin;

@@ -202,6 +202,11 @@ impl EntryTests<'_> {
         self.tests.iter().all(|test| test.accepts(metadata))
     }
 
+    /// Each test, as [`PerEntry::tests`] has it.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&Matcher, &str, bool)> {
+        self.tests.iter().flat_map(PerEntry::tests)
+    }
+
     /// Whether metadata of this name matters.
     pub(crate) fn reads(&self, name: &str) -> bool {
         self.tests.iter().any(|test| test.reads(name))
