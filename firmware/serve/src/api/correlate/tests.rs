@@ -185,7 +185,7 @@ async fn events(body: &mut axum::body::BodyDataStream, seen: &mut String, name: 
     let wanted = format!("event: {name}\n");
     while seen.matches(&wanted).count() < count || !seen.ends_with("\n\n") {
         let next = tokio::time::timeout(Duration::from_secs(20), body.next()).await.expect("in time");
-        seen.push_str(&String::from_utf8(next.expect("no end").unwrap().to_vec()).unwrap());
+        seen.push_str(std::str::from_utf8(&next.expect("no end").unwrap()).unwrap());
     }
     let of = |event: &str| {
         let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
