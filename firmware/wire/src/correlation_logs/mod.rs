@@ -143,7 +143,7 @@ impl Decoder {
     }
 
     /// Decodes a body. `defaults` are fields of a resource for records that have none (`service`, …); `now_ns` is the time of
-    /// records without one.
+    /// the first record without one, and the others follow by a nanosecond each.
     ///
     /// # Errors
     /// [`DecodeError`] when the body is no JSON and should be, and when the batch would become too large.
@@ -178,6 +178,8 @@ struct Request<'a> {
     meter: Meter,
     posted: Posted,
     defaults: &'a [(String, String)],
+    /// The time of the next record that has none: each is a nanosecond later, since a store keeps entries once that are the
+    /// same in all.
     now_ns: i64,
 }
 

@@ -165,7 +165,10 @@ impl Request<'_> {
         let service = value_of(own, "service").or(value_of(&base.labels, "service")).unwrap_or(UNKNOWN_SERVICE);
         labels.set("service", service);
         labels.set("service_name", service);
-        let timestamp_ns = timestamp_ns.or(syslog.and_then(|line| line.timestamp_ns)).unwrap_or(now_ns);
+        let timestamp_ns = timestamp_ns.or(syslog.and_then(|line| line.timestamp_ns)).unwrap_or_else(|| {
+            self.now_ns = now_ns.saturating_add(1);
+            now_ns
+        });
         let end = syslog::trimmed(&message).len();
         let line = syslog.map_or(0..message.len(), |line| end.saturating_sub(line.message.len())..end);
         Entry { timestamp_ns, message, line }

@@ -31,7 +31,7 @@ fn lines(batch: &LogBatch) -> Vec<String> {
     let of = |stream: LogStream<'_>| {
         let labels = stream.labels().to_string();
         let shown = |e: LogEntry<'_>| {
-            let seconds = (e.timestamp_ns - NOW) as f64 / 1e9;
+            let seconds = ((e.timestamp_ns - NOW) as f64 / 1e6).round() / 1e3;
             format!("{labels} {seconds:+} {} {}", String::from_utf8_lossy(e.line), e.metadata)
         };
         stream.entries().map(shown).collect::<Vec<_>>()
@@ -99,6 +99,15 @@ fn other_forms() {
     // A resource is not that of the next envelope.
     let two = json(r#"[{"resource":{"service":"x"},"records":[{"message":"a"}]},{"message":"a"}]"#);
     assert_eq!(two.get(1).map(String::as_str), Some(one));
+}
+
+#[test]
+fn records_without_a_time_are_different_ones() {
+    let batch =
+        posted(r#"[{"message":"a"},{"message":"a"},{"message":"a","ts":1795240800},{"message":"a"}]"#, BodyKind::Json)
+            .batch;
+    let times: Vec<i64> = (0..4).map(|entry| batch.entry(entry).timestamp_ns - NOW).collect();
+    assert_eq!(times, [0, 1, 0, 2]);
 }
 
 #[test]
