@@ -21,6 +21,8 @@ SETTINGS = {
     "BRAMBLE_OWN_INTERVAL": "1s",
     # As the engine that people run has it.
     "CORR_WINDOW_SECONDS": "4",
+    # A busy machine gets here late.
+    "BRAMBLE_CORRELATION_GRACE": "10m",
     "BRAMBLE_TRACES_DERIVED_INTERVAL": "1s",
 }
 WINDOW_NS = 4 * 10**9
@@ -66,6 +68,11 @@ class Order:
         self.ids = order(beorn, number, {"traceparent": f"00-{self.trace_id}-{self.span_id}-01"})
 
 
+def others(found):
+    """Without Bramble's own requests, which are correlated like anybody's."""
+    return [c for c in found if {s["service"] for s in c["services"]} != {"bramble"}]
+
+
 def in_correlations(bramble, good, bad):
     with check("the correlation is there after the window, found by its circuit id"):
         c = the_correlation(bramble, circuit_id=good.circuit)
@@ -95,14 +102,15 @@ def in_correlations(bramble, good, bad):
         equal(c["first_error"]["service"], "arda")
         assert c["worst_span"]["failed"] and c["worst_span"]["service"] in CHAIN, c["worst_span"]
     with check("filters: with errors, without, by service, by other ids, since, limit"):
-        ids = lambda **filters: {c["trace_id"] for c in correlations(bramble, **filters)}  # noqa: E731
+        ids = lambda **filters: {c["trace_id"] for c in others(correlations(bramble, **filters))}  # noqa: E731
         equal(ids(has_error="true"), {bad.trace_id})
         equal(ids(has_error="false"), {good.trace_id})
         for key in IDS:
             assert good.trace_id in ids(**{key: good.ids[key]}), key
         equal(ids(service="arda", since="15m"), {good.trace_id, bad.trace_id})
         equal((ids(service="nobody"), ids(circuit_id="circ-99999"), ids(since="2035-01-01T00:00:00Z")), (set(), set(), set()))
-        equal([c["trace_id"] for c in correlations(bramble, limit=1)], [bad.trace_id])
+        equal([c["trace_id"] for c in others(correlations(bramble))], [bad.trace_id, good.trace_id])
+        equal(correlations(bramble, limit=1), correlations(bramble)[:1])
         equal(ids(), {c["trace_id"] for c in correlations(bramble, door="main")})
     with check("one by its id, as a timeline of spans and lines together"):
         c = bramble.get("correlation", f"/api/correlations/{good.correlation['id']}").json
@@ -155,6 +163,8 @@ def in_logs(bramble, good):
     with check("logs by the circuit id"):
         found = loki(bramble, f'{{service="portal"}} | circuit_id="{good.circuit}"')
         equal({line for _, line in found}, set(POSTED))
+        found = loki(bramble, f'{{circuit_id="{good.circuit}"}}')
+        assert {line for _, line in found} >= set(POSTED), found
         found = loki(bramble, f'{{service_name=~".+"}} |= "{good.circuit}"')
         assert {line for _, line in found} >= {f"order for circuit {good.circuit}", f"built {good.circuit}"}, found
     with check("GET /api/logs has what was posted"):
@@ -177,17 +187,19 @@ def in_metrics(bramble, good, bad):
     began = {order.correlation["services"][0]["service"] for order in (good, bad)}
     with check("correlation_events_total on /metrics, by the service where it began"):
         said = bramble.get("correlation", "/metrics").text.splitlines()
-        counts = sorted(line for line in said if line.startswith("correlation_events_total{"))
+        ours = [line for line in said if line.startswith("correlation_events_total{")]
+        counts = sorted(line for line in ours if 'service="bramble"' not in line)
         [service] = began
         wanted = [f'correlation_events_total{{has_error="{failed}",service="{service}"}} 1' for failed in ("false", "true")]
         equal(counts, wanted)
     with check("correlation_events_total in PromQL, and what is told of windows"):
-        wait_for("a sample", lambda: scalar(bramble, "sum(correlation_events_total)") == 2)
-        equal(scalar(bramble, 'sum(correlation_events_total{has_error="true"})'), 1)
-        latency = "bramble_correlation_window_latency_seconds"
-        equal(scalar(bramble, f"sum({latency}_count)"), 2)
-        assert scalar(bramble, f'sum({latency}_bucket{{le="2"}})') == 2, "visible within two seconds"
-        equal(scalar(bramble, "sum(bramble_correlation_items_sum)"), sum(sum(items(o.correlation)) for o in (good, bad)))
+        counted = f'sum(correlation_events_total{{service="{service}"}})'
+        wait_for("a sample", lambda: scalar(bramble, counted) == 2)
+        equal(scalar(bramble, f'sum(correlation_events_total{{service="{service}",has_error="true"}})'), 1)
+        count, quick = "_count", '_bucket{le="2"}'
+        stored, within = (scalar(bramble, f"sum(bramble_correlation_window_latency_seconds{s})") for s in (count, quick))
+        assert stored >= 2 and stored == within, f"{within} of {stored} were visible within two seconds"
+        assert scalar(bramble, "sum(bramble_correlation_items_sum)") >= sum(sum(items(o.correlation)) for o in (good, bad))
     with check("/health"):
         answer = bramble.get("correlation", "/health")
         equal((answer.status, answer.json["status"]), (200, "healthy"))
