@@ -147,6 +147,34 @@ pub(super) fn may_end(before_last: u8, last: u8) -> bool {
     )
 }
 
+/// What nearly all of those are called that are ids. Of names of known length comparing costs next to nothing.
+#[inline]
+fn usual(name: &[u8]) -> Option<Form> {
+    Some(match name.len() {
+        // Serilog's compact form.
+        3 if name == b"@tr" => Form::Id(IdKind::Trace),
+        3 if name == b"@sp" => Form::Id(IdKind::Span),
+        5 if name == b"trace" => Form::Trace,
+        5 if name == b"reqId" => Form::Id(IdKind::Request),
+        6 if name == b"spanId" || name == b"spanID" || name == b"SpanId" => Form::Id(IdKind::Span),
+        6 if name == b"req_id" => Form::Id(IdKind::Request),
+        7 if name == b"traceId" || name == b"traceID" || name == b"TraceId" => Form::Id(IdKind::Trace),
+        7 if name == b"span_id" => Form::Id(IdKind::Span),
+        8 if name == b"trace_id" => Form::Id(IdKind::Trace),
+        9 if name == b"circuitId" => Form::Id(IdKind::Circuit),
+        9 if name == b"requestId" || name == b"RequestId" => Form::Id(IdKind::Request),
+        9 if name == b"productId" => Form::Id(IdKind::Product),
+        10 if name == b"circuit_id" => Form::Id(IdKind::Circuit),
+        10 if name == b"request_id" => Form::Id(IdKind::Request),
+        10 if name == b"product_id" => Form::Id(IdKind::Product),
+        10 if name == b"resourceId" => Form::Id(IdKind::Resource),
+        11 if name == b"resource_id" => Form::Id(IdKind::Resource),
+        14 if name == b"resourceTypeId" => Form::Id(IdKind::ResourceType),
+        16 if name == b"resource_type_id" => Form::Id(IdKind::ResourceType),
+        _ => return None,
+    })
+}
+
 /// Whether what stands before `id` ends as one of the stems does.
 fn may_end_a_stem(name: &[u8]) -> bool {
     let mut before = name.iter().rev().skip(2);
@@ -160,20 +188,8 @@ pub(super) fn form_of(name: &[u8]) -> Option<Form> {
     if !may_end(before_last, last) || name.len() > NAME_BYTES_MAX {
         return None;
     }
-    // What nearly all of those are called that are ids.
-    match name {
-        b"trace_id" | b"traceId" | b"traceID" | b"TraceId" | b"traceid" => return Some(Form::Id(IdKind::Trace)),
-        b"span_id" | b"spanId" | b"spanID" | b"SpanId" | b"spanid" => return Some(Form::Id(IdKind::Span)),
-        b"request_id" | b"requestId" | b"req_id" | b"reqId" => return Some(Form::Id(IdKind::Request)),
-        b"circuit_id" | b"circuitId" => return Some(Form::Id(IdKind::Circuit)),
-        b"product_id" | b"productId" => return Some(Form::Id(IdKind::Product)),
-        b"resource_id" | b"resourceId" => return Some(Form::Id(IdKind::Resource)),
-        b"resource_type_id" | b"resourceTypeId" => return Some(Form::Id(IdKind::ResourceType)),
-        // Serilog's compact form.
-        b"@tr" => return Some(Form::Id(IdKind::Trace)),
-        b"@sp" => return Some(Form::Id(IdKind::Span)),
-        b"trace" | b"logging.googleapis.com/trace" => return Some(Form::Trace),
-        _ => {}
+    if let Some(form) = usual(name) {
+        return Some(form);
     }
     if last | 0x20 == b'd' && !may_end_a_stem(name) {
         return None;
