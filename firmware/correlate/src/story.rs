@@ -79,7 +79,7 @@ pub fn story(query: &StoryQuery, sources: &Sources<'_>, context: &QueryContext) 
     };
     let mut correlations = sources.correlations.find(&asked, context)?;
     let all_correlations = correlations.len() < CORRELATIONS_MAX;
-    correlations.sort_by(|a, b| (a.start_ns, a.id).cmp(&(b.start_ns, b.id)));
+    correlations.sort_by_key(|correlation| (correlation.start_ns, correlation.id));
     let gathered = Gathered::read(query, &correlations, sources, context)?;
     let truncated = gathered.truncated || !all_correlations;
     let mut events = gathered.events;

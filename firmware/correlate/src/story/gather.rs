@@ -42,21 +42,13 @@ pub(super) struct Gathered {
     pub(super) truncated: bool,
 }
 
-/// Where a trace lies in time.
-#[derive(Clone, Copy)]
-struct Extent {
-    range: Range,
-    /// Whether a correlation counted no entries of it, and nothing else names it.
-    silent: bool,
-}
-
 struct Gathering<'a> {
     query: &'a StoryQuery,
     correlations: &'a [Correlation],
     sources: &'a Sources<'a>,
     context: &'a QueryContext,
-    /// By trace.
-    extents: BTreeMap<TraceId, Extent>,
+    /// Where each trace lies in time, as far as it is known.
+    extents: BTreeMap<TraceId, Range>,
     /// Tests of each id on spans.
     tests: Vec<SpanPredicate>,
     events: Vec<Event>,
@@ -87,11 +79,13 @@ impl Gathered {
             truncated: false,
         };
         for correlation in correlations {
-            gathering.extend(correlation.id.trace_id, Range::of(correlation), correlation.logs == 0);
+            gathering.extend(correlation.id.trace_id, Range::of(correlation));
         }
         gathering.find_spans()?;
         let direct = gathering.find_entries()?;
-        let room = query.limit.saturating_sub(direct.len());
+        // What traces have is told as well, of half the events at least; what they do not need is left to the entries.
+        let room =
+            query.limit - if gathering.extents.is_empty() { direct.len() } else { direct.len().min(query.limit / 2) };
         gathering.told.extend(direct.iter().map(|(hash, _)| *hash));
         gathering.read_traces(room)?;
         gathering.add_direct(direct);
@@ -122,14 +116,12 @@ impl Gathering<'_> {
         })
     }
 
-    fn extend(&mut self, trace: TraceId, range: Range, silent: bool) {
-        if trace.is_zero() {
-            return;
+    fn extend(&mut self, trace: TraceId, range: Range) {
+        if !trace.is_zero() {
+            let known = self.extents.entry(trace).or_insert(range);
+            known.start_ns = known.start_ns.min(range.start_ns);
+            known.end_ns = known.end_ns.max(range.end_ns);
         }
-        let extent = self.extents.entry(trace).or_insert(Extent { range, silent });
-        extent.silent &= silent;
-        extent.range.start_ns = extent.range.start_ns.min(range.start_ns);
-        extent.range.end_ns = extent.range.end_ns.max(range.end_ns);
     }
 
     /// Traces of spans that have the ids.
@@ -147,7 +139,7 @@ impl Gathering<'_> {
                 let at = span.start_ns as i64;
                 found.push((span.trace_id, Range { start_ns: at, end_ns: at.saturating_add(1) }));
             }
-            found.drain(..).for_each(|(trace, range)| self.extend(trace, range, true));
+            found.drain(..).for_each(|(trace, range)| self.extend(trace, range));
             looked += batch.spans.len();
             // Newest first: what is left out is older than enough traces, or an id that everything has.
             if looked > SPANS_MAX || self.extents.len() > 8 * TRACES_MAX {
@@ -158,7 +150,7 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// Entries that name the ids, and their traces.
+    /// Entries that name the ids, those that matter most first; and their traces.
     fn find_entries(&mut self) -> Result<Vec<(u64, Event)>, ReadError> {
         let Some((kind, value)) = self.query.ids.first() else { return Ok(Vec::new()) };
         let mut kept = Kept::new(self.query.limit, self.context).newest();
@@ -174,28 +166,25 @@ impl Gathering<'_> {
         };
         let complete = sought.each_entry(self.sources.logs, self.asked(), DIRECT_ROWS_MAX, self.context, visit)?;
         for (trace, at) in traces {
-            self.extend(trace, Range { start_ns: at, end_ns: at.saturating_add(1) }, false);
+            self.extend(trace, Range { start_ns: at, end_ns: at.saturating_add(1) });
         }
-        // What traces have is told as well.
-        let most = if self.extents.is_empty() { self.query.limit } else { self.query.limit / 2 };
-        let all = kept.shrink(most);
-        self.truncated |= !(complete && all);
+        self.truncated |= !(complete && kept.shrink(self.query.limit));
         Ok(kept.into_hashed())
     }
 
     /// Reads the newest traces, newest first, `room` events at most.
     fn read_traces(&mut self, room: usize) -> Result<(), ReadError> {
-        let mut traces: Vec<(TraceId, Extent)> = self.extents.iter().map(|(id, extent)| (*id, *extent)).collect();
-        traces.sort_by_key(|(id, extent)| (std::cmp::Reverse(extent.range.start_ns), *id));
-        let most = TRACES_MAX.min(room / EVENTS_PER_TRACE_MIN);
+        let mut traces: Vec<(TraceId, Range)> = self.extents.iter().map(|(id, range)| (*id, *range)).collect();
+        traces.sort_by_key(|(id, range)| (std::cmp::Reverse(range.start_ns), *id));
+        let most = TRACES_MAX.min((room / EVENTS_PER_TRACE_MIN).max(1));
         self.truncated |= traces.len() > most;
         traces.truncate(most);
         let (mut left, mut room, mut spans) = (traces.len(), room, 0usize);
-        for (nth, (trace, extent)) in traces.into_iter().enumerate() {
+        for (nth, (trace, range)) in traces.into_iter().enumerate() {
             self.context.check()?;
             let before = self.events.len();
             let share = room / left.max(1);
-            spans += self.read_trace(trace, extent, share, nth < INFERRED_TRACES_MAX)?;
+            spans += self.read_trace(trace, range, share, nth < INFERRED_TRACES_MAX)?;
             room = room.saturating_sub(self.events.len() - before);
             left -= 1;
             if spans > SPANS_MAX {
@@ -207,22 +196,20 @@ impl Gathering<'_> {
     }
 
     /// Tells one trace; how many spans it has.
-    fn read_trace(&mut self, trace: TraceId, extent: Extent, room: usize, infers: bool) -> Result<usize, ReadError> {
+    fn read_trace(&mut self, trace: TraceId, known: Range, room: usize, infers: bool) -> Result<usize, ReadError> {
         let spans = TraceSpans::read(trace, None, self.sources.traces, self.context)?;
         let mut kept = Kept::new(room, self.context);
-        if !extent.silent {
-            let range = self.log_range(extent.range, &spans);
-            let visit = &mut |entry: &Entry<'_>| {
-                let named = entry.named();
-                if named.trace == Some(trace) && !self.told.contains(&entry.hash) {
-                    let join = if self.is_named_by(&named) { self.by() } else { Join::certain(IdKind::Trace) };
-                    kept.offer_log(entry, &named, join, &spans.places)?;
-                }
-                Ok(())
-            };
-            let sought = Sought::new(IdKind::Trace, &trace.to_string());
-            self.truncated |= !sought.each_entry(self.sources.logs, range, TRACE_ROWS_MAX, self.context, visit)?;
-        }
+        let range = self.log_range(known, &spans);
+        let visit = &mut |entry: &Entry<'_>| {
+            let named = entry.named();
+            if named.trace == Some(trace) && !self.told.contains(&entry.hash) {
+                let join = if self.is_named_by(&named) { self.by() } else { Join::certain(IdKind::Trace) };
+                kept.offer_log(entry, &named, join, &spans.places)?;
+            }
+            Ok(())
+        };
+        let sought = Sought::new(IdKind::Trace, &trace.to_string());
+        self.truncated |= !sought.each_entry(self.sources.logs, range, TRACE_ROWS_MAX, self.context, visit)?;
         let (picked, all) = spans.pick(room.saturating_sub(kept.len()).max(room / 2));
         let told: Vec<Event> = picked.iter().map(|span| self.span_event(&spans, span)).collect();
         self.context.reserve(told.iter().map(bytes_of).sum())?;
@@ -282,7 +269,9 @@ impl Gathering<'_> {
 
     /// Entries that name the ids, each on its trace's clock; those without a trace on what traces say of their writer's.
     fn add_direct(&mut self, direct: Vec<(u64, Event)>) {
-        for (_, mut event) in direct {
+        let room = self.query.limit.saturating_sub(self.events.len());
+        self.truncated |= direct.len() > room;
+        for (_, mut event) in direct.into_iter().take(room) {
             let ahead = match self.places.get(&event.trace_id) {
                 Some(places) => places.ahead_ns(&event.service, &event.node),
                 None => self.usually_ahead_ns(&event.service, &event.node),

@@ -116,7 +116,6 @@ pub(crate) struct World {
     pub(crate) logs: MemoryLogs,
     pub(crate) traces: MemoryTraces,
     pub(crate) correlations: Known,
-    pub(crate) context: Option<QueryContext>,
 }
 
 impl World {
