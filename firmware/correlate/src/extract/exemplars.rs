@@ -2,6 +2,7 @@
 
 use super::Extracted;
 use super::ids::Ids;
+use super::pairs::pairs;
 use crate::item::{Item, ItemSink, What};
 use crate::origin::Origin;
 use bramble_signal::labels::is_plain_name;
@@ -17,7 +18,7 @@ pub(super) fn extract(batch: &MetricBatch, text: &mut String, sink: &mut impl It
         let mut told = false;
         for exemplar in batch.exemplars(index) {
             let mut ids = Ids::default();
-            exemplar.labels.iter().for_each(|(name, value)| ids.add_field(name.as_bytes(), value));
+            pairs(exemplar.labels.as_ref()).for_each(|(name, value)| ids.add_field(name, value));
             if ids.trace_id.is_zero() {
                 continue;
             }

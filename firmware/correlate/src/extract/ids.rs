@@ -15,8 +15,8 @@ pub(super) struct Ids<'a> {
 impl<'a> Ids<'a> {
     /// Takes note of the ids of a field.
     #[inline]
-    pub(super) fn add_field(&mut self, name: &[u8], value: &'a str) {
-        find_in_field(name, value.as_bytes(), &mut |kind, id| self.add(kind, id, value.as_bytes()));
+    pub(super) fn add_field(&mut self, name: &[u8], value: &'a [u8]) {
+        find_in_field(name, value, &mut |kind, id| self.add(kind, id, value));
     }
 
     /// Takes note of an id that was found in `whole`.

@@ -5,8 +5,9 @@
 //! `PRIORITY` (syslog's 0 to 7). Receivers add `detected_level` to entries of every protocol, so that the line is looked
 //! at only where that is switched off: then its first word that names a level counts.
 
+use super::pairs::pairs;
 use crate::item::Level;
-use bramble_signal::{LabelsRef, floating_label};
+use bramble_signal::LabelsRef;
 
 /// Bytes of a line in which a level is looked for.
 const SEARCH_BYTES_MAX: usize = 256;
@@ -24,13 +25,13 @@ const OF_SYSLOG: u8 = 7;
 impl<'a> Said<'a> {
     /// Takes note of a field, if it is one that tells a level.
     #[inline]
-    pub(super) fn add_field(&mut self, name: &[u8], value: &'a str) {
+    pub(super) fn add_field(&mut self, name: &[u8], value: &'a [u8]) {
         // Nearly all names are told from a level's by their first letter.
         if let Some(b'd' | b'l' | b's' | b'L' | b'S' | b'P') = name.first()
             && let Some(rank) = rank(name)
             && self.best.is_none_or(|(best, _)| rank < best)
         {
-            self.best = Some((rank, value));
+            self.best = std::str::from_utf8(value).ok().map(|value| (rank, value)).or(self.best);
         }
     }
 
@@ -45,6 +46,12 @@ impl<'a> Said<'a> {
 }
 
 fn rank(name: &[u8]) -> Option<u8> {
+    // What nearly all of them are called.
+    match name.len() {
+        5 if name == b"level" => return Some(1),
+        14 if name == b"detected_level" => return Some(0),
+        _ => {}
+    }
     let names: &[(&[u8], u8)] = match name.len() {
         3 => &[(b"lvl", 5)],
         5 => &[(b"level", 1)],
@@ -111,9 +118,7 @@ fn of_line(line: &[u8]) -> Level {
 /// How serious an entry of a stream of these labels is.
 pub fn level_of(labels: LabelsRef<'_>, metadata: LabelsRef<'_>, line: &[u8]) -> Level {
     let (mut of_stream, mut of_entry) = (Said::default(), Said::default());
-    labels.iter().for_each(|(name, value)| of_stream.add_field(name.as_bytes(), value));
-    for (name, value) in metadata.iter() {
-        of_entry.add_field(floating_label(name).unwrap_or(name).as_bytes(), value);
-    }
+    pairs(labels).for_each(|(name, value)| of_stream.add_field(name, value));
+    pairs(metadata).for_each(|(name, value)| of_entry.add_field(name, value));
     of_entry.level(&of_stream, line)
 }

@@ -3,12 +3,13 @@
 use super::Extracted;
 use super::ids::Ids;
 use super::level::Said;
+use super::pairs::pairs;
 use crate::hash::xxhash64;
 use crate::identity::{Parts, field_of};
 use crate::item::{Item, ItemSink, What};
 use crate::origin::Origin;
 use bramble_line::ids::{IdKind, find_ids, find_in_field};
-use bramble_signal::{LabelsRef, LogBatch, LogEntry, LogStream, floating_label};
+use bramble_signal::{LabelsRef, LogBatch, LogEntry, LogStream};
 use bramble_storage::OWN_STREAM_LABEL;
 
 /// Ids are looked for in so much of a line.
@@ -28,13 +29,12 @@ impl<'a> Stream<'a> {
     /// `None` for our own.
     fn of(labels: LabelsRef<'a>) -> Option<Stream<'a>> {
         let (mut parts, mut ids, mut said) = (Parts::default(), Ids::default(), Said::default());
-        for (name, value) in labels.iter() {
-            if name == OWN_STREAM_LABEL {
+        for (name, value) in pairs(labels) {
+            if name == OWN_STREAM_LABEL.as_bytes() {
                 return None;
             }
-            let name = name.as_bytes();
             if let Some((part, rank)) = field_of(name) {
-                parts.offer(part, rank, value);
+                parts.offer(part, rank, text(value));
             }
             ids.add_field(name, value);
             said.add_field(name, value);
@@ -54,18 +54,17 @@ pub(super) fn extract(batch: &LogBatch, sink: &mut impl ItemSink) -> Extracted {
 }
 
 fn of_stream(stream: LogStream<'_>, its: &Stream<'_>, sink: &mut impl ItemSink, extracted: &mut Extracted) {
-    let mut told = None;
+    let (mut told, mut told_of_stream) = (None, false);
     for entry in stream.entries() {
         extracted.logs += 1;
         let (mut ids, mut said, mut parts) = (Ids::default(), Said::default(), None);
-        for (name, value) in entry.metadata.iter() {
-            let name = floating_label(name).unwrap_or(name).as_bytes();
+        for (name, value) in pairs(entry.metadata) {
             ids.add_field(name, value);
             said.add_field(name, value);
             if let Some((part, rank)) = field_of(name)
                 && its.parts.lacks(part)
             {
-                parts.get_or_insert(its.parts).offer(part, rank, value);
+                parts.get_or_insert(its.parts).offer(part, rank, text(value));
             }
         }
         ids.fill(&its.ids);
@@ -74,16 +73,27 @@ fn of_stream(stream: LogStream<'_>, its: &Stream<'_>, sink: &mut impl ItemSink, 
             extracted.logs_without_ids += 1;
             continue;
         }
-        let origin = parts.map_or(its.origin, |parts| parts.origin());
-        if told != Some(origin) {
-            sink.origin(&origin);
-            told = Some(origin);
+        match parts {
+            // Nearly all entries are of whom their stream is.
+            None if told_of_stream => {}
+            parts => {
+                let origin = parts.map_or(its.origin, |parts| parts.origin());
+                if told != Some(origin) {
+                    sink.origin(&origin);
+                    told = Some(origin);
+                }
+                told_of_stream = parts.is_none();
+            }
         }
         let level = said.level(&its.said, entry.line);
         let what = What::Log { level, line: entry.line, identity: identity(&entry, its.identity) };
         let Ids { trace_id, span_id, business } = ids;
         sink.item(&Item { time_ns: entry.timestamp_ns, trace_id, span_id, ids: business, what });
     }
+}
+
+fn text(value: &[u8]) -> &str {
+    std::str::from_utf8(value).unwrap_or("")
 }
 
 fn of_line(line: &[u8]) -> Ids<'_> {
@@ -100,11 +110,8 @@ fn identity(entry: &LogEntry<'_>, of_labels: u64) -> u64 {
 /// Calls `found` for all ids of an entry: those of its metadata, then of its stream's labels, then of its line. As
 /// [`find_ids`], but that a line is looked at no further than 32 KiB.
 pub fn ids_of(labels: LabelsRef<'_>, metadata: LabelsRef<'_>, line: &[u8], found: &mut impl FnMut(IdKind, &[u8])) {
-    for (name, value) in metadata.iter() {
-        find_in_field(floating_label(name).unwrap_or(name).as_bytes(), value.as_bytes(), found);
-    }
-    for (name, value) in labels.iter() {
-        find_in_field(name.as_bytes(), value.as_bytes(), found);
+    for (name, value) in pairs(metadata).chain(pairs(labels)) {
+        find_in_field(name, value, found);
     }
     find_ids(line.get(..LINE_BYTES_MAX).unwrap_or(line), found);
 }
@@ -115,11 +122,11 @@ impl<'a> Origin<'a> {
         let mut parts = Parts::default();
         parts.offer_labels(labels);
         let of_stream = parts;
-        for (name, value) in metadata.iter() {
-            if let Some((part, rank)) = field_of(floating_label(name).unwrap_or(name).as_bytes())
+        for (name, value) in pairs(metadata) {
+            if let Some((part, rank)) = field_of(name)
                 && of_stream.lacks(part)
             {
-                parts.offer(part, rank, value);
+                parts.offer(part, rank, text(value));
             }
         }
         parts.origin()

@@ -13,6 +13,7 @@ mod exemplars;
 mod ids;
 mod level;
 mod logs;
+mod pairs;
 mod spans;
 #[cfg(test)]
 mod tests;

@@ -112,7 +112,7 @@ impl<'a> Found<'a> {
             AttributeValue::Int(number) => *place = Said::Number(number),
             AttributeValue::Str(text) => {
                 let mut ids = Ids::default();
-                ids.add_field(name, text);
+                ids.add_field(name, text.as_bytes());
                 if let Some(id) = ids.business.into_iter().find(|id| !id.is_empty()) {
                     *place = Said::Text(id);
                 }
