@@ -3,7 +3,7 @@
 use crate::counter::Counter;
 use crate::deletions::{CANCEL_PERIOD_MS, read_query};
 use crate::files::SimulatedFiles;
-use crate::joined::correlator_options;
+use crate::joined::{Joining, correlator_options};
 use bramble_catalog::Place;
 use bramble_correlate::Correlator;
 use bramble_disk::journal::JournalOptions;
@@ -26,8 +26,8 @@ pub(crate) struct Hardware {
     pub(crate) memory_bytes: usize,
     /// Whether something is derived from spans.
     pub(crate) observed: bool,
-    /// Whether traces are correlated.
-    pub(crate) correlated: bool,
+    /// Whether traces are correlated, and how well.
+    pub(crate) joining: Option<Joining>,
 }
 
 /// Settings with which laps of the ring, flushes and merges come often.
@@ -94,12 +94,12 @@ impl Machine {
         if let Some(counter) = &counter {
             path.set_observer(Observing::Derived, counter.clone());
         }
-        let correlator = hardware.correlated.then(|| {
+        let correlator = hardware.joining.map(|_| {
             let (budget, source) = (get(BudgetName::Correlate), logs.clone());
             Arc::new(Correlator::new(correlator_options(), k(), &budget, &registry, source).unwrap())
         });
-        if let Some(correlator) = &correlator {
-            path.set_observer(Observing::Correlator, correlator.clone());
+        if let (Some(correlator), Some(joining)) = (&correlator, hardware.joining) {
+            path.set_observer(Observing::Correlator, joining.observer(correlator.clone()));
         }
         let recovered = path.recover()?;
         let receive = get(BudgetName::Receive);

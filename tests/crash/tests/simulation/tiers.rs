@@ -53,7 +53,7 @@ impl World {
             RetentionOptions { days: [HOT_DAYS, 30, 90], limits: Vec::new(), total_bytes: None, reserve_bytes: 0 };
         let options = IngestOptions { retention, ..options(64 << 10, 6) };
         World {
-            hardware: Hardware { disk, clock, options, memory_bytes: 24 << 20, observed: false, correlated: false },
+            hardware: Hardware { disk, clock, options, memory_bytes: 24 << 20, observed: false, joining: None },
             rng,
             sent: Sent::new(),
             answers: Arc::default(),

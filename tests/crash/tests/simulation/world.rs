@@ -127,7 +127,7 @@ impl World {
                 options,
                 memory_bytes: MEMORY_BYTES,
                 observed: trouble.observed,
-                correlated: false,
+                joining: None,
             },
             rng,
             trouble: trouble.clone(),

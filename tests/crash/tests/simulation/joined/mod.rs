@@ -5,6 +5,7 @@
 //! acknowledged is there once, as a correlator says that was never interrupted, and on the way none was there twice.
 
 mod requests;
+mod sabotage;
 
 use crate::machine::{Hardware, Machine, options};
 use bramble_correlate::row::{as_stored, published_in};
@@ -18,6 +19,7 @@ use bramble_storage::{
 };
 use parking_lot::Mutex;
 use requests::{Parts, Request, batches};
+pub(crate) use sabotage::Joining;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ const WINDOW_NS: u64 = 60 * SECOND_NS;
 const LIVES: u32 = 8;
 const STEPS: u32 = 90;
 /// Power cuts of a test; `BRAMBLE_SIM_CUTS` changes it.
-const CUTS: u64 = 260;
+const CUTS: u64 = 160;
 
 /// Windows are kept as long as a world lasts, so that everything that comes late is a revision.
 pub(crate) fn correlator_options() -> CorrelatorOptions {
@@ -59,13 +61,14 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, joining: Joining) -> Self {
         let mut rng = Rng::new(seed);
         let disk = Arc::new(SimulatedDisk::new(rng.next_u64(), SimulatedOptions::default()));
         let clock = Arc::new(ManualClock::new(BASE_NS));
         // Who observes is not waited for when the ring is nearly full; here it never is.
         let options = options(64 << 10 << rng.below(3), 48);
-        let hardware = Hardware { disk, clock, options, memory_bytes: 32 << 20, observed: false, correlated: true };
+        let hardware =
+            Hardware { disk, clock, options, memory_bytes: 32 << 20, observed: false, joining: Some(joining) };
         let (requests, answers) = (Vec::new(), Answers::default());
         World { rng, hardware, requests, answers, known: BTreeMap::new(), tally: Tally::default() }
     }
@@ -99,8 +102,9 @@ impl World {
 
     fn boot(&mut self, may_cut: bool) -> Result<Machine, String> {
         for attempt in 0..20 {
-            if may_cut && attempt < 5 && self.rng.chance(0.3) {
-                self.hardware.disk.cut_after_ops(1 + self.rng.below(12));
+            if may_cut && attempt < 5 && self.rng.chance(0.4) {
+                let reach = 1u64 << self.rng.below(5);
+                self.hardware.disk.cut_after_ops(1 + self.rng.below(reach));
             }
             match Machine::boot(&self.hardware) {
                 Ok(machine) => return Ok(machine),
@@ -388,7 +392,7 @@ fn power_cuts_while_traces_are_correlated() {
     let wanted = if only.is_some() { 1 } else { from_environment("BRAMBLE_SIM_CUTS").unwrap_or(CUTS) };
     let mut sum = Tally::default();
     for seed in only.unwrap_or(16_000_000).. {
-        let mut world = World::new(seed);
+        let mut world = World::new(seed, Joining::Sound);
         world.run().unwrap_or_else(|complaint| {
             panic!(
                 "seed {seed}: {complaint}\n\nreplay: BRAMBLE_SIM_SEED={seed} cargo test -p bramble-tests-crash \
@@ -408,4 +412,22 @@ fn power_cuts_while_traces_are_correlated() {
     }
     assert!(sum.correlations > 0 && sum.revised > 0, "a world in which nothing happens proves nothing: {sum:?}");
     eprintln!("correlated: {sum:?}");
+}
+
+/// What a sabotaged correlator is found out by.
+fn complaint(joining: Joining) -> String {
+    let found = (17_000_000..17_000_000 + 40).find_map(|seed| World::new(seed, joining).run().err());
+    found.unwrap_or_else(|| panic!("no world noticed {joining:?}"))
+}
+
+#[test]
+fn a_correlator_that_does_not_see_its_own_rows_is_noticed() {
+    let complaint = complaint(Joining::Forgetful);
+    assert!(complaint.contains("twice") || complaint.contains("lost"), "{complaint}");
+}
+
+#[test]
+fn a_journal_that_is_not_kept_for_open_windows_is_noticed() {
+    let complaint = complaint(Joining::Careless);
+    assert!(complaint.contains("missing") || complaint.contains("there is"), "{complaint}");
 }
