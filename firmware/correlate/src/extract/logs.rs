@@ -1,9 +1,9 @@
 //! Items out of log entries.
 
-use super::Extracted;
 use super::ids::Ids;
 use super::level::Said;
 use super::pairs::pairs;
+use super::{Extracted, OWN_SERVICE};
 use crate::hash::xxhash64;
 use crate::identity::{Parts, field_of};
 use crate::item::{Item, ItemSink, What};
@@ -39,7 +39,11 @@ impl<'a> Stream<'a> {
             ids.add_field(name, value);
             said.add_field(name, value);
         }
-        Some(Stream { origin: parts.origin(), parts, ids, said, identity: xxhash64(labels.as_bytes(), 0) })
+        let origin = parts.origin();
+        if origin.service == OWN_SERVICE {
+            return None;
+        }
+        Some(Stream { origin, parts, ids, said, identity: xxhash64(labels.as_bytes(), 0) })
     }
 }
 

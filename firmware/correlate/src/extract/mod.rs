@@ -4,8 +4,9 @@
 //! of a span are its own, then of its attributes, then of its resource. Of several ids of a kind the first counts. An
 //! entry that names no id is no item; a span always names its trace.
 //!
-//! Left out are Bramble's own streams ([`bramble_storage::OWN_STREAM_LABEL`]) and spans that were made up to connect
-//! others (resource attribute `bramble.synthetic`).
+//! Left out are Bramble's own streams ([`bramble_storage::OWN_STREAM_LABEL`]), spans that were made up to connect others
+//! (resource attribute `bramble.synthetic`), and what Bramble tells of its own work (service `bramble`): whoever looks at
+//! correlations looks for those of his services.
 //!
 //! Everything that is handed out is borrowed from the batch; nothing is allocated per item.
 
@@ -24,6 +25,9 @@ pub use logs::ids_of;
 use crate::item::ItemSink;
 use bramble_storage::Durable;
 
+/// The service of our own logs and spans.
+const OWN_SERVICE: &str = "bramble";
+
 /// What was in a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Extracted {
@@ -31,9 +35,9 @@ pub struct Extracted {
     pub logs: u64,
     /// Of these, such that name no id.
     pub logs_without_ids: u64,
-    /// Spans, but for made-up ones.
+    /// Spans, but for made-up ones and our own.
     pub spans: u64,
-    /// Spans that were made up.
+    /// Spans that were made up, or are our own.
     pub spans_left_out: u64,
     /// Exemplars that name a trace.
     pub exemplars: u64,

@@ -1,7 +1,7 @@
 //! Items out of spans.
 
-use super::Extracted;
 use super::ids::Ids;
+use super::{Extracted, OWN_SERVICE};
 use crate::item::{Item, ItemSink, What};
 use crate::origin::Origin;
 use bramble_line::ids::IdKind;
@@ -28,7 +28,8 @@ impl<'a> Resource<'a> {
         };
         let mut ids = Found::default();
         ids.add(attributes);
-        Resource { origin: Origin::of_resource(attributes), ids, left_out }
+        let origin = Origin::of_resource(attributes);
+        Resource { origin, ids, left_out: left_out || origin.service == OWN_SERVICE }
     }
 }
 

@@ -73,7 +73,9 @@ fn what_fields_say_goes_before_what_lines_say() {
     batch.start_stream(&mut [("service", "quiet")]).unwrap();
     batch.push_entry(5, b"nothing to join", &mut [("user_id", "7")]).unwrap();
     batch.push_entry(6, b"E: request_id=7 went WARNING", &mut []).unwrap();
-    batch.start_stream(&mut [("__bramble__", "correlations"), ("service", "bramble")]).unwrap();
+    batch.start_stream(&mut [("__bramble__", "correlations"), ("service", "x")]).unwrap();
+    batch.push_entry(7, line.as_bytes(), &mut []).unwrap();
+    batch.start_stream(&mut [("service", "bramble")]).unwrap();
     batch.push_entry(7, line.as_bytes(), &mut []).unwrap();
     let (lines, extracted, _) = told(Durable::Logs(&batch));
     let expected = [
@@ -176,14 +178,16 @@ fn resource(batch: &mut SpanBatch, pairs: &[(&str, AttributeValue<'_>)]) {
 fn spans_name_ids_in_their_attributes() {
     let mut batch = SpanBatch::new();
     let name = |name| ("service.name", AttributeValue::Str(name));
+    let synthetic = |said| ("bramble.synthetic", said);
     resource(
         &mut batch,
         &[name("beorn"), ("host.name", AttributeValue::Str("rpi-1")), ("product_id", AttributeValue::Int(-40))],
     );
-    resource(&mut batch, &[name("bramble"), ("bramble.synthetic", AttributeValue::Bool(true))]);
-    resource(&mut batch, &[name("arda")]);
+    resource(&mut batch, &[name("x"), synthetic(AttributeValue::Bool(true))]);
+    resource(&mut batch, &[name("arda"), synthetic(AttributeValue::Bool(false))]);
+    resource(&mut batch, &[name("bramble")]);
     batch.scopes.push(ScopeEntry::default());
-    for (place, resource) in [0, 1, 2, 0].into_iter().enumerate() {
+    for (place, resource) in [0, 1, 2, 0, 3].into_iter().enumerate() {
         let mut bytes = Vec::new();
         if place == 0 {
             put_attribute(&mut bytes, "circuit_id", AttributeValue::Int(i64::MIN));
@@ -226,7 +230,7 @@ fn spans_name_ids_in_their_attributes() {
         format!("{} T {} product_id=-40 span GET / 0 false GET /", i64::MAX, "04".repeat(8)),
     ];
     assert_eq!(lines, expected);
-    assert_eq!(extracted, Extracted { spans: 3, spans_left_out: 1, ..Extracted::default() });
+    assert_eq!(extracted, Extracted { spans: 3, spans_left_out: 2, ..Extracted::default() });
 }
 
 #[test]
