@@ -35,6 +35,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(posted.records, posted.batch.entry_count() as u64 + bad);
         assert_eq!(posted.refused.len() as u64, bad.min(REFUSED_MAX as u64));
         assert!(posted.refused.iter().all(|refused| refused.index < posted.records && refused.reason.len() < 400));
+        assert!(posted.warnings.iter().all(|warning| warning.index < posted.records));
         for stream in posted.batch.streams() {
             assert!(stream.labels().iter().all(|(name, _)| !name.starts_with("__")), "{}", stream.labels());
         }

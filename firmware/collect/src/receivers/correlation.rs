@@ -13,7 +13,7 @@
 //!
 //! All answers are JSON: `{"accepted":2,"rejected":[{"index":1,"field":"timestamp","reason":"…"}]}`, where `index` counts the
 //! records of the body from 0, or `{"error":"…"}`. What the store refuses, which knows no numbers, is counted by reason in
-//! `rejected_by_store`. Encodings gzip, deflate, zstd and snappy. `?service=…&host=…&env=…` are the resource of bodies that have
+//! `rejected_by_store`; a record that is stored although a trace or span id of it is none is named in `warnings`. Encodings gzip, deflate, zstd and snappy. `?service=…&host=…&env=…` are the resource of bodies that have
 //! none. What is made of a record: [`bramble_wire::correlation_logs`]. OTLP is answered as at `/v1/…`.
 
 use super::ReceiverState;
@@ -90,6 +90,7 @@ struct Outcome {
     records: u64,
     refused: Vec<Refused>,
     rejected: Rejected,
+    warnings: Vec<Refused>,
     limited: Option<Limited>,
     written: Written,
 }
@@ -124,10 +125,11 @@ async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Outcom
                 decoder.decode(body, kind, &defaults, now_ns)
             })
         });
-        let (Posted { batch, records, refused, rejected }, held) = decoded?;
-        Ok((records, refused, rejected, admit(state, batch, held)?))
+        let (Posted { batch, records, refused, rejected, warnings }, held) = decoded?;
+        Ok((records, refused, rejected, warnings, admit(state, batch, held)?))
     };
-    let (records, refused, rejected, Admitted { batch, held, limited }) = run(body_bytes, state, work).await?;
+    let (records, refused, rejected, warnings, admitted) = run(body_bytes, state, work).await?;
+    let Admitted { batch, held, limited } = admitted;
     for (reason, count) in rejected.by_reason() {
         state.0.counters.rejected(Protocol::Correlation, reason.as_str(), count);
     }
@@ -135,7 +137,7 @@ async fn take(state: &ReceiverState, parts: &Parts, body: Body) -> Result<Outcom
         state.0.counters.rejected(Protocol::Correlation, PER_STREAM, limited.entries);
     }
     let written = submit(state, Batch::Logs(batch), held).await?;
-    Ok(Outcome { records, refused, rejected, limited, written })
+    Ok(Outcome { records, refused, rejected, warnings, limited, written })
 }
 
 /// A resource told in the address.
@@ -155,6 +157,8 @@ struct Report<'a> {
     rejected_total: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     rejected_by_store: BTreeMap<&'static str, u64>,
+    #[serde(serialize_with = "refused", skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [Refused],
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -170,7 +174,7 @@ fn refused<S: Serializer>(all: &[Refused], serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn report(outcome: &Outcome) -> Response {
-    let Outcome { records, refused, rejected, limited, written } = outcome;
+    let Outcome { records, refused, rejected, warnings, limited, written } = outcome;
     let mut by_store: BTreeMap<&'static str, u64> =
         written.rejections.by_reason().iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     if let Some(limited) = limited {
@@ -191,6 +195,7 @@ fn report(outcome: &Outcome) -> Response {
         rejected: refused,
         rejected_total: Some(rejected.count()).filter(|&count| count > refused.len() as u64),
         rejected_by_store: by_store,
+        warnings,
         error: complaint.as_ref().map(|Complaint { text, .. }| text.as_str()),
     };
     json(status, &body, retry_after)

@@ -21,86 +21,20 @@
 //! and nothing is held of a document but the record at hand.
 
 mod names;
+mod posted;
 mod record;
 mod severity;
+mod sorter;
 mod walk;
 
 use crate::label_set::LabelSet;
 use crate::limits::Meter;
-use crate::{DecodeError, DecodeErrorKind, Limits, RejectReason, Rejected};
-use bramble_signal::LogBatch;
+use crate::{DecodeError, DecodeErrorKind, Limits, RejectReason};
 pub use names::is_place;
+pub use posted::{BodyKind, IdFinder, Posted, REFUSED_MAX, Refused};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use walk::{each_element, each_field};
-
-/// How a body is written, by its content type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BodyKind {
-    /// JSON: one document, or one a line.
-    Json,
-    /// JSON, a document a line: a bad line spoils no other.
-    JsonLines,
-    /// Nobody says: JSON if it begins as an object or a list of objects, else text.
-    Unknown,
-}
-
-impl BodyKind {
-    /// From a `Content-Type`. Text may be JSON that a browser sends, and forms are what curl calls anything.
-    pub fn of_media_type(header: &str) -> BodyKind {
-        let essence = header.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/x-ndjson"
-            | "application/ndjson"
-            | "application/jsonl"
-            | "application/jsonlines"
-            | "application/json-lines"
-            | "application/x-json-stream"
-            | "application/stream+json" => BodyKind::JsonLines,
-            other if other.ends_with("/json") || other.ends_with("+json") => BodyKind::Json,
-            _ => BodyKind::Unknown,
-        }
-    }
-}
-
-/// Finds ids in a field: gets its name, its value, and what to call with the name that we use (`trace_id`) and the value of
-/// each id in it. Says whether the whole field is an id, so that nothing else needs to be made of it.
-pub type IdFinder = fn(&str, &str, &mut dyn FnMut(&'static str, &str)) -> bool;
-
-/// A record that was left out.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Its number among all records of the body, from 0.
-    pub index: u64,
-    /// The field that is wrong; `record` for all of it.
-    pub field: &'static str,
-    /// Why, for people.
-    pub reason: String,
-}
-
-/// A body that was read.
-#[derive(Clone, Default, PartialEq, Debug)]
-pub struct Posted {
-    /// The good records.
-    pub batch: LogBatch,
-    /// How many records there were.
-    pub records: u64,
-    /// The bad ones, the first [`REFUSED_MAX`] of them.
-    pub refused: Vec<Refused>,
-    /// All bad ones, counted.
-    pub rejected: Rejected,
-}
-
-impl Posted {
-    /// Memory held, in bytes.
-    pub fn memory_bytes(&self) -> usize {
-        let reasons: usize = self.refused.iter().map(|refused| refused.reason.capacity()).sum();
-        self.batch.memory_bytes() + self.refused.capacity() * size_of::<Refused>() + reasons
-    }
-}
-
-/// Most bad records that are reported one by one.
-pub const REFUSED_MAX: usize = 10_000;
 
 /// Decodes bodies; keeps its scratch memory between them.
 #[derive(Clone, Debug)]
@@ -121,6 +55,8 @@ struct Scratch {
     labels: LabelSet,
     metadata: LabelSet,
     path: String,
+    /// The record has an id of this kind that can join nothing.
+    malformed: Option<&'static str>,
     /// The last stream's labels, encoded.
     stream: Vec<u8>,
 }
@@ -353,7 +289,10 @@ impl Request<'_> {
         let index = self.posted.records;
         self.posted.records += 1;
         let refusal = match entry.and_then(|entry| self.judge(entry)) {
-            Ok(entry) => return self.keep(&entry),
+            Ok(entry) => {
+                self.keep(&entry)?;
+                return self.warn(index);
+            }
             Err(refusal) => refusal,
         };
         let Refusal { reason, field, text } = refusal;
@@ -362,6 +301,18 @@ impl Request<'_> {
             self.posted.refused.push(Refused { index, field, reason: text.clone() });
         }
         self.posted.rejected.add_told(reason, 1, || format!("record {index}: {field}: {text}"));
+        Ok(())
+    }
+
+    /// Says what is wrong with a record that was kept.
+    fn warn(&mut self, index: u64) -> Result<(), DecodeError> {
+        let Some(field) = self.scratch.malformed.take() else { return Ok(()) };
+        if self.posted.warnings.len() < REFUSED_MAX {
+            let digits = if field == "span_id" { "16" } else { "16 or 32" };
+            let reason = format!("not {digits} hex digits: kept as text, joins nothing");
+            self.meter.add(2 * size_of::<Refused>() + reason.len(), 0)?;
+            self.posted.warnings.push(Refused { index, field, reason });
+        }
         Ok(())
     }
 

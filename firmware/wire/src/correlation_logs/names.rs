@@ -43,6 +43,8 @@ const TIMES: [&str; 10] = [
     "date",
     "observed_timestamp",
 ];
+/// Times of this rank and beyond have names that other things have too: only what is a time is taken for one.
+pub(super) const WEAK_TIME: u8 = 7;
 const SEVERITIES: [(&str, Scale); 14] = [
     ("severity", Scale::Any),
     ("level", Scale::Any),
@@ -79,6 +81,11 @@ pub(super) fn meaning(name: &str) -> Meaning {
         name if CONTAINERS.contains(&name) => Meaning::Container,
         _ => Meaning::Other,
     }
+}
+
+/// Whether a severity's name has other meanings too, so that only what is a level is taken for one.
+pub(super) fn is_weak_severity(name: &str) -> bool {
+    name.eq_ignore_ascii_case("priority")
 }
 
 /// Rank and scale of a severity's name.

@@ -1,4 +1,5 @@
 use super::*;
+use bramble_signal::LogBatch;
 use bramble_signal::{LabelsRef, LogEntry, LogStream};
 use proptest::prelude::*;
 
@@ -145,6 +146,31 @@ fn names_of_ids_are_one_and_headers_are_read() {
             r#"{circuit_id="42", service="unknown_service", service_name="unknown_service", trace_id="ab"} +0 m {traceparent="00-ab-cd-01", user_id="u"}"#
         ]
     );
+}
+
+#[test]
+fn names_with_other_meanings_are_taken_for_what_they_hold() {
+    let all = json(
+        r#"[{"message":"a","date":"2026-12-24","priority":"high"},{"message":"b","date":1795240801.5,"PRIORITY":"4"},{"message":"c","datetime":"soon"}]"#,
+    );
+    let ends = [
+        r#"+0 a {date="2026-12-24", priority="high"}"#,
+        r#"+1.5 b {level="warn", severity_text="4"}"#,
+        r#"+0 c {datetime="soon"}"#,
+    ];
+    for (line, end) in all.iter().zip(ends) {
+        assert!(line.ends_with(end), "{line} {end}");
+    }
+}
+
+#[test]
+fn ids_that_join_nothing_are_told_of() {
+    let body = r#"[{"message":"a","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7"},
+        {"message":"b","trace_id":"xyz"},{"message":"c","span_id":"1"},{"message":"d"}]"#;
+    let posted = posted(body, BodyKind::Json);
+    let told: Vec<(u64, &str)> = posted.warnings.iter().map(|w| (w.index, w.field)).collect();
+    assert_eq!((told, refused(&posted).len()), (vec![(1, "trace_id"), (2, "span_id")], 0));
+    assert_eq!(posted.batch.stream(1).labels().get("trace_id"), Some("xyz"));
 }
 
 #[test]

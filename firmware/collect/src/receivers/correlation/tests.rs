@@ -65,6 +65,14 @@ async fn bad_records_are_named_and_the_rest_is_stored() {
 }
 
 #[tokio::test]
+async fn ids_that_are_none_are_told_of() {
+    let bench = Bench::small();
+    let (status, text) = post_logs(&bench, &[JSON], r#"{"message":"a","trace_id":"x-y"}"#).await;
+    let wanted = r#"{"accepted":1,"rejected":[],"warnings":[{"index":0,"field":"trace_id","reason":"not 16 or 32 hex digits: kept as text, joins nothing"}]}"#;
+    assert_eq!((status, text.as_str()), (200, wanted));
+}
+
+#[tokio::test]
 async fn what_is_no_json_says_where() {
     let bench = Bench::small();
     let (status, text) = post_logs(&bench, &[JSON], "{\"records\":[\n{\"message\"}]}").await;
