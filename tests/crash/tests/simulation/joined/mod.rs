@@ -53,6 +53,7 @@ type Answers = Arc<Mutex<Vec<Vec<(usize, usize)>>>>;
 struct World {
     rng: Rng,
     hardware: Hardware,
+    is_faulty: bool,
     requests: Vec<Request>,
     answers: Answers,
     /// Highest revision of each that was ever read.
@@ -61,16 +62,17 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, joining: Joining) -> Self {
+    fn new(seed: u64, joining: Joining, faults: &SimulatedOptions) -> Self {
         let mut rng = Rng::new(seed);
-        let disk = Arc::new(SimulatedDisk::new(rng.next_u64(), SimulatedOptions::default()));
+        let disk = Arc::new(SimulatedDisk::new(rng.next_u64(), faults.clone()));
         let clock = Arc::new(ManualClock::new(BASE_NS));
         // Who observes is not waited for when the ring is nearly full; here it never is.
         let options = options(64 << 10 << rng.below(3), 48);
         let hardware =
             Hardware { disk, clock, options, memory_bytes: 32 << 20, observed: false, joining: Some(joining) };
         let (requests, answers) = (Vec::new(), Answers::default());
-        World { rng, hardware, requests, answers, known: BTreeMap::new(), tally: Tally::default() }
+        let is_faulty = faults.write_error_chance + faults.sync_error_chance > 0.0;
+        World { rng, hardware, is_faulty, requests, answers, known: BTreeMap::new(), tally: Tally::default() }
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -83,6 +85,8 @@ impl World {
             self.tally.cuts += 1;
             self.hardware.disk.reboot();
         }
+        // A new card with the old one's content.
+        self.hardware.disk.configure(|options| *options = SimulatedOptions::default());
         let machine = self.boot(false)?;
         self.finish(&machine).map_err(|e| format!("last life: {e}"))?;
         let (rows, _) = self.compare(&machine).map_err(|e| format!("in the end: {e}"))?;
@@ -112,6 +116,8 @@ impl World {
                     self.tally.cuts_in_recovery += 1;
                     self.hardware.disk.reboot();
                 }
+                // Not started; nothing may have been harmed by the attempt.
+                Err(_) if self.is_faulty => {}
                 Err(error) => return Err(format!("does not start: {error}")),
             }
         }
@@ -151,7 +157,7 @@ impl World {
                 } else {
                     machine.maintenance.force_flush()
                 };
-                if let (Err(error), true) = (flushed, self.hardware.disk.is_powered()) {
+                if let (Err(error), true) = (flushed, self.hardware.disk.is_powered() && !self.is_faulty) {
                     return Err(format!("maintenance failed on a healthy card: {error}"));
                 }
             }
@@ -381,8 +387,8 @@ fn by_trace<'a>(correlations: impl Iterator<Item = &'a Correlation>) -> BTreeMap
     found
 }
 
-#[test]
-fn power_cuts_while_traces_are_correlated() {
+/// Worlds of successive seeds until enough power cuts were made. `test` is the test's own name.
+fn survive(test: &str, first_seed: u64, faults: &SimulatedOptions) {
     let from_environment = |name| std::env::var(name).ok().and_then(|text| text.trim().parse().ok());
     let only: Option<u64> = from_environment("BRAMBLE_SIM_SEED");
     if only.is_some() {
@@ -391,12 +397,12 @@ fn power_cuts_while_traces_are_correlated() {
     }
     let wanted = if only.is_some() { 1 } else { from_environment("BRAMBLE_SIM_CUTS").unwrap_or(CUTS) };
     let mut sum = Tally::default();
-    for seed in only.unwrap_or(16_000_000).. {
-        let mut world = World::new(seed, Joining::Sound);
+    for seed in only.unwrap_or(first_seed).. {
+        let mut world = World::new(seed, Joining::Sound, faults);
         world.run().unwrap_or_else(|complaint| {
             panic!(
                 "seed {seed}: {complaint}\n\nreplay: BRAMBLE_SIM_SEED={seed} cargo test -p bramble-tests-crash \
-                 --test simulation power_cuts_while_traces_are_correlated -- --nocapture\n"
+                 --test simulation {test} -- --nocapture\n"
             )
         });
         let tally = &world.tally;
@@ -411,12 +417,24 @@ fn power_cuts_while_traces_are_correlated() {
         }
     }
     assert!(sum.correlations > 0 && sum.revised > 0, "a world in which nothing happens proves nothing: {sum:?}");
-    eprintln!("correlated: {sum:?}");
+    eprintln!("{test}: {sum:?}");
+}
+
+#[test]
+fn power_cuts_while_traces_are_correlated() {
+    survive("power_cuts_while_traces_are_correlated", 16_000_000, &SimulatedOptions::default());
+}
+
+#[test]
+fn traces_are_correlated_on_a_failing_card() {
+    let faults = SimulatedOptions { write_error_chance: 0.02, sync_error_chance: 0.02, ..SimulatedOptions::default() };
+    survive("traces_are_correlated_on_a_failing_card", 16_500_000, &faults);
 }
 
 /// What a sabotaged correlator is found out by.
 fn complaint(joining: Joining) -> String {
-    let found = (17_000_000..17_000_000 + 40).find_map(|seed| World::new(seed, joining).run().err());
+    let found = (17_000_000..17_000_000 + 40)
+        .find_map(|seed| World::new(seed, joining, &SimulatedOptions::default()).run().err());
     found.unwrap_or_else(|| panic!("no world noticed {joining:?}"))
 }
 
