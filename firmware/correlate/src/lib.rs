@@ -9,6 +9,7 @@
 pub mod correlation;
 pub mod correlator;
 mod counters;
+mod digits;
 pub mod extract;
 pub mod hash;
 pub mod identity;

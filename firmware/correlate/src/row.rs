@@ -18,6 +18,7 @@ pub(crate) mod tests;
 pub use marker::{Marker, marker_in, newest_marker, put_marker};
 
 use crate::correlation::{Correlation, CorrelationId, FirstError, WorstSpan};
+use crate::digits::{as_text, put_hex};
 use bramble_line::ids::IdKind;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry, SpanId, TraceId};
 use bramble_storage::OWN_STREAM_LABEL;
@@ -64,10 +65,11 @@ pub fn as_stored(correlation: &Correlation) -> Correlation {
 pub fn put_row(correlation: &Correlation, batch: &mut LogBatch) {
     let has_error = if correlation.has_error() { "true" } else { "false" };
     start(batch, &mut [(OWN_STREAM_LABEL, ROWS), (HAS_ERROR, has_error)]);
-    let trace_id = correlation.id.trace_id.to_string();
+    let mut trace_id = Vec::with_capacity(32);
+    put_hex(&mut trace_id, &correlation.id.trace_id.0);
     let places = line::put_places(&correlation.participants);
     let series = correlation.exemplar_series.join("\n");
-    let mut metadata = vec![("trace_id", trace_id.as_str()), (PLACES, &places), (SERIES, &series)];
+    let mut metadata = vec![("trace_id", as_text(&trace_id)), (PLACES, &places), (SERIES, &series)];
     metadata.extend(search::first_ids(&correlation.ids).map(|(kind, value)| (kind.as_str(), value)));
     if let Some(worst) = &correlation.worst_span {
         metadata.extend([(WORST, worst.name.as_str()), (WORST_SERVICE, worst.service.as_str())]);

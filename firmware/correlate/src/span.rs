@@ -11,13 +11,13 @@
 //! correlation is published, and once more, as another span, when it was revised: spans are not replaced.
 
 use crate::correlation::{Correlation, CorrelationId, Marks};
+use crate::digits::{as_text, put_hex, put_signed};
 use bramble_line::ids::IdKind;
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_array, put_attribute, put_key, put_value};
 use bramble_signal::{
     ResourceEntry, ScopeEntry, Span32, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode,
     put_event, put_link,
 };
-use std::io::Write;
 
 /// Name of the span.
 pub const NAME: &str = "correlation";
@@ -120,13 +120,11 @@ fn scope(batch: &mut SpanBatch) -> u32 {
 }
 
 fn put_attributes(correlation: &Correlation, out: &mut Vec<u8>) {
-    let mut id = [0u8; 64];
-    let mut rest = &mut id[..];
-    // 32 digits, a hyphen and at most 20 more.
-    _ = write!(rest, "{}", correlation.id);
-    let left = rest.len();
-    let id = std::str::from_utf8(&id[..64 - left]).unwrap_or_default();
-    put_attribute(out, "correlation.id", AttributeValue::Str(id));
+    let mut id = Vec::with_capacity(64);
+    put_hex(&mut id, &correlation.id.trace_id.0);
+    id.push(b'-');
+    put_signed(&mut id, correlation.id.opened_ms);
+    put_attribute(out, "correlation.id", AttributeValue::Str(as_text(&id)));
     let errors = correlation.participants.iter().map(|p| p.errors).fold(0u64, u64::saturating_add);
     let counts = [
         ("correlation.revision", u64::from(correlation.revision)),

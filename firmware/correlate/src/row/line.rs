@@ -20,12 +20,11 @@
 
 use super::search;
 use crate::correlation::{Correlation, Marks, Participant};
+use crate::digits::{put_hex, put_number, put_signed};
 use bramble_line::ids::IdKind;
 use bramble_signal::SpanId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::io::Write;
 
 /// A first error that is a log entry.
 pub(super) const LOG: &str = "log";
@@ -112,13 +111,6 @@ fn unescaped(text: &str) -> String {
     text.replace("%2C", ",").replace("%2F", "/").replace("%25", "%")
 }
 
-/// A span id as it stands in lines.
-fn put_span(span_id: SpanId) -> String {
-    let text = span_id.to_string();
-    let (high, low) = text.split_at(text.len() / 2);
-    format!("\"{high}-{low}\"")
-}
-
 /// A span id that stands in a line; zero when it is none.
 pub(super) fn read_span(text: &str) -> SpanId {
     SpanId::parse(&text.replace('-', "")).unwrap_or_default()
@@ -127,71 +119,100 @@ pub(super) fn read_span(text: &str) -> SpanId {
 /// The line of a correlation.
 pub(super) fn put(correlation: &Correlation) -> Vec<u8> {
     let mut out = Vec::with_capacity(320);
-    // Writing to memory does not fail.
-    _ = try_put(correlation, &mut out);
+    let Correlation { spans, failed_spans, exemplars, inferred_logs, participants, .. } = correlation;
+    out.extend_from_slice(b"{\"revision\":");
+    put_number(&mut out, correlation.revision.into());
+    let start_ns = correlation.start_ns.saturating_sub(super::timestamp_ns(correlation));
+    if start_ns != 0 {
+        name(&mut out, "start");
+        put_signed(&mut out, start_ns);
+    }
+    name(&mut out, "window");
+    put_number(&mut out, correlation.window_ns);
+    name(&mut out, "duration");
+    put_signed(&mut out, correlation.end_ns.saturating_sub(correlation.start_ns));
+    list(&mut out, "logs", std::iter::once(&correlation.logs).chain(&correlation.levels), |out, n| put_number(out, *n));
+    list(&mut out, "counts", [spans, failed_spans, exemplars, inferred_logs], |out, n| put_number(out, *n));
+    list(&mut out, "services", participants, |out, p| text(out, &p.service));
+    list(&mut out, "parts", participants.iter().flat_map(|p| [p.logs, p.spans, p.errors]), put_number);
+    if participants.iter().any(|p| p.skew_ns != 0) {
+        list(&mut out, "skew", participants, |out, p| put_signed(out, p.skew_ns));
+    }
+    put_failures(correlation, &mut out);
+    put_more(correlation, &mut out);
+    if correlation.marks != Marks::default() {
+        list(&mut out, "marks", correlation.marks.names(), text);
+    }
+    out.push(b'}');
     out
 }
 
-fn try_put(correlation: &Correlation, out: &mut Vec<u8>) -> std::io::Result<()> {
-    write!(out, "{{\"revision\":{}", correlation.revision)?;
-    let start_ns = correlation.start_ns.saturating_sub(super::timestamp_ns(correlation));
-    if start_ns != 0 {
-        write!(out, ",\"start\":{start_ns}")?;
-    }
-    let duration_ns = correlation.end_ns.saturating_sub(correlation.start_ns);
-    write!(out, ",\"window\":{},\"duration\":{duration_ns}", correlation.window_ns)?;
-    numbers(out, "logs", std::iter::once(&correlation.logs).chain(&correlation.levels))?;
-    let Correlation { spans, failed_spans, exemplars, inferred_logs, participants, .. } = correlation;
-    numbers(out, "counts", [spans, failed_spans, exemplars, inferred_logs])?;
-    texts(out, "services", participants.iter().map(|p| p.service.as_str()))?;
-    numbers(out, "parts", participants.iter().flat_map(|p| [p.logs, p.spans, p.errors]))?;
-    if participants.iter().any(|p| p.skew_ns != 0) {
-        numbers(out, "skew", participants.iter().map(|p| p.skew_ns))?;
-    }
+fn put_failures(correlation: &Correlation, out: &mut Vec<u8>) {
     if let Some(worst) = &correlation.worst_span {
-        let (span, failed) = (put_span(worst.span_id), u8::from(worst.failed));
-        write!(out, ",\"worst\":[{span},{},{},{failed}]", worst.duration_ns, worst.self_ns)?;
+        name(out, "worst");
+        out.push(b'[');
+        span(out, worst.span_id);
+        for number in [worst.duration_ns, worst.self_ns, worst.failed.into()] {
+            out.push(b',');
+            put_number(out, number);
+        }
+        out.push(b']');
     }
     if let Some(first) = &correlation.first_error {
-        let what = if first.is_log { LOG } else { SPAN };
-        let after_ns = first.time_ns.saturating_sub(correlation.start_ns);
-        write!(out, ",\"first\":[\"{what}\",{after_ns},{}]", put_span(first.span_id))?;
+        name(out, "first");
+        out.push(b'[');
+        text(out, if first.is_log { LOG } else { SPAN });
+        out.push(b',');
+        put_signed(out, first.time_ns.saturating_sub(correlation.start_ns));
+        out.push(b',');
+        span(out, first.span_id);
+        out.push(b']');
     }
+}
+
+/// Ids that are not the first of their kind.
+fn put_more(correlation: &Correlation, out: &mut Vec<u8>) {
     let mut more: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (kind, value) in search::more_ids(&correlation.ids) {
         more.entry(kind.as_str()).or_default().push(value);
     }
-    if !more.is_empty() {
-        write!(out, ",\"more\":{}", serde_json::to_string(&more)?)?;
-        let keys: Vec<String> =
-            search::more_ids(&correlation.ids).map(|(kind, value)| search::key(kind, value)).collect();
-        texts(out, "keys", keys.iter().map(String::as_str))?;
+    if more.is_empty() {
+        return;
     }
-    if correlation.marks != Marks::default() {
-        texts(out, "marks", correlation.marks.names())?;
-    }
-    out.push(b'}');
-    Ok(())
+    name(out, "more");
+    // Writing texts to memory does not fail.
+    _ = serde_json::to_writer(&mut *out, &more);
+    let keys = search::more_ids(&correlation.ids).map(|(kind, value)| search::key(kind, value));
+    list(out, "keys", keys, |out, key| text(out, &key));
 }
 
-fn numbers(out: &mut Vec<u8>, name: &str, values: impl IntoIterator<Item = impl Display>) -> std::io::Result<()> {
-    write!(out, ",\"{name}\":[")?;
+fn name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    _ = serde_json::to_writer(&mut *out, text);
+}
+
+fn span(out: &mut Vec<u8>, span_id: SpanId) {
+    let (high, low) = span_id.0.split_at(4);
+    out.push(b'"');
+    put_hex(out, high);
+    out.push(b'-');
+    put_hex(out, low);
+    out.push(b'"');
+}
+
+fn list<T>(out: &mut Vec<u8>, of: &str, values: impl IntoIterator<Item = T>, put: impl Fn(&mut Vec<u8>, T)) {
+    name(out, of);
+    out.push(b'[');
     for (nth, value) in values.into_iter().enumerate() {
-        let comma = if nth > 0 { "," } else { "" };
-        write!(out, "{comma}{value}")?;
-    }
-    out.push(b']');
-    Ok(())
-}
-
-fn texts<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a str>) -> std::io::Result<()> {
-    write!(out, ",\"{name}\":[")?;
-    for (nth, value) in values.enumerate() {
         if nth > 0 {
             out.push(b',');
         }
-        serde_json::to_writer(&mut *out, value)?;
+        put(out, value);
     }
     out.push(b']');
-    Ok(())
 }
