@@ -109,7 +109,7 @@ export async function checkCorrelations({ page, check, assert, goto, shot, base,
   await check("correlations: services as a chain, ids, the first error", async () => {
     await published(failing.trace);
     await published(fine.trace);
-    await goto("#/correlations");
+    await goto(`#/correlations?circuit_id=${CIRCUIT}`);
     await row(failing.trace).waitFor();
     const said = await row(failing.trace).textContent();
     for (const word of [BEORN, PALANTIR, ARDA, CIRCUIT, "could not store the circuit"]) assert(said.includes(word), `the row does not say ${word}`);

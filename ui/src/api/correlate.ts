@@ -61,7 +61,7 @@ export interface Correlation {
   readonly startMs: number;
   readonly durationMs: number;
   readonly ids: readonly NamedId[];
-  /** Callers before those they call. */
+  /** Callers before those they call, each service once. */
   readonly services: readonly Participant[];
   readonly counts: Counts;
   readonly hasError: boolean;
@@ -197,6 +197,29 @@ function countsOf(value: unknown): Counts {
   };
 }
 
+/** One entry for each service, wherever it runs, in the order of their first. */
+export function byService(all: readonly Participant[]): Participant[] {
+  const found = new Map<string, Participant>();
+  for (const one of all) {
+    const old = found.get(one.service);
+    found.set(
+      one.service,
+      old === undefined
+        ? one
+        : {
+            service: one.service,
+            node: [...new Set([...old.node.split(", "), one.node])].filter((node) => node !== "").join(", "),
+            env: old.env || one.env,
+            logs: old.logs + one.logs,
+            spans: old.spans + one.spans,
+            errors: old.errors + one.errors,
+            skewMs: Math.abs(one.skewMs) > Math.abs(old.skewMs) ? one.skewMs : old.skewMs,
+          },
+    );
+  }
+  return [...found.values()];
+}
+
 /** Decodes one correlation. */
 export function correlationOf(json: unknown): Correlation {
   const one = object(json, "a correlation");
@@ -215,7 +238,7 @@ export function correlationOf(json: unknown): Correlation {
     startMs: msOf(startNs),
     durationMs: whole(one.duration_ms),
     ids: idsOf(one.ids),
-    services: array(one.services, "services").map(participantOf),
+    services: byService(array(one.services, "services").map(participantOf)),
     counts: countsOf(one.counts),
     hasError: one.has_error === true,
     firstError: first && {

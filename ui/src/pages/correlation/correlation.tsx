@@ -29,7 +29,7 @@ import type { Stretch } from "../../traces/laid";
 import "../../style/traces.css";
 import "../../style/waterfall.css";
 import "../../style/correlate.css";
-import { Head } from "./head";
+import { firstErrorOf, Head } from "./head";
 import { Lanes } from "./lanes";
 
 const SHOWN: readonly { show: EventsShown; name: string }[] = [
@@ -175,12 +175,6 @@ function Loaded({ of, route, onReload }: { of: Timeline; route: CorrelationRoute
     const at = bad.findIndex((one) => one.event.key === selected);
     reveal(bad[(at + 1) % Math.max(1, bad.length)]?.event);
   };
-  const firstError = (): void => {
-    const first = correlation.firstError;
-    const exact =
-      first && events.find((one) => isBad(one) && (one.atNs === first.atNs || one.sentNs === first.atNs));
-    reveal(exact ?? laned.events.find((one) => isBad(one.event))?.event);
-  };
   useKeys({
     j: () => step(1),
     k: () => step(-1),
@@ -198,7 +192,7 @@ function Loaded({ of, route, onReload }: { of: Timeline; route: CorrelationRoute
       <Head
         of={of}
         onReload={onReload}
-        onFirstError={firstError}
+        onFirstError={() => reveal(firstErrorOf(of))}
         onWorst={() =>
           reveal(events.find((one) => one.kind === "span" && one.spanId === correlation.worstSpan?.spanId))
         }

@@ -1,6 +1,6 @@
 // What a correlation is, before its timeline: who, how long, what failed first, where the time went, what is odd.
 import { useState } from "preact/hooks";
-import { msOf, type Timeline } from "../../api/correlate";
+import { isBad, msOf, type Timeline, type TimelineEvent } from "../../api/correlate";
 import { serviceColour } from "../../correlate/colours";
 import { markMeaning, markName } from "../../correlate/marks";
 import { dateTime, duration } from "../../format";
@@ -53,13 +53,39 @@ function Links({ of, onReload }: { of: Timeline; onReload: () => void }) {
 
 const many = (of: number, one: string): string => `${of.toLocaleString("en")} ${one}${of === 1 ? "" : "s"}`;
 
+/** From the first to the last certain event, ms, by corrected clocks; null where not all events are here. */
+function correctedMs({ events, truncated }: Timeline): number | null {
+  if (truncated) return null;
+  const certain = events.filter((one) => one.joined.certain);
+  const starts = certain.map((one) => Number(one.atNs - (certain[0]?.atNs ?? 0n)) / 1e6);
+  const ends = certain.map((one, index) => (starts[index] ?? 0) + one.durationMs);
+  return certain.length === 0 ? null : Math.max(...ends) - Math.min(...starts);
+}
+
+function Length({ of }: { of: Timeline }) {
+  const sentMs = of.correlation.durationMs;
+  const ms = correctedMs(of);
+  if (ms === null || Math.abs(ms - sentMs) < 1) return <b>{duration(sentMs)}</b>;
+  return (
+    <span title="By corrected clocks; by the clocks as they are sent it is another time">
+      <b>{duration(ms)}</b> <small>({duration(sentMs)} by clocks as sent)</small>
+    </span>
+  );
+}
+
+/** The first failure's event, where it is in the timeline. */
+export function firstErrorOf({ correlation, events }: Timeline): TimelineEvent | undefined {
+  const at = correlation.firstError?.atNs;
+  return events.find((one) => isBad(one) && (one.sentNs === at || one.atNs === at)) ?? events.find(isBad);
+}
+
 function Facts({ of }: { of: Timeline }) {
   const { correlation: it } = of;
   const { counts } = it;
   return (
     <p class="details-facts">
       <span>
-        <b>{duration(it.durationMs)}</b>
+        <Length of={of} />
       </span>
       <span>{many(counts.spans, "span")}</span>
       <span title={counts.levels.map(([level, lines]) => `${lines} ${level}`).join(", ")}>
@@ -114,7 +140,8 @@ export function Head({ of, onReload, onFirstError, onWorst }: HeadProps) {
   const { firstError: error, worstSpan: worst } = it;
   // Clocks have their own line, with their figures.
   const marks = it.marks.filter((mark) => mark !== "skewed");
-  const afterMs = error ? Number(error.atNs - it.startNs) / 1e6 : 0;
+  const startNs = of.events[0]?.atNs ?? it.startNs;
+  const afterMs = error ? Number((firstErrorOf(of)?.atNs ?? error.atNs) - startNs) / 1e6 : 0;
   return (
     <header class="corr-top">
       <div class="trace-head-line">
