@@ -33,6 +33,7 @@ use bramble_line::ids::IdKind;
 use bramble_storage::{LogSource, MetricSource, QueryContext, ReadError, TraceSource};
 
 pub use event::{By, Event, EventWhat, Join};
+pub use search::names_of;
 
 /// Around a window, for what clocks and late writers move across its edges.
 const SLACK_NS: i64 = 5_000_000_000;

@@ -272,7 +272,7 @@ fn forms_of_trace(id: TraceId) -> Vec<String> {
 
 /// Names under which entries have ids of a kind, and spans as attributes: the spellings that libraries and people use. All
 /// are names of that kind.
-pub(crate) fn names_of(kind: IdKind) -> Vec<String> {
+pub fn names_of(kind: IdKind) -> Vec<String> {
     let plain = kind.as_str();
     let words: Vec<&str> = plain.split('_').collect();
     let capital = |word: &&str| {

@@ -44,7 +44,7 @@ impl Links {
             "trace": format!("{base}/#/trace/{trace}"),
             "tempo": format!("{base}/tempo/api/traces/{trace}"),
             "jaeger": format!("{base}/jaeger/api/traces/{trace}"),
-            "logs": format!("{base}/loki/api/v1/query_range?query={query}&start={from}&end={to}&limit={LOGS_MAX}&direction=forward"),
+            "logs": format!("{base}/loki/loki/api/v1/query_range?query={query}&start={from}&end={to}&limit={LOGS_MAX}&direction=forward"),
             "log_records": format!("/api/logs?trace_id={trace}&since={from}&until={to}&limit={LOGS_MAX}"),
             "stories": c.ids.iter().map(|(kind, value)| story(&[(*kind, value.as_str())])).collect::<Vec<_>>(),
         })
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(links["stories"], json!(["/api/stories?circuit_id=C%2F1+%26x", "/api/stories?request_id=r"]));
         let logs = links["logs"].as_str().unwrap();
         let (path, query) = logs.split_once('?').unwrap();
-        assert_eq!(path, "/loki/api/v1/query_range");
+        assert_eq!(path, "/loki/loki/api/v1/query_range");
         let params = crate::params::Params::parse(query);
         let asked = params.get("query").unwrap();
         assert_eq!(asked, r#"{service_name=~".+"} | trace_id="0af7651916cd43dd8448eb211c80319c""#);

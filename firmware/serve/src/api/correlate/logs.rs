@@ -1,7 +1,8 @@
 //! `GET /api/logs`: the newest log records, in the shape in which they are posted.
 //!
 //! A record's ids are found as the correlator finds them: in stream labels, metadata and lines, under any of their usual
-//! spellings. An entry that is asked for by id must have the value as it is asked for, in lower case for a trace.
+//! spellings. The store is asked once for each way to name the id that is asked for; it must be written as it is asked
+//! for, in lower case for a trace.
 
 use super::Here;
 use super::answer::warnings;
@@ -17,7 +18,9 @@ use axum::response::Response;
 use bramble_correlate::Level;
 use bramble_correlate::extract::level_of_word;
 use bramble_signal::{LabelsRef, Matcher};
-use bramble_storage::{Direction, LogRows, LogSelect, LogSource, OWN_STREAM_LABEL, QueryContext, ReadError};
+use bramble_storage::{
+    Direction, LinePredicate, LogRows, LogSelect, LogSource, OWN_STREAM_LABEL, QueryContext, ReadError,
+};
 use std::sync::Arc;
 
 /// How far back records are looked for when neither a time nor an id says more.
@@ -74,17 +77,36 @@ impl Wanted {
             let Some(of_service) = self.matchers(service, logs, context)? else { return Ok(Vec::new()) };
             matchers = of_service;
         }
-        let mentions = self.ids.texts();
         let select = LogSelect {
             matchers: &matchers,
             start_ns: self.since_ns,
             end_ns: self.until_ns,
-            mentions: &mentions,
             direction: Direction::Backward,
             rows_hint: Some(self.asked.limit),
             ..LogSelect::default()
         };
-        let (mut cursor, mut rows, mut found) = (logs.select(&select, context)?, LogRows::default(), Vec::new());
+        let Some(id) = self.ids.first() else { return self.pass(&select, logs, context) };
+        // The newest of all are among the newest of each way to name the id.
+        let lines = [LinePredicate::Contains(id.value.as_bytes().to_vec())];
+        let mut found = self.pass(&LogSelect { lines: &lines, ..select.clone() }, logs, context)?;
+        for name in id.names(&logs.floating_names()) {
+            let fields = [Matcher::equal(name, id.value)];
+            found.extend(self.pass(&LogSelect { fields: &fields, ..select.clone() }, logs, context)?);
+        }
+        found.sort_by(Record::newest_first);
+        found.dedup();
+        found.truncate(self.asked.limit);
+        Ok(found)
+    }
+
+    /// The newest records of what the store finds, newest first.
+    fn pass(
+        &self,
+        select: &LogSelect<'_>,
+        logs: &dyn LogSource,
+        context: &QueryContext,
+    ) -> Result<Vec<Record>, ReadError> {
+        let (mut cursor, mut rows, mut found) = (logs.select(select, context)?, LogRows::default(), Vec::new());
         while cursor.next(&mut rows)? {
             context.check()?;
             // Entries of a batch are counted over all of its streams.
@@ -96,9 +118,6 @@ impl Wanted {
                 }
                 let stream = stream as usize;
                 let Some(at) = before.get(stream).map(|before| before + entry as usize) else { continue };
-                if at >= rows.batch.entry_count() {
-                    continue;
-                }
                 if let Some(record) = self.record(rows.batch.stream(stream).labels(), &rows.batch.entry(at)) {
                     context.reserve(record.bytes())?;
                     found.push(record);

@@ -3,11 +3,14 @@
 use super::asked::Asked;
 use crate::params::rfc3339_of_ns;
 use bramble_correlate::extract::{ids_of, level_of};
+use bramble_correlate::view::names_of;
 use bramble_correlate::{Level, Origin};
 use bramble_line::ids::IdKind;
 use bramble_signal::{Labels, LabelsRef, LogEntry, SpanId, TraceId, floating_label};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// Names under which an entry's level stands, best first.
 const SEVERITY_NAMES: [&str; 5] = ["severity", "severity_text", "level", "lvl", "detected_level"];
@@ -28,9 +31,9 @@ impl WantedIds {
         self.0.is_empty()
     }
 
-    /// Texts that entries must have somewhere.
-    pub(super) fn texts(&self) -> Vec<&[u8]> {
-        self.0.iter().map(|(_, value)| value.as_bytes()).collect()
+    /// The one that the store is asked for.
+    pub(super) fn first(&self) -> Option<WantedId<'_>> {
+        self.0.first().map(|(kind, value)| WantedId { kind: *kind, value })
     }
 
     /// Whether an entry names them all.
@@ -42,6 +45,22 @@ impl WantedIds {
             }
         });
         named.into_iter().all(|named| named)
+    }
+}
+
+/// An id that is asked for.
+pub(super) struct WantedId<'a> {
+    kind: IdKind,
+    pub(super) value: &'a str,
+}
+
+impl WantedId<'_> {
+    /// Names under which labels and metadata may have it: the usual ones, and those of `floating` that are of its kind.
+    pub(super) fn names(&self, floating: &[String]) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = names_of(self.kind).into_iter().collect();
+        let of_kind = floating.iter().filter(|name| IdKind::of_name(name.as_bytes()) == Some(self.kind));
+        names.extend(of_kind.cloned());
+        names
     }
 }
 
@@ -67,7 +86,7 @@ fn fields<'a>(labels: LabelsRef<'a>, entry: &LogEntry<'a>) -> impl Iterator<Item
 }
 
 /// A record.
-#[derive(Debug)]
+#[derive(PartialEq, Debug)]
 pub(super) struct Record {
     timestamp_ns: i64,
     pub(super) level: Level,
@@ -128,6 +147,17 @@ impl Record {
                 id.is_some_and(|id| is_same(kind, id, value.as_bytes()))
             }),
         }
+    }
+
+    /// Newest first; equal ones stand together.
+    pub(super) fn newest_first(a: &Record, b: &Record) -> Ordering {
+        let by_time = b.timestamp_ns.cmp(&a.timestamp_ns);
+        by_time.then_with(|| a.line.cmp(&b.line)).then_with(|| a.texts().cmp(&b.texts()))
+    }
+
+    /// All but time and line, as far as they differ between entries.
+    fn texts(&self) -> ([&str; 4], &[u8]) {
+        ([&self.service, &self.host, &self.env, &self.severity], self.labels.as_bytes())
     }
 
     /// Its memory, and what printing takes for a moment is not more.
