@@ -32,36 +32,88 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A participant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'a> {
+    service: &'a [u8],
+    node: &'a [u8],
+    env: &'a [u8],
+}
+
 /// Who took part, and on whose clock.
-struct Places {
-    /// Origins, ascending as texts, so that numbers do not depend on arrival.
-    origins: Vec<Text>,
-    /// Of each item, the number of its origin.
+struct Places<'a> {
+    /// Ascending, so that numbers do not depend on arrival.
+    places: Vec<Place<'a>>,
+    /// Of each item, the number of its place; [`NOWHERE`] for exemplars.
     of_items: Vec<u32>,
-    /// Of each origin, the number of the first one of the same machine.
+    /// Of each place, the number of the first one of the same machine.
     clocks: Vec<u32>,
     /// Of each clock, by how much it is ahead.
     ahead_ns: Vec<i64>,
 }
 
-impl Places {
-    fn new(items: &[Kept], texts: &Texts) -> Self {
+/// Exemplars are of whoever was measured, who need not say so in the same words: they take no part.
+const NOWHERE: u32 = u32::MAX;
+
+/// One place for each service and node, ascending. Senders tell of a service in more or fewer words (its entries have an
+/// environment, its spans have not): what says nothing of the node is of the only node that there is.
+fn merged<'a>(mut places: Vec<Place<'a>>) -> Vec<Place<'a>> {
+    places.sort_unstable();
+    let mut merged: Vec<Place<'a>> = Vec::with_capacity(places.len());
+    for of_service in places.chunk_by(|a, b| a.service == b.service) {
+        let from = merged.len();
+        for place in of_service {
+            let of_service = &mut merged[from..];
+            match of_service.last_mut() {
+                Some(last) if last.node == place.node => {
+                    last.env = if last.env.is_empty() { place.env } else { last.env }
+                }
+                _ => merged.push(*place),
+            }
+        }
+        // The one without a node is the first.
+        if let [unknown, known] = merged[from..]
+            && unknown.node.is_empty()
+        {
+            let env = if known.env.is_empty() { unknown.env } else { known.env };
+            merged.truncate(from);
+            merged.push(Place { env, ..known });
+        }
+    }
+    merged
+}
+
+impl<'a> Places<'a> {
+    fn new(items: &[Kept], texts: &'a Texts) -> Self {
         let mut origins: Vec<Text> = Vec::new();
-        for item in items {
+        for item in items.iter().filter(|item| item.tag != Tag::Exemplar) {
             if origins.last() != Some(&item.origin) && !origins.contains(&item.origin) {
                 origins.push(item.origin);
             }
         }
-        origins.sort_unstable_by(|a, b| texts.get(*a).cmp(texts.get(*b)));
-        let node = |origin: &Text| origin_parts(texts.get(*origin))[1];
-        let number = |origin: &Text| origins.iter().position(|other| other == origin).unwrap_or(0) as u32;
-        let of_items: Vec<u32> = items.iter().map(|item| number(&item.origin)).collect();
-        let clock = |at: usize| match node(&origins[at]) {
-            b"" => at as u32,
-            name => origins.iter().position(|other| node(other) == name).unwrap_or(at) as u32,
+        let place = |origin: &Text| {
+            let [service, node, env] = origin_parts(texts.get(*origin));
+            Place { service, node, env }
         };
-        let clocks: Vec<u32> = (0..origins.len()).map(clock).collect();
-        let mut places = Places { ahead_ns: vec![0; origins.len()], origins, of_items, clocks };
+        let places = merged(origins.iter().map(place).collect());
+        let find = |origin: &Text| {
+            let wanted = place(origin);
+            let is = |other: &Place<'_>| other.service == wanted.service && other.node == wanted.node;
+            let same = places.iter().position(is);
+            same.or_else(|| places.iter().position(|other| other.service == wanted.service)).unwrap_or(0) as u32
+        };
+        let numbers: Vec<u32> = origins.iter().map(find).collect();
+        let number = |item: &Kept| {
+            let origin = origins.iter().position(|other| *other == item.origin);
+            origin.filter(|_| item.tag != Tag::Exemplar).map_or(NOWHERE, |at| numbers[at])
+        };
+        let of_items: Vec<u32> = items.iter().map(number).collect();
+        let clock = |at: usize| match places[at].node {
+            b"" => at as u32,
+            name => places.iter().position(|other| other.node == name).unwrap_or(at) as u32,
+        };
+        let clocks: Vec<u32> = (0..places.len()).map(clock).collect();
+        let mut places = Places { ahead_ns: vec![0; places.len()], places, of_items, clocks };
         if places.clocks.iter().any(|&clock| clock != places.clocks[0]) {
             let spans = items.iter().zip(&places.of_items).filter(|(item, _)| item.is_span());
             let skews = offsets(spans.map(|(item, &place)| SkewSpan {
@@ -73,7 +125,7 @@ impl Places {
                 place,
                 clock: places.clocks[place as usize],
             }));
-            places.ahead_ns = (0..places.origins.len() as u32).map(|clock| skews.ahead_ns(clock)).collect();
+            places.ahead_ns = (0..places.places.len() as u32).map(|clock| skews.ahead_ns(clock)).collect();
         }
         places
     }
@@ -83,27 +135,33 @@ impl Places {
     }
 
     fn ahead_ns(&self, item: usize) -> i64 {
-        self.place_ahead_ns(self.of_items[item])
+        match self.of_items[item] {
+            NOWHERE => 0,
+            place => self.place_ahead_ns(place),
+        }
     }
 
-    fn service<'a>(&self, item: usize, texts: &'a Texts) -> &'a [u8] {
-        origin_parts(texts.get(self.origins[self.of_items[item] as usize]))[0]
+    fn service(&self, item: usize) -> &'a [u8] {
+        self.places.get(self.of_items[item] as usize).map_or(b"", |place| place.service)
     }
 
     /// Numbers of participants, callers first.
-    fn in_order(&self, tree: &Tree, starts_ns: &[i64]) -> Vec<u32> {
-        if self.origins.len() == 1 {
-            return vec![0];
+    fn in_order(&self, items: &[Kept], tree: &Tree, starts_ns: &[i64]) -> Vec<u32> {
+        if self.places.len() <= 1 {
+            return (0..self.places.len() as u32).collect();
         }
         let mut ranks: Vec<Rank> =
-            (0..self.origins.len() as u32).map(|number| Rank { depth: u32::MAX, start_ns: i64::MAX, number }).collect();
-        for (item, &place) in self.of_items.iter().enumerate() {
+            (0..self.places.len() as u32).map(|number| Rank { depth: u32::MAX, start_ns: i64::MAX, number }).collect();
+        for (item, &place) in self.of_items.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
             let rank = &mut ranks[place as usize];
-            (rank.depth, rank.start_ns) = (rank.depth, rank.start_ns).min((tree.depths[item], starts_ns[item]));
+            // An entry without a span says nothing of who called whom: who has no other is last.
+            let is_loose = !items[item].is_span() && tree.parent(item as u32).is_none();
+            let depth = if is_loose { u32::MAX } else { tree.depths[item] };
+            (rank.depth, rank.start_ns) = (rank.depth, rank.start_ns).min((depth, starts_ns[item]));
         }
         let calls = (0u32..).zip(&self.of_items).filter_map(|(item, &place)| {
             let caller = self.of_items[tree.parent(item)? as usize];
-            (caller != place).then_some((caller, place))
+            (caller != place && place != NOWHERE).then_some((caller, place))
         });
         causal::order(ranks, calls)
     }
@@ -116,13 +174,13 @@ pub(super) fn content(window: &Window<'_>, id: CorrelationId, revision: u32) -> 
     let starts_ns: Vec<i64> =
         items.iter().enumerate().map(|(at, item)| item.time_ns.saturating_sub(places.ahead_ns(at))).collect();
     let tree = Tree::new(items);
-    let order = places.in_order(&tree, &starts_ns);
-    let first = order.first().copied().unwrap_or(0);
-    let base_ns = places.place_ahead_ns(first);
+    let order = places.in_order(items, &tree, &starts_ns);
+    let base_ns = order.first().map_or(0, |&first| places.place_ahead_ns(first));
     let mut participants: Vec<Participant> = order
         .iter()
         .map(|&number| {
-            let [service, node, env] = origin_parts(texts.get(places.origins[number as usize])).map(text);
+            let Place { service, node, env } = places.places[number as usize];
+            let [service, node, env] = [service, node, env].map(text);
             let skew_ns = places.place_ahead_ns(number).saturating_sub(base_ns);
             Participant { service, node, env, skew_ns, ..Participant::default() }
         })
@@ -162,7 +220,7 @@ fn distinct(items: &[Kept], of: impl Fn(&Kept) -> Text) -> impl Iterator<Item = 
     found.into_iter()
 }
 
-fn count_by(places: &Places, order: &[u32], items: &[Kept], participants: &mut [Participant]) {
+fn count_by(places: &Places<'_>, order: &[u32], items: &[Kept], participants: &mut [Participant]) {
     for (item, place) in items.iter().zip(&places.of_items) {
         let found = order.iter().position(|number| number == place);
         let Some(participant) = found.and_then(|at| participants.get_mut(at)) else { continue };
@@ -181,18 +239,17 @@ fn root(items: &[Kept], tree: &Tree) -> Option<u32> {
 }
 
 /// The first span of each service: the least deep, then the earliest.
-fn entries(window: &Window<'_>, places: &Places, order: &[u32], (tree, starts_ns): (&Tree, &[i64])) -> Vec<u32> {
+fn entries(window: &Window<'_>, places: &Places<'_>, order: &[u32], (tree, starts_ns): (&Tree, &[i64])) -> Vec<u32> {
     let mut services: Vec<&[u8]> = Vec::new();
     for &number in order {
-        let service = origin_parts(window.texts.get(places.origins[number as usize]))[0];
+        let service = places.places[number as usize].service;
         if !services.contains(&service) {
             services.push(service);
         }
     }
     let mut first: Vec<Option<(u32, i64, u32)>> = vec![None; services.len()];
-    for (at, item) in window.items.iter().enumerate().filter(|(_, item)| item.is_span()) {
-        debug_assert!(item.is_span());
-        let service = places.service(at, window.texts);
+    for at in (0..window.items.len()).filter(|&at| window.items[at].is_span()) {
+        let service = places.service(at);
         let Some(place) = services.iter().position(|other| *other == service) else { continue };
         let rank = (tree.depths[at], starts_ns[at], at as u32);
         first[place] = Some(first[place].map_or(rank, |other| other.min(rank)));
@@ -201,7 +258,7 @@ fn entries(window: &Window<'_>, places: &Places, order: &[u32], (tree, starts_ns
 }
 
 /// The failure that was known first: spans fail when they end, and the one inside before the one around it.
-fn first_error(window: &Window<'_>, places: &Places) -> Option<FirstError> {
+fn first_error(window: &Window<'_>, places: &Places<'_>) -> Option<FirstError> {
     let failed = window.items.iter().enumerate().filter(|(_, item)| item.failed);
     let (at, item) = failed.min_by_key(|(at, item)| (item.end_ns().saturating_sub(places.ahead_ns(*at)), *at))?;
     let mut said = text(window.texts.get(item.name));
@@ -211,20 +268,20 @@ fn first_error(window: &Window<'_>, places: &Places) -> Option<FirstError> {
     }
     Some(FirstError {
         time_ns: item.end_ns(),
-        service: text(places.service(at, window.texts)),
+        service: text(places.service(at)),
         span_id: item.id(),
         is_log: !item.is_span(),
         text: text(cut(said.as_bytes(), ERROR_BYTES_MAX)),
     })
 }
 
-fn worst(window: &Window<'_>, places: &Places, (tree, starts_ns): (&Tree, &[i64])) -> Option<WorstSpan> {
+fn worst(window: &Window<'_>, places: &Places<'_>, (tree, starts_ns): (&Tree, &[i64])) -> Option<WorstSpan> {
     let own = self_times(window.items, tree, starts_ns);
     let spans = window.items.iter().enumerate().filter(|(_, item)| item.is_span());
     let (at, item) = spans.max_by_key(|(at, item)| (item.failed, own[*at], usize::MAX - at))?;
     Some(WorstSpan {
         span_id: item.id(),
-        service: text(places.service(at, window.texts)),
+        service: text(places.service(at)),
         name: text(window.texts.get(item.name)),
         duration_ns: item.duration_ns,
         self_ns: own[at],
@@ -240,17 +297,20 @@ fn series(window: &Window<'_>) -> Vec<String> {
     series.into_iter().map(text).collect()
 }
 
-/// Whether the items are of one signal and one service. Exemplars of series that come out of spans are no signal of their
-/// own.
+/// Whether the items are of one signal and one service. Exemplars take no part, and those of series that come out of spans
+/// are no signal of their own.
 pub(super) fn is_single(window: &Window<'_>) -> bool {
     let service = |origin: Text| origin_parts(window.texts.get(origin))[0];
-    let Some(first) = window.items.first() else { return true };
     let mut signals = [false, window.inferred_logs > 0, false];
+    let mut first: Option<Text> = None;
     for item in window.items {
-        if item.tag != Tag::Exemplar || item.detail == 0 {
-            signals[item.tag as usize] = true;
+        if item.tag == Tag::Exemplar {
+            signals[Tag::Exemplar as usize] |= item.detail == 0;
+            continue;
         }
-        if item.origin != first.origin && service(item.origin) != service(first.origin) {
+        signals[item.tag as usize] = true;
+        let first = *first.get_or_insert(item.origin);
+        if item.origin != first && service(item.origin) != service(first) {
             return false;
         }
     }

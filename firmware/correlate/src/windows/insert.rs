@@ -275,6 +275,11 @@ impl Windows {
             found = self.told[found].next;
         }
         let now_ns = self.now.mono_ns;
+        if !self.has_item_at(at, correlation.start_ns) {
+            // It was let go, as far as it is in the journal at all: what is there is not all of it.
+            self.let_go_before(at, correlation.start_ns.saturating_add_unsigned(correlation.window_ns));
+            return;
+        }
         if found == NIL {
             let told =
                 Told { opened_ms, at_ns: now_ns, last_ns: now_ns, next: self.traces[at].told, ..Told::default() };
@@ -289,5 +294,29 @@ impl Windows {
         self.mark_dirty(at);
         self.traces[at].look_at_ns = self.traces[at].look_at_ns.min(now_ns + self.options.grace_ns);
         self.place(at, Place::Grace);
+    }
+
+    fn has_item_at(&self, at: u32, time_ns: i64) -> bool {
+        let mut item = self.traces[at].items;
+        while item != NIL && self.items[item].time_ns != time_ns {
+            item = self.items[item].next;
+        }
+        item != NIL
+    }
+
+    /// Lets go of a trace's items before `floor_ns`, of which something was told.
+    fn let_go_before(&mut self, at: u32, floor_ns: i64) {
+        self.arrange(at);
+        let items = std::mem::take(&mut self.arranged);
+        let (gone, kept) = items.split_at(items.partition_point(|item| item.time_ns < floor_ns));
+        gone.iter().for_each(|item| self.release(item));
+        let trace = &mut self.traces[at];
+        trace.floor_ns = trace.floor_ns.max(floor_ns);
+        trace.was_told = true;
+        self.link(at, kept);
+        if kept.is_empty() {
+            self.forget(at);
+        }
+        self.arranged = items;
     }
 }

@@ -10,10 +10,14 @@ use crate::correlation::{Correlation, CorrelationId, Marks};
 use crate::publish::Published;
 use crate::span::SpanWritten;
 use bramble_line::ids::IdKind;
+use bramble_storage::Sequence;
 use std::sync::Arc;
 
 /// Entries without a trace may be so much earlier than the window that they are joined to.
 const JOIN_BEFORE_NS: i64 = 5_000_000_000;
+
+/// So many windows that are over may be kept on the journal because their items came between those of later ones.
+const HELD_BACK_MAX: u8 = 4;
 
 /// Why a trace is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +41,9 @@ impl Windows {
     /// What is to be told now, and whether there is more.
     pub(crate) fn publish(&mut self) -> (Vec<Published>, bool) {
         let wait_ns = self.options.window_ns.saturating_add(self.options.grace_ns);
-        let (unmatched, held_from) = self.requests.expire(self.now.mono_ns, wait_ns, &mut self.texts);
+        let (unmatched, before) = self.requests.expire(self.now.mono_ns, wait_ns, self.observed, &mut self.texts);
         self.tally.unmatched_logs += unmatched;
-        self.held_from = held_from;
+        self.held_from = before.map_or(Sequence::MAX, |before| self.observed.saturating_sub(before));
         while (self.items.is_crowded() || self.texts.is_crowded()) && self.ready.len() < PUBLISHED_MAX && self.evict() {
         }
         let (end, mut items) = (self.traces.end(), 0);
@@ -107,20 +111,28 @@ impl Windows {
         }
         (self.traces[at].open_ns, self.traces[at].dirty) = (open_ns, still_dirty);
         self.traces[at].look_at_ns = look_at_ns;
-        self.settle(at, &items[gone..]);
+        let (gone, left) = items.split_at(gone);
+        self.settle(at, gone, left);
         (self.arranged, self.cuts) = (items, cuts);
     }
 
-    /// Puts a trace where it belongs, with the items that are left.
-    fn settle(&mut self, at: u32, items: &[Kept]) {
+    /// Puts a trace where it belongs, with the items that are left, without those that are gone.
+    fn settle(&mut self, at: u32, gone: &[Kept], items: &[Kept]) {
         self.link(at, items);
         if items.is_empty() {
             self.forget(at);
             return;
         }
-        let first = items.iter().map(|item| self.sequence_of(item)).min();
+        let first_sequence = self.first_sequence(items);
+        let last_gone = gone.iter().map(|item| self.sequence_of(item)).max();
         let trace = &mut self.traces[at];
-        trace.first_sequence = first.unwrap_or(u64::MAX);
+        // Windows are cut the same after a restart if they are whole.
+        let interleaved = last_gone.is_some_and(|last_gone| last_gone >= first_sequence);
+        if interleaved && trace.held_back < HELD_BACK_MAX {
+            trace.held_back += 1;
+        } else if last_gone.is_some() {
+            (trace.first_sequence, trace.held_back) = (first_sequence, 0);
+        }
         let place = if trace.open_ns == NEVER { Place::Grace } else { Place::Open };
         self.place(at, place);
     }

@@ -23,6 +23,10 @@ mod look;
 mod recent;
 pub(crate) mod requests;
 mod slab;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod traces;
 mod tree;

@@ -14,6 +14,10 @@ const HELD_OF_ONE_MAX: u32 = 256;
 struct Held {
     time_ns: i64,
     identity: u64,
+    /// When it came, seconds on the monotonic clock.
+    came_s: u32,
+    /// Low bits of the journal sequence with which it came.
+    sequence: u32,
     next: u32,
 }
 
@@ -31,10 +35,6 @@ struct Request {
     held_len: u32,
     /// Traces that have it among theirs.
     users: u32,
-    /// When the first of them was held, on the monotonic clock.
-    since_ns: u64,
-    /// Lowest sequence of those held.
-    first_sequence: u64,
 }
 
 /// A request of a trace, in the trace's list.
@@ -65,6 +65,10 @@ pub(crate) enum Hold {
     Held([u32; TRACES_MAX], usize),
     /// There was no room for it.
     Refused,
+}
+
+fn seconds(ns: u64) -> u32 {
+    (ns / 1_000_000_000) as u32
 }
 
 /// Requests by the text of their id.
@@ -99,8 +103,7 @@ impl Requests {
         if known != NIL {
             return Some(known);
         }
-        let request =
-            Request { id, is_used: true, held: NIL, next: NIL, first_sequence: u64::MAX, ..Request::default() };
+        let request = Request { id, is_used: true, held: NIL, next: NIL, ..Request::default() };
         let at = self.requests.add(request)?;
         texts.keep(id);
         texts.set_request(id, at);
@@ -165,16 +168,18 @@ impl Requests {
         if request.held_len >= HELD_OF_ONE_MAX || request.ambiguous {
             return Hold::Refused;
         }
-        let Some(held) = self.held.add(Held { time_ns, identity, next: request.held }) else {
+        let Some(held) = self.held.add(Held {
+            time_ns,
+            identity,
+            came_s: seconds(now_ns),
+            sequence: sequence as u32,
+            next: request.held,
+        }) else {
             self.forget_unused(at, texts);
             return Hold::Refused;
         };
         let request = &mut self.requests[at];
-        if request.held_len == 0 {
-            request.since_ns = now_ns;
-        }
         (request.held, request.held_len) = (held, request.held_len + 1);
-        request.first_sequence = request.first_sequence.min(sequence);
         Hold::Held(request.traces, usize::from(request.traces_len))
     }
 
@@ -243,32 +248,39 @@ impl Requests {
     }
 
     /// Lets go of entries that were held for longer than `wait_ns`, or twice that while a trace names their request; how
-    /// many of them were joined with nothing. With the lowest sequence of those that are still held.
-    pub(crate) fn expire(&mut self, now_ns: u64, wait_ns: u64, texts: &mut Texts) -> (u64, u64) {
-        let (mut unmatched, mut first_sequence) = (0, u64::MAX);
+    /// many of them were joined with nothing. With how far before `observed` those that are still held came.
+    pub(crate) fn expire(&mut self, now_ns: u64, wait_ns: u64, observed: u64, texts: &mut Texts) -> (u64, Option<u64>) {
+        let (mut unmatched, mut before) = (0, None);
         for at in 0..self.requests.end() {
             let request = self.requests[at];
             if !request.is_used || request.held == NIL {
                 continue;
             }
-            let age_ns = now_ns.saturating_sub(request.since_ns);
-            let is_over = age_ns > 2 * wait_ns || (request.users == 0 && age_ns > wait_ns);
-            if !is_over && !request.ambiguous {
-                first_sequence = first_sequence.min(request.first_sequence);
+            let wait_s = seconds(if request.users == 0 { wait_ns } else { wait_ns.saturating_mul(2) });
+            let is_kept = |held: &Held| !request.ambiguous && seconds(now_ns).saturating_sub(held.came_s) <= wait_s;
+            // The newest come first.
+            let (mut last, mut held, mut kept) = (NIL, request.held, 0);
+            while held != NIL && is_kept(&self.held[held]) {
+                before = before.max(Some(u64::from((observed as u32).wrapping_sub(self.held[held].sequence))));
+                (last, held, kept) = (held, self.held[held].next, kept + 1);
+            }
+            if held == NIL {
                 continue;
             }
-            unmatched += if request.joined && !request.ambiguous { 0 } else { u64::from(request.held_len) };
-            let mut held = request.held;
+            unmatched += if request.joined && !request.ambiguous { 0 } else { u64::from(request.held_len - kept) };
             while held != NIL {
                 let next = self.held[held].next;
                 self.held.remove(held);
                 held = next;
             }
-            let request = &mut self.requests[at];
-            (request.held, request.held_len, request.first_sequence, request.joined) = (NIL, 0, u64::MAX, false);
+            self.requests[at].held_len = kept;
+            match last {
+                NIL => self.requests[at].held = NIL,
+                last => self.held[last].next = NIL,
+            }
             self.forget_unused(at, texts);
         }
-        (unmatched, first_sequence)
+        (unmatched, before)
     }
 
     #[cfg(test)]

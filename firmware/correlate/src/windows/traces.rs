@@ -44,7 +44,9 @@ pub(crate) struct Trace {
     pub(crate) dirty: bool,
     /// A window of it that was told of is no longer held.
     pub(crate) was_told: bool,
-    /// Lowest sequence of its items.
+    /// How many windows that are over it keeps on the journal.
+    pub(crate) held_back: u8,
+    /// Lowest sequence of what it needs of the journal: its items, and those of windows before that came between them.
     pub(crate) first_sequence: u64,
     /// Earliest time of an item that nothing was told of; [`NEVER`] without one.
     pub(crate) open_ns: i64,
