@@ -10,6 +10,7 @@ use bramble_signal::{
     Exemplar, FLOATING_MARK, Labels, LabelsRef, LogBatch, MetricBatch, ResourceEntry, ScopeEntry, SpanBatch, SpanEntry,
     SpanId, StatusCode, TraceId,
 };
+use proptest::prelude::*;
 
 const T: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const S: &str = "00f067aa0ba902b7";
@@ -274,4 +275,44 @@ fn damaged_batches_do_no_harm() {
     let parts = Parts::default();
     assert_eq!(parts.origin(), Origin { service: "unknown_service", ..Origin::default() });
     assert_eq!(level_of(LabelsRef::EMPTY, LabelsRef::EMPTY, b"\xff error"), Level::Error);
+}
+
+proptest! {
+    /// Whatever labels, metadata and lines say, damaged or not: items are well-formed, and all entries are counted.
+    #[test]
+    fn any_entry_gives_a_valid_item_or_none(
+        pairs in prop::collection::vec((
+            prop::sample::select(vec!["trace_id", "traceparent", "\u{1}request_id", "b3", "level", "severity_number", "pod",
+                "filename", "instance", "service", "resource.id", "x"]),
+            prop_oneof!["[ -~]{0,60}", Just(T.to_owned()), Just(format!("00-{T}-{S}-01")), Just("é:80".to_owned())],
+        ), 0..6),
+        damage in prop::collection::vec(any::<u8>(), 0..40), line in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let mut batch = LogBatch::new();
+        let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str())));
+        batch.start_stream_encoded(labels.as_ref());
+        batch.push_entry_encoded(1, &line, labels.as_ref());
+        batch.push_entry_encoded(2, &line, LabelsRef::from_encoded(&damage));
+        batch.start_stream_encoded(LabelsRef::from_encoded(&damage));
+        batch.push_entry_encoded(3, &line, labels.as_ref());
+        let mut checked = Checked(0);
+        let extracted = Extractor::new().extract(Durable::Logs(&batch), &mut checked);
+        prop_assert_eq!((extracted.logs, extracted.logs_without_ids), (3, 3 - checked.0));
+    }
+}
+
+/// Counts items that are as they are said to be.
+struct Checked(u64);
+
+impl ItemSink for Checked {
+    fn origin(&mut self, origin: &Origin<'_>) {
+        assert!(!origin.service.is_empty());
+        assert!(origin.entities().count() <= 5);
+    }
+
+    fn item(&mut self, item: &Item<'_>) {
+        self.0 += 1;
+        assert!(!item.trace_id.is_zero() || item.ids.iter().any(|id| !id.is_empty()));
+        assert!(item.ids.iter().all(|id| id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())));
+    }
 }
