@@ -33,6 +33,7 @@ fn planted() -> Arc<MemoryLogs> {
         &mut [("service", "beorn"), ("service_name", "beorn"), ("host", "pi4"), ("env", "prod"), ("region", "eu")],
         "order taken",
         &mut [
+            ("severity", "WARNING"),
             ("level", "warn"),
             ("detected_level", "warn"),
             ("\u{1}trace_id", TRACE),
@@ -90,7 +91,7 @@ async fn found(logs: &Arc<MemoryLogs>, query: &str) -> Vec<i64> {
 async fn records_have_the_shape_in_which_they_are_posted() {
     let (_, body) = ask(&planted(), "?limit=2").await;
     let expected = json!({"logs": [
-        {"timestamp": "2026-11-18T11:05:40Z", "severity": "warn", "message": "order taken", "service": "beorn",
+        {"timestamp": "2026-11-18T11:05:40Z", "severity": "WARNING", "message": "order taken", "service": "beorn",
          "host": "pi4", "env": "prod", "labels": {"region": "eu", "thread": "main"}, "trace_id": TRACE, "circuit_id": "C-7"},
         {"timestamp": "2026-11-18T11:04:40Z", "severity": "ERROR",
          "message": "{\"msg\":\"paid\",\"circuitId\":\"C-7\",\"request_id\":\"r-1\"}", "service": "arda", "host": "",

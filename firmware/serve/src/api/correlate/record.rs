@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use crate::params::rfc3339_of_ns;
-use bramble_correlate::extract::{ids_of, level_of};
+use bramble_correlate::extract::{ids_of, level_of, level_of_word};
 use bramble_correlate::view::names_of;
 use bramble_correlate::{Level, Origin};
 use bramble_line::ids::IdKind;
@@ -141,7 +141,7 @@ impl Record {
             "service" | "service_name" => self.service == value,
             "host" => self.host == value,
             "env" => self.env == value,
-            _ if SEVERITY_NAMES.contains(&name) => self.severity == value,
+            _ if SEVERITY_NAMES.contains(&name) => self.severity == value || level_of_word(value) == Some(self.level),
             _ => IdKind::of_name(name.as_bytes()).is_some_and(|kind| {
                 let id = self.ids.get(kind as usize).and_then(Option::as_deref);
                 id.is_some_and(|id| is_same(kind, id, value.as_bytes()))
