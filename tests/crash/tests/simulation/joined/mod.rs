@@ -6,20 +6,17 @@
 
 mod requests;
 mod sabotage;
+mod said;
 
 use crate::machine::{Hardware, Machine, options};
-use bramble_correlate::row::{as_stored, published_in};
-use bramble_correlate::{Correlation, CorrelationId, Correlator, CorrelatorOptions};
+use bramble_correlate::{Correlation, CorrelationId, CorrelatorOptions};
 use bramble_disk::{SimulatedDisk, SimulatedOptions};
-use bramble_runtime::{BudgetName, Budgets, Clock, ManualClock, Rng};
-use bramble_signal::{Matcher, TraceId};
-use bramble_storage::{
-    Done, Durable, LogRows, LogSelect, LogSource, OWN_STREAM_LABEL, Observer, QueryContext, TraceSource, Urgency,
-    Writer,
-};
+use bramble_runtime::{Clock, ManualClock, Rng};
+use bramble_storage::{Done, Urgency, Writer};
 use parking_lot::Mutex;
 use requests::{Parts, Request, batches};
 pub(crate) use sabotage::Joining;
+use said::{by_trace, publish, rows, synthetic, uninterrupted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -274,7 +271,7 @@ impl World {
     /// Holds what is there against a correlator that was never interrupted; number of rows, and of synthetic spans.
     fn compare(&mut self, machine: &Machine) -> Result<(usize, usize), String> {
         let newest = self.look(machine)?;
-        let (wanted, got) = (self.uninterrupted(machine), by_trace(newest.values()));
+        let (wanted, got) = (uninterrupted(&self.requests, machine), by_trace(newest.values()));
         for (trace_id, wanted) in &wanted {
             let got = got.get(trace_id).ok_or_else(|| format!("missing: {} windows of {trace_id}", wanted.len()))?;
             if got != wanted {
@@ -287,104 +284,13 @@ impl World {
         self.tally.items = self.requests.iter().map(|request| request.parts.len() as u64).sum();
         self.tally.correlations = newest.len() as u64;
         self.tally.revised = newest.values().filter(|c| c.revision > 1).count() as u64;
-        let spans = self.synthetic(machine, newest.len())?;
+        // At most one of the first and one of the last revision.
+        let spans = synthetic(&self.requests, machine)?;
+        if spans > 2 * newest.len() {
+            return Err(format!("{spans} synthetic spans of {} correlations", newest.len()));
+        }
         Ok((rows(machine)?.len(), spans))
     }
-
-    /// What one says of the same items that sees them all at once.
-    fn uninterrupted(&self, machine: &Machine) -> BTreeMap<TraceId, Vec<Correlation>> {
-        let clock = Arc::new(ManualClock::new(BASE_NS + 1000 * 3600 * SECOND_NS as i64));
-        let budget = Budgets::new(64 << 20).get(BudgetName::Correlate);
-        let registry = prometheus::Registry::new();
-        let correlator =
-            Correlator::new(correlator_options(), clock.clone(), &budget, &registry, machine.logs.clone()).unwrap();
-        let of = |(of, request): (usize, &Request)| (0..request.parts.len()).map(move |part| (of, part));
-        let all: Vec<_> = self.requests.iter().enumerate().flat_map(of).collect();
-        for (sequence, (batch, _)) in batches(&self.requests, &all).into_iter().enumerate() {
-            match &batch {
-                Parts::Logs(batch) => correlator.observe(Durable::Logs(batch), sequence as u64 + 1),
-                Parts::Spans(batch) => correlator.observe(Durable::Spans(batch), sequence as u64 + 1),
-            }
-        }
-        let mut said = Vec::new();
-        for _ in 0..100 {
-            clock.advance_ns(10 * SECOND_NS);
-            let publication = correlator.publish();
-            said.extend(publication.fresh().map(|correlation| Correlation::clone(correlation)));
-            correlator.settle(publication.round, true);
-        }
-        by_trace(said.iter())
-    }
-
-    /// Synthetic spans: at most one of the first and one of the last revision.
-    fn synthetic(&self, machine: &Machine, correlations: usize) -> Result<usize, String> {
-        let context = QueryContext::unlimited();
-        let mut count = 0;
-        for request in &self.requests {
-            let trace = machine.traces.trace(request.trace_id, &context).map_err(|e| e.to_string())?;
-            let own = trace.spans.iter().filter(|span| trace.bytes(span.name) == b"correlation");
-            count += own.count();
-        }
-        if count > 2 * correlations {
-            return Err(format!("{count} synthetic spans of {correlations} correlations"));
-        }
-        Ok(count)
-    }
-}
-
-/// One step of the publishing task.
-fn publish(machine: &Machine) {
-    let Some(correlator) = &machine.correlator else { return };
-    let publication = correlator.publish();
-    let (batch, spans) = (publication.log_batch(), publication.span_batch());
-    if batch.entry_count() == 0 {
-        correlator.settle(publication.round, true);
-        return;
-    }
-    let (round, settling) = (publication.round, correlator.clone());
-    let done: Done = Box::new(move |outcome| settling.settle(round, outcome.is_ok()));
-    let Ok(held) = machine.receive.reserve(batch.memory_bytes()) else { return };
-    machine.path.write_logs(batch, held, Urgency::Background, done);
-    let Ok(held) = machine.receive.reserve(spans.memory_bytes()) else { return };
-    if !spans.spans.is_empty() {
-        machine.path.write_spans(spans, held, Urgency::Background, Box::new(|_| {}));
-    }
-}
-
-/// All rows of correlations in the store.
-fn rows(machine: &Machine) -> Result<Vec<Correlation>, String> {
-    let own = [Matcher::equal(OWN_STREAM_LABEL, "correlations")];
-    let select =
-        LogSelect { matchers: &own, start_ns: i64::MIN / 4, end_ns: i64::MAX / 4, lines: &[], ..Default::default() };
-    let context = QueryContext::unlimited();
-    let mut cursor = machine.logs.select(&select, &context).map_err(|e| e.to_string())?;
-    let (mut page, mut found) = (LogRows::default(), Vec::new());
-    while cursor.next(&mut page).map_err(|e| e.to_string())? {
-        published_in(&page.batch, &mut |correlation| found.push(correlation));
-    }
-    match context.warnings() {
-        warnings if warnings.is_empty() => Ok(found),
-        warnings => Err(format!("warnings: {warnings:?}")),
-    }
-}
-
-/// Contents, without what tells of when they were said, by trace and start.
-fn by_trace<'a>(correlations: impl Iterator<Item = &'a Correlation>) -> BTreeMap<TraceId, Vec<Correlation>> {
-    let mut newest: BTreeMap<CorrelationId, &Correlation> = BTreeMap::new();
-    for correlation in correlations {
-        if newest.get(&correlation.id).is_none_or(|known| known.revision < correlation.revision) {
-            newest.insert(correlation.id, correlation);
-        }
-    }
-    let mut found: BTreeMap<TraceId, Vec<Correlation>> = BTreeMap::new();
-    for correlation in newest.values() {
-        let trace_id = correlation.id.trace_id;
-        let mut content = as_stored(correlation);
-        (content.id, content.revision) = (CorrelationId { trace_id, opened_ms: 0 }, 0);
-        found.entry(trace_id).or_default().push(content);
-    }
-    found.values_mut().for_each(|windows| windows.sort_by_key(|content| content.start_ns));
-    found
 }
 
 /// Worlds of successive seeds until enough power cuts were made. `test` is the test's own name.
