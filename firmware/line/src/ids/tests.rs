@@ -234,7 +234,7 @@ fn what_is_no_id_is_passed_over() {
         "trace_id= span_id= request_id= circuit_id=undefined product_id=N/A resource_id=()",
         "trace_id=00000000000000000000000000000000 span_id=0000000000000000 request_id=00000000-0000-0000-0000-000000000000",
         "trace_id=4bf92f3577b34da6a3ce929d0e0e473 span_id=00f067aa0ba902bg trace_id=xyz span_id=1",
-        "trace_id=4bf92f3577b34da6a3ce929d0e0e47360 dd.trace_id=0 dd.trace_id=99999999999999999999999",
+        "trace_id=4bf92f3577b34da6a3ce929d0e0e47360 dd.trace_id=0 dd.trace_id=99999999999999999999999 dd.span_id=+2",
         "request_id=größe circuit_id=\"a\u{7f}b\" product_id=\"caf\u{e9}\" resource_id=\"a\\u00e9\"",
         "00-00000000000000000000000000000000-00f067aa0ba902b7-01 00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
         "x00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01f",

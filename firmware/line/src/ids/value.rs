@@ -97,7 +97,7 @@ fn datadog(kind: IdKind, value: &[u8], digits: &mut [u8; 32], found: &mut impl F
         return;
     }
     let number = value.iter().try_fold(0u64, |number, b| {
-        number.checked_mul(10)?.checked_add(u64::from(b.is_ascii_digit().then_some(b - b'0')?))
+        number.checked_mul(10)?.checked_add(u64::from(b.is_ascii_digit().then(|| b - b'0')?))
     });
     match number {
         Some(0) => {}
