@@ -319,6 +319,15 @@ describe("a story", () => {
     expect(chapters.map((one) => one.correlation?.traceId ?? null)).toEqual([TRACE, null, null, null]);
   });
 
+  it("takes what is inferred to the only trace that it can be of", () => {
+    const likely = { trace_id: "", certain: false, confidence: 0.9, by: "request_id" };
+    const told = (events: readonly Record<string, unknown>[]): number[] =>
+      chaptersOf(decodeStory({ events }).events, []).map((one) => one.events.length);
+    expect(told([event(1000), event(1500, likely)])).toEqual([2]);
+    expect(told([event(1000), event(1200, { trace_id: other }), event(1500, likely)])).toEqual([1, 1, 1]);
+    expect(told([event(1000), event(9000, likely)])).toEqual([1, 1]);
+  });
+
   it("says how long nothing happened, within and between", () => {
     const rows = storyRows(chapters, new Set());
     const gaps = rows.flatMap((row) => (row.is === "gap" ? [[row.ms, row.within]] : []));

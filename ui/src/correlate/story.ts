@@ -31,6 +31,10 @@ const LOOSE_GAP_NS = 60_000_000_000n;
 /** Shorter silence within a chapter is not worth a word. */
 const SILENCE_MS = 1000;
 
+/** An inferred event belongs to a trace that was at most this far away; so many of the last are looked at. */
+const AROUND_NS = 1_000_000_000n;
+const AROUND_MAX = 16;
+
 const endOf = (event: TimelineEvent): bigint => event.atNs + BigInt(Math.round(event.durationMs * 1e6));
 
 interface Draft {
@@ -72,6 +76,18 @@ function tellsOf(draft: Draft, correlations: readonly Correlation[]): Correlatio
   return fits ?? same[0] ?? null;
 }
 
+/** The one trace that an inferred event without a trace happened in; none where there are several, or none. */
+function around(event: TimelineEvent, drafts: readonly Draft[]): Draft | undefined {
+  if (event.joined.certain || event.traceId !== "") return undefined;
+  const near = drafts
+    .slice(-AROUND_MAX)
+    .filter(
+      (one) =>
+        one.traceId !== "" && event.atNs >= one.startNs - AROUND_NS && event.atNs <= one.endNs + AROUND_NS,
+    );
+  return near.length === 1 ? near[0] : undefined;
+}
+
 /** Chapters in the order of their beginnings. */
 export function chaptersOf(
   events: readonly TimelineEvent[],
@@ -81,6 +97,11 @@ export function chaptersOf(
   const open = new Map<string, Draft>();
   const ordered = [...events].sort((a, b) => (a.atNs < b.atNs ? -1 : a.atNs > b.atNs ? 1 : 0));
   for (const event of ordered) {
+    const within = around(event, drafts);
+    if (within) {
+      within.events.push(event);
+      continue;
+    }
     const old = open.get(event.traceId);
     const patience = event.traceId === "" ? LOOSE_GAP_NS : TRACE_GAP_NS;
     // A trace that began meanwhile ends a run of events without one.

@@ -11,6 +11,9 @@ import { IdChips } from "../../parts/idchips";
 import { copyText } from "../../parts/panel";
 import { formatRoute, logsRoute, metricsRoute, type TimeRange, traceRoute } from "../../state/url";
 
+/** Series named at once. */
+const SERIES_SHOWN = 2;
+
 /** A minute around it: lines come a little early or late. */
 export function rangeOf({ correlation }: Timeline): TimeRange {
   const start = correlation.startMs / 1000;
@@ -127,6 +130,26 @@ function Point({
   );
 }
 
+/** The first few series with exemplars, the rest on demand. */
+function SeriesList({ of }: { of: Timeline }) {
+  const { exemplars } = of.correlation;
+  const [all, setAll] = useState(exemplars.length <= SERIES_SHOWN + 1);
+  return (
+    <span class="corr-series">
+      {(all ? exemplars : exemplars.slice(0, SERIES_SHOWN)).map((series) => (
+        <a key={series} href={formatRoute(metricsRoute(series, rangeOf(of)))} title={series}>
+          {series}
+        </a>
+      ))}
+      {!all && (
+        <button type="button" class="link-button" onClick={() => setAll(true)}>
+          {exemplars.length - SERIES_SHOWN} more
+        </button>
+      )}
+    </span>
+  );
+}
+
 interface HeadProps {
   readonly of: Timeline;
   readonly onReload: () => void;
@@ -176,13 +199,7 @@ export function Head({ of, onReload, onFirstError, onWorst }: HeadProps) {
           {it.exemplars.length > 0 && (
             <div class="corr-point">
               <small>{it.exemplars.length === 1 ? "Exemplar of" : "Exemplars of"}</small>
-              <span class="corr-series">
-                {it.exemplars.map((series) => (
-                  <a key={series} href={formatRoute(metricsRoute(series, rangeOf(of)))} title={series}>
-                    {series}
-                  </a>
-                ))}
-              </span>
+              <SeriesList of={of} />
             </div>
           )}
         </div>

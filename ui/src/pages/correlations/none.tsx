@@ -1,24 +1,38 @@
 // Nothing yet: how correlations come to be.
 import { useMemo } from "preact/hooks";
+import type { Door } from "../../api/status";
 import { Snippet } from "../../parts/panel";
+import { usePulse } from "../../state/live";
 import { go } from "../../state/route";
 import type { CorrelationsRoute } from "../../state/url";
 import { KEPT_SECONDS } from "./finder";
 
-function snippets(host: string): readonly { readonly name: string; readonly code: string }[] {
+/** Where a door stands: its own port, as the server says it. */
+function portOf(doors: readonly Door[], name: string, usual: string): string {
+  return /:(\d+)$/.exec(doors.find((one) => one.name === name)?.address ?? "")?.[1] ?? usual;
+}
+
+function randomTrace(): string {
   const id = crypto.getRandomValues(new Uint8Array(16));
-  const trace = [...id].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...id].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function snippets(
+  host: string,
+  doors: readonly Door[],
+  trace: string,
+): readonly { readonly name: string; readonly code: string }[] {
   return [
     {
-      name: "Send OpenTelemetry to port 4318",
-      code: `export OTEL_EXPORTER_OTLP_ENDPOINT=http://${host}:4318\nexport OTEL_SERVICE_NAME=my-service`,
+      name: "Send OpenTelemetry here",
+      code: `export OTEL_EXPORTER_OTLP_ENDPOINT=http://${host}:${portOf(doors, "otlp_http", "4318")}\nexport OTEL_SERVICE_NAME=my-service`,
     },
     {
       name: "Or post two lines that share a trace id",
       code: ["beorn", "arda"]
         .map(
           (service) =>
-            `curl http://${host}:8080/api/logs -H 'content-type: application/json' -d '{"resource":{"service":"${service}"},"records":[{"message":"hello from ${service}","trace_id":"${trace}","circuit_id":"demo-1"}]}'`,
+            `curl http://${host}:${portOf(doors, "correlation", "8080")}/api/logs -H 'content-type: application/json' -d '{"resource":{"service":"${service}"},"records":[{"message":"hello from ${service}","trace_id":"${trace}","circuit_id":"demo-1"}]}'`,
         )
         .join("\n"),
     },
@@ -27,7 +41,9 @@ function snippets(host: string): readonly { readonly name: string; readonly code
 
 /** What to do. */
 export function NoneYet({ route, longer }: { route: CorrelationsRoute; longer: boolean }) {
-  const how = useMemo(() => snippets(location.hostname || "bramble.local"), []);
+  const doors = usePulse().status?.doors;
+  const trace = useMemo(randomTrace, []);
+  const how = snippets(location.hostname || "bramble.local", doors ?? [], trace);
   return (
     <>
       <p>
