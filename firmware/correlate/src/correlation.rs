@@ -142,6 +142,9 @@ pub struct Correlation {
     pub exemplars: u64,
     /// Log entries without a trace id that name the same request; not among `logs`.
     pub inferred_logs: u64,
+    /// From the start of the first span that is kept to the end of the last, nanoseconds; `None` where there are no spans. Not
+    /// stored.
+    pub spans_ns: Option<(i64, i64)>,
     /// The root span, or the earliest; zero where there are no spans.
     pub root_span_id: SpanId,
     /// First span of each service that has spans, in the order of participants: what the synthetic span links to.

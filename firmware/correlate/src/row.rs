@@ -54,10 +54,10 @@ pub fn timestamp_ns(correlation: &Correlation) -> i64 {
     }
 }
 
-/// What comes back of a correlation that was stored: it lacks [`root_span_id`](Correlation::root_span_id) and
-/// [`entry_spans`](Correlation::entry_spans), which the trace has.
+/// What comes back of a correlation that was stored: it lacks [`root_span_id`](Correlation::root_span_id),
+/// [`entry_spans`](Correlation::entry_spans) and [`spans_ns`](Correlation::spans_ns), which the trace has.
 pub fn as_stored(correlation: &Correlation) -> Correlation {
-    Correlation { root_span_id: SpanId::default(), entry_spans: Vec::new(), ..correlation.clone() }
+    Correlation { spans_ns: None, root_span_id: SpanId::default(), entry_spans: Vec::new(), ..correlation.clone() }
 }
 
 /// Adds the row of a correlation. Rows with and without errors are of different streams, so that it is best to put the
@@ -136,6 +136,7 @@ pub fn read_row(entry: &LogEntry<'_>) -> Option<Correlation> {
         failed_spans: count(&line.counts, 1),
         exemplars: count(&line.counts, 2),
         inferred_logs: count(&line.counts, 3),
+        spans_ns: None,
         root_span_id: SpanId::default(),
         entry_spans: Vec::new(),
         first_error,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! resource   service.name=bramble, bramble.synthetic=true: derived series and correlations leave it out
-//! span       name correlation, kind internal, from the first to the last instant, below the root span
+//! span       name correlation, kind internal, below the root span; from the first span's start to the last one's end: a line that is
+//!            logged much later must not make the trace longer. Where there are no spans, as long as the correlation
 //! attributes correlation.*, and the business ids under their own names
 //! event      first_error
 //! links      first error, worst span, the first span of each service; `correlation.link` says which
@@ -60,6 +61,7 @@ pub fn is_synthetic(batch: &SpanBatch, span: &SpanEntry) -> bool {
 
 /// Adds the synthetic span of a correlation.
 pub fn put_span(correlation: &Correlation, written: SpanWritten, batch: &mut SpanBatch) {
+    let (start_ns, end_ns) = correlation.spans_ns.unwrap_or((correlation.start_ns, correlation.end_ns));
     let resource = resource(batch);
     let scope = scope(batch);
     let name = batch.put(NAME.as_bytes());
@@ -72,8 +74,8 @@ pub fn put_span(correlation: &Correlation, written: SpanWritten, batch: &mut Spa
         parent_span_id: correlation.root_span_id,
         resource,
         scope,
-        start_ns: at_ns(correlation.start_ns),
-        end_ns: at_ns(correlation.end_ns),
+        start_ns: at_ns(start_ns),
+        end_ns: at_ns(end_ns),
         kind: SpanKind::Internal,
         status: StatusCode::Unset,
         name,
@@ -230,7 +232,8 @@ mod tests {
             for (span, correlation) in batch.spans.iter().zip(&all) {
                 prop_assert!(is_synthetic(&batch, span) && batch.service(span) == "bramble" && !span.span_id.is_zero());
                 prop_assert_eq!((span.trace_id, span.parent_span_id), (correlation.id.trace_id, correlation.root_span_id));
-                prop_assert_eq!((span.start_ns, span.end_ns), (at_ns(correlation.start_ns), at_ns(correlation.end_ns)));
+                let (start_ns, end_ns) = correlation.spans_ns.unwrap();
+                prop_assert_eq!((span.start_ns, span.end_ns), (at_ns(start_ns), at_ns(end_ns)));
                 prop_assert_eq!((span.status, batch.text(span.name)), (StatusCode::Unset, "correlation"));
                 let attributes = batch.attributes(span.attributes);
                 prop_assert_eq!(text(attributes.get("correlation.id")), correlation.id.to_string());

@@ -78,6 +78,7 @@ pub fn correlation(nth: u64, start_ns: i64) -> Correlation {
         failed_spans: if failed { 2 } else { 0 },
         exemplars: 0,
         inferred_logs: 0,
+        spans_ns: Some((start_ns, start_ns + total_ns as i64)),
         root_span_id: entry_spans[0],
         first_error: failed.then(|| FirstError {
             time_ns: start_ns,

@@ -63,7 +63,7 @@ prop_compose! {
             id: CorrelationId { trace_id: TraceId(trace), opened_ms }, revision, start_ns, end_ns: start_ns + lasts,
             window_ns: u64::from(window_ns), ids, participants, logs: counts[0].into(), levels: levels.map(u64::from),
             spans: counts[1].into(), failed_spans: u64::from(counts[2] % 3), exemplars: counts[3].into(),
-            inferred_logs: counts[4].into(), root_span_id: spans[0], entry_spans: spans,
+            inferred_logs: counts[4].into(), spans_ns: Some((start_ns + 5, start_ns + 9)), root_span_id: spans[0], entry_spans: spans,
             first_error: first_error.map(|error| FirstError { time_ns: start_ns + error.time_ns, ..error }),
             worst_span, exemplar_series,
             marks: Marks { closed_early: marks[0], truncated: marks[1], ambiguous_request: marks[2], skewed: marks[3] },

@@ -162,6 +162,7 @@ pub(crate) fn correlation(n: u8, at: (i64, i64), ids: &[(IdKind, &str)], service
         failed_spans: 0,
         exemplars: 0,
         inferred_logs: 0,
+        spans_ns: None,
         root_span_id: SpanId::default(),
         entry_spans: Vec::new(),
         first_error: None,

@@ -204,6 +204,7 @@ pub(super) fn content(window: &Window<'_>, id: CorrelationId, revision: u32) -> 
         failed_spans: all.failed_spans,
         exemplars: all.exemplars,
         inferred_logs: window.inferred_logs,
+        spans_ns: spans_ns(items),
         root_span_id: root(items, &tree).map(span_id).unwrap_or_default(),
         entry_spans: entries(window, &places, &order, (&tree, &starts_ns)).into_iter().map(span_id).collect(),
         first_error: first_error(window, &places),
@@ -211,6 +212,13 @@ pub(super) fn content(window: &Window<'_>, id: CorrelationId, revision: u32) -> 
         exemplar_series: series(window),
         marks: Marks { truncated: window.excess.is_some(), skewed, ..window.marks },
     }
+}
+
+/// From the first start of a span to the last end.
+fn spans_ns(items: &[Kept]) -> Option<(i64, i64)> {
+    let end_ns = |span: &Kept| span.time_ns.saturating_add(i64::try_from(span.duration_ns).unwrap_or(i64::MAX));
+    let spans = || items.iter().filter(|item| item.is_span());
+    Some((spans().map(|span| span.time_ns).min()?, spans().map(end_ns).max()?))
 }
 
 fn distinct(items: &[Kept], of: impl Fn(&Kept) -> Text) -> impl Iterator<Item = Text> {

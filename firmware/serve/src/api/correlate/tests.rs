@@ -64,6 +64,7 @@ pub(super) fn correlation(opened_ms: i64) -> Correlation {
         failed_spans: 0,
         exemplars: 0,
         inferred_logs: 0,
+        spans_ns: None,
         root_span_id: SpanId([1; 8]),
         entry_spans: vec![SpanId([1; 8])],
         first_error: Some(first_error),
