@@ -26,7 +26,7 @@ use crate::item::ItemSink;
 use bramble_storage::Durable;
 
 /// The service of our own logs and spans.
-const OWN_SERVICE: &str = "bramble";
+pub(crate) const OWN_SERVICE: &str = "bramble";
 
 /// What was in a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
