@@ -19,13 +19,12 @@ const AGAIN_MAX: usize = 4096;
 const AGAIN_AT_ONCE: usize = 512;
 
 /// A marker that goes with no rows, for which alone there is a write, rests so many times as long.
-const ALONE: u64 = 6;
+const ALONE: u64 = 3;
 
 /// Correlations that were handed over and of which nobody has said whether they are stored.
 struct Handed {
     round: u64,
     correlations: Vec<Published>,
-    low: Sequence,
     marker: Option<Marker>,
     at_ns: u64,
 }
@@ -131,13 +130,13 @@ impl Correlator {
         state.round += 1;
         let round = state.round;
         if correlations.is_empty() {
-            state.durable = state.durable.max(low);
+            state.durable = state.durable.max(state.windows.needed(state.marked.low));
         }
         if marker.is_some() {
             (state.marked_at_ns, state.seen_items) = (now_ns, 0);
         }
         if !correlations.is_empty() || marker.is_some() {
-            state.handed = Some(Handed { round, correlations: correlations.clone(), low, marker, at_ns: now_ns });
+            state.handed = Some(Handed { round, correlations: correlations.clone(), marker, at_ns: now_ns });
         }
         let (open, grace) = state.windows.lens();
         self.counters.windows(open, grace);
@@ -157,9 +156,11 @@ impl Correlator {
         }
         let after_ns = now_ns.saturating_sub(handed.at_ns);
         handed.correlations.iter().for_each(|published| self.counters.stored(published, after_ns));
-        state.durable = state.durable.max(handed.low);
         if let Some(marker) = handed.marker {
             state.marked = marker;
+        }
+        if state.again.is_empty() && state.windows.first_ready() == Sequence::MAX {
+            state.durable = state.durable.max(state.windows.needed(state.marked.low));
         }
     }
 
@@ -200,15 +201,15 @@ impl Observer for Correlator {
         }
     }
 
-    /// Looks for the newest marker. Without one, or should that fail, everything in the journal is wanted: what was
-    /// published of it is there as well.
+    /// Looks for the newest marker, which tells of what is in the journal what was let go. All of it is wanted in any case,
+    /// since traces are whole only together with what came before.
     fn counted_through(&self) -> Sequence {
         let found = newest_marker(&*self.source, &QueryContext::unlimited());
         let marker = found.ok().flatten().unwrap_or(Marker { low: 0, written_ns: 0 });
         let mut state = self.state.lock();
         state.marked = marker;
-        state.durable = state.durable.max(marker.low);
-        marker.low
+        state.windows.set_gone_through(marker.low);
+        0
     }
 
     fn durable_through(&self) -> Sequence {

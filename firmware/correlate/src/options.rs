@@ -20,6 +20,9 @@ pub struct CorrelatorOptions {
     pub debounce_ns: u64,
     /// Least time between two markers, nanoseconds.
     pub marker_ns: u64,
+    /// So much more of the journal is read after a restart, nanoseconds: a trace whose items came over a longer time may be
+    /// taken for another one if the restart is between them.
+    pub reread_ns: u64,
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -35,6 +38,7 @@ impl Default for CorrelatorOptions {
             settle_ns: SECOND_NS,
             debounce_ns: 10 * SECOND_NS,
             marker_ns: 10 * SECOND_NS,
+            reread_ns: 30 * SECOND_NS,
         }
     }
 }

@@ -111,7 +111,11 @@ impl Windows {
         if at == NIL {
             return false;
         }
-        self.look(at, look::Why::NoRoom);
+        if self.observed <= self.gone_through {
+            self.let_go_silently(at);
+        } else {
+            self.look(at, look::Why::NoRoom);
+        }
         true
     }
 
@@ -302,6 +306,28 @@ impl Windows {
             item = self.items[item].next;
         }
         item != NIL
+    }
+
+    /// Lets go of all traces: they had been before the restart.
+    pub(super) fn let_go_all(&mut self) {
+        for at in 0..self.traces.end() {
+            if self.traces[at].place != Place::Free {
+                self.let_go_silently(at);
+            }
+        }
+        // Entries that were held are as old.
+        let later_ns = self.now.mono_ns.saturating_add(2_000_000_000);
+        self.requests.expire(later_ns, 0, self.observed, &mut self.texts);
+    }
+
+    fn let_go_silently(&mut self, at: u32) {
+        self.arrange(at);
+        let last = self.cuts.last().and_then(|cut| self.arranged.get(cut.start));
+        let ends_ns = last.map_or(i64::MIN, |first| first.time_ns.saturating_add_unsigned(self.options.window_ns));
+        self.let_go_before(at, ends_ns);
+        if self.traces[at].place != Place::Free {
+            self.forget(at);
+        }
     }
 
     /// Lets go of a trace's items before `floor_ns`, of which something was told.

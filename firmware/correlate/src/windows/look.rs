@@ -40,6 +40,11 @@ struct Looked<'a> {
 impl Windows {
     /// What is to be told now, and whether there is more.
     pub(crate) fn publish(&mut self) -> (Vec<Published>, bool) {
+        if self.observed <= self.gone_through && self.gone_through > 0 {
+            self.let_go_all();
+        }
+        self.gone_through = 0;
+        self.remember();
         let wait_ns = self.options.window_ns.saturating_add(self.options.grace_ns);
         let (unmatched, before) = self.requests.expire(self.now.mono_ns, wait_ns, self.observed, &mut self.texts);
         self.tally.unmatched_logs += unmatched;

@@ -76,6 +76,10 @@ pub(crate) struct Windows {
     earliest_ns: i64,
     /// Highest sequence observed.
     observed: Sequence,
+    /// After a restart: traces of which something is at or below this were let go before it.
+    gone_through: Sequence,
+    /// What had been observed at some moments of the monotonic clock, ascending.
+    history: VecDeque<(u64, Sequence)>,
     /// Origin of the items at hand.
     origin: Text,
     /// The trace of the last item.
@@ -122,6 +126,8 @@ impl Windows {
             lead: Lead::new(),
             earliest_ns: i64::MAX,
             observed: 0,
+            gone_through: 0,
+            history: VecDeque::new(),
             origin: Text::NONE,
             last: None,
             now: Now::default(),
@@ -155,6 +161,9 @@ impl Windows {
 
     /// What has been observed: journal records through this one.
     pub(crate) fn set_observed(&mut self, sequence: Sequence) {
+        if self.observed <= self.gone_through && sequence > self.gone_through {
+            self.let_go_all();
+        }
         self.observed = self.observed.max(sequence);
     }
 
@@ -173,6 +182,37 @@ impl Windows {
         let live = (0..self.traces.end()).map(|at| &self.traces[at]).filter(|trace| trace.place != Place::Free);
         let first = live.map(|trace| trace.first_sequence).min().unwrap_or(Sequence::MAX);
         first.min(self.held_from).saturating_sub(1).min(self.observed)
+    }
+
+    /// What is needed of the journal for a restart that knows that all was let go through `low`: from there on, and what
+    /// came shortly before, because of traces of which a part is on either side.
+    pub(crate) fn needed(&self, low: Sequence) -> Sequence {
+        if self.index.is_empty() && self.held_from == Sequence::MAX {
+            return self.observed;
+        }
+        let before = |at_ns: u64, sequence: Sequence| {
+            self.history.iter().rev().find(|(then_ns, then)| *then_ns <= at_ns && *then <= sequence)
+        };
+        let passed = before(u64::MAX, low).map(|(at_ns, _)| at_ns.saturating_sub(self.options.reread_ns));
+        passed.and_then(|at_ns| before(at_ns, low)).map_or(0, |(_, sequence)| *sequence)
+    }
+
+    /// Notes what was observed until now.
+    fn remember(&mut self) {
+        let memory_ns = 3 * (self.options.window_ns + self.options.grace_ns) + self.options.reread_ns;
+        let now_ns = self.now.mono_ns;
+        if self.history.back().is_none_or(|(at_ns, _)| now_ns.saturating_sub(*at_ns) > memory_ns / 256) {
+            self.history.push_back((now_ns, self.observed));
+        }
+        while self.history.len() > 260 {
+            self.history.pop_front();
+        }
+    }
+
+    /// Hears, before the journal is shown again, what it was that [`low`](Self::low) had reached: items up to there are of
+    /// traces that were let go, and so are all others of these.
+    pub(crate) fn set_gone_through(&mut self, low: Sequence) {
+        self.gone_through = low;
     }
 
     /// Moves a trace into the list that it belongs to.

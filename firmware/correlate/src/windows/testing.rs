@@ -130,6 +130,8 @@ pub(crate) struct World {
     /// Sequences are from 1.
     journal: Vec<Record>,
     pub(crate) durable: Sequence,
+    /// What the last marker says.
+    pub(crate) low: Sequence,
     pub(crate) wall_ns: i64,
     pub(crate) mono_ns: u64,
     /// Rows that were written, in order.
@@ -138,7 +140,12 @@ pub(crate) struct World {
 }
 
 pub(crate) fn options() -> CorrelatorOptions {
-    CorrelatorOptions { windows_max: 1000, items_max: 100, ..CorrelatorOptions::default() }
+    CorrelatorOptions {
+        windows_max: 1000,
+        items_max: 100,
+        reread_ns: 300 * SECOND_NS as u64,
+        ..CorrelatorOptions::default()
+    }
 }
 
 impl World {
@@ -150,6 +157,7 @@ impl World {
             budget,
             journal: Vec::new(),
             durable: 0,
+            low: 0,
             wall_ns: START_NS,
             mono_ns: 3600 * SECOND_NS as u64,
             rows: Vec::new(),
@@ -195,7 +203,8 @@ impl World {
             self.journal.push(Record::Rows(rows));
             self.windows.set_observed(self.journal.len() as Sequence);
         }
-        self.durable = self.durable.max(self.windows.low());
+        self.low = self.low.max(self.windows.low());
+        self.durable = self.durable.max(self.windows.needed(self.low));
     }
 
     /// Time passes; what is due is written.
@@ -215,6 +224,7 @@ impl World {
             Windows::new(self.options.clone(), &Budget::standalone(BudgetName::Correlate, 8 << 20)).unwrap()
         });
         self.mono_ns += 1_000_000;
+        self.windows.set_gone_through(self.low);
         let (journal, durable) = (std::mem::take(&mut self.journal), self.durable);
         for (sequence, record) in (1..).zip(&journal).filter(|(sequence, _)| *sequence > durable) {
             match record {

@@ -146,9 +146,9 @@ fn a_restart_neither_loses_nor_repeats() {
     world.advance(3 * SECOND_NS);
     let published = world.publish();
     assert_eq!(published.len(), 1);
-    let durable = world.durable;
+    let (durable, low) = (world.durable, world.low);
     world.write(published);
-    world.durable = durable;
+    (world.durable, world.low) = (durable, low);
     world.restart();
     assert_eq!(world.pass(300), 0);
     assert_eq!(world.newest().len(), 2);
