@@ -92,10 +92,12 @@ impl Wanted {
         for name in id.names(&logs.floating_names()) {
             let fields = [Matcher::equal(name, id.value)];
             found.extend(self.pass(&LogSelect { fields: &fields, ..select.clone() }, logs, context)?);
+            let bytes = bytes_of(&found);
+            found.sort_by(Record::newest_first);
+            found.dedup();
+            found.truncate(self.asked.limit);
+            context.release(bytes - bytes_of(&found));
         }
-        found.sort_by(Record::newest_first);
-        found.dedup();
-        found.truncate(self.asked.limit);
         Ok(found)
     }
 
@@ -143,6 +145,10 @@ impl Wanted {
             && self.level.is_none_or(|level| record.level == level);
         fits.then_some(record)
     }
+}
+
+fn bytes_of(records: &[Record]) -> usize {
+    records.iter().map(Record::bytes).sum()
 }
 
 fn severity(text: &str) -> Result<Level, Refusal> {
