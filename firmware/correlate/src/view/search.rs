@@ -5,6 +5,8 @@
 //! label or label. What comes is a superset, each entry once: the asker judges by [`Entry::named`].
 
 use crate::correlation::Correlation;
+use crate::extract::OWN_SERVICE;
+use crate::origin::Origin;
 use crate::view::entry::Entry;
 use bramble_line::ids::IdKind;
 use bramble_signal::{LabelsRef, LogEntry, Matcher, TraceId};
@@ -205,7 +207,8 @@ fn each_row(
         let streams = Streams::of(&rows);
         for &(stream, at) in &rows.order {
             let Some((labels, entry)) = streams.row(&rows, stream, at) else { continue };
-            if !fits(labels, &entry) {
+            // What Bramble tells of its own work names whatever people ask it for.
+            if !fits(labels, &entry) || Origin::of_labels(labels).service == OWN_SERVICE {
                 continue;
             }
             let hash = hash_of(labels, &entry);

@@ -1,5 +1,6 @@
 //! Spans of one trace: whose they are, on which clock, and which of them matter most.
 
+use crate::extract::OWN_SERVICE;
 use crate::origin::Origin;
 use crate::skew::{self, SkewSpan};
 use crate::view::PairSkew;
@@ -52,6 +53,7 @@ impl TraceSpans {
             .iter()
             .map(|resource| batch.attributes(resource.attributes))
             .map(|attributes| attributes.get(SYNTHETIC).is_none().then(|| Origin::of_resource(attributes)))
+            .map(|origin| origin.filter(|origin| origin.service != OWN_SERVICE))
             .collect();
         let mut places = Places::new(origins.iter().flatten().map(|origin| (origin.service, origin.node)));
         let of_resource: Vec<Option<(u32, u32)>> =
