@@ -51,7 +51,7 @@ impl StoredCorrelations {
             matchers: &matchers,
             start_ns: ask.range.0,
             end_ns: ask.range.1,
-            lines: &ask.lines,
+            lines: ask.lines,
             fields: &ask.fields,
             direction: Direction::Backward,
             rows_hint: Some(wanted),

@@ -245,4 +245,22 @@ mod tests {
         assert_eq!(ids(choose(&options, None, &blocks, &ROOM)), Some(("bytes", vec![2])));
         assert_eq!(ids(choose(&options, None, &blocks[..2], &ROOM)), None);
     }
+
+    #[test]
+    fn correlations_go_by_days_and_bytes_of_their_own() {
+        use RetentionClass::{Cold, Warm};
+        let limits = vec![Retained { signal: Signal::Logs, class: Cold, bytes: 250 }];
+        let options = RetentionOptions { limits, ..RetentionOptions::default() };
+        let blocks = [
+            block(1, Signal::Logs, Warm, 70),
+            block(2, Signal::Logs, Cold, 9),
+            block(3, Signal::Logs, Cold, 10),
+            block(4, Signal::Logs, Cold, 70),
+        ];
+        let now = Some(100 * DAY_NS);
+        assert_eq!(ids(choose(&options, now, &blocks, &ROOM)), Some(("age", vec![2])), "91 days old");
+        assert_eq!(ids(choose(&options, now, &blocks[2..], &ROOM)), None, "90 days old stays");
+        assert_eq!(ids(choose(&options, None, &blocks, &ROOM)), Some(("bytes", vec![2])), "300 bytes of 250");
+        assert_eq!(ids(choose(&options, None, &blocks[1..3], &ROOM)), None);
+    }
 }
