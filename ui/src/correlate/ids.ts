@@ -1,20 +1,51 @@
 // Ids as people and programs write them: of traces, requests and of what requests are about.
 //
-// The server finds ids by the same names (crate `line`, `ids`): letters and digits count, case, underscores, dashes and
-// dots do not. No server, no DOM.
+// The server finds ids by the same names (crate `line`, `ids/name.rs`; what is said there holds here): letters and digits
+// count, case, underscores, dashes and dots do not. No server, no DOM.
 
 import { BUSINESS_KINDS, ID_KINDS, type IdKind, type NamedId } from "./kinds";
 
 /** Longer ones are no ids to the server either. */
 const VALUE_MAX = 128;
-const PLAIN = new Map(ID_KINDS.map((kind) => [kind.replaceAll("_", ""), kind] as const));
-/** What loggers put before a name: `http_request_id`, `x-b3-traceid`, `otelTraceID`, `mdc.circuit_id`. */
-const BEFORE = /^(?:xb3|x|b3|otel|dd|http|ctx|context|mdc|attributes|attrs|labels|fields|extra|event|data)/;
+/** What stands before `id`, and what it is the id of; longer ones first where one ends in another. */
+const STEMS: readonly (readonly [string, IdKind])[] = [
+  ["trace", "trace_id"],
+  ["resourcetype", "resource_type_id"],
+  ["resource", "resource_id"],
+  ["correlation", "request_id"],
+  ["request", "request_id"],
+  ["circuit", "circuit_id"],
+  ["product", "product_id"],
+  ["req", "request_id"],
+];
+/** Words that say where a field was taken from: `http.request.header.x-request-id`, `otelTraceID`. */
+const AROUND =
+  /^(?:cf|xms|sw)?(?:opentelemetry|attributes|contextmap|properties|parameters|attribute|structured|metadata|datadog|context|baggage|elastic|headers|logging|message|payload|request|tracing|traefik|zipkin|common|fields|github|header|jaeger|labels|lambda|params|record|sentry|sleuth|attrs|entry|envoy|event|extra|field|label|nginx|param|props|query|trace|uber|amzn|args|attr|body|data|http|json|kong|meta|otel|rest|span|tags|amz|apm|app|aws|ctx|ecs|log|mdc|msg|req|tag|b3|dd|x)*$/;
+/** Namespaces whose ids are not those of the item itself: `parent.trace_id`. */
+const OTHERS =
+  /(?:^|[^a-z0-9])(?:parent|root|links?|linked|previous|prev|old|new|next|child|source|target|other|related|last|first|cloud|user|original|origin|remote)$/i;
+
+/** What stands before a stem's first letter in the name as it is written. */
+function before(name: string, letters: number): string {
+  let at = name.length;
+  for (let left = letters; left > 0 && at > 0; ) {
+    at -= 1;
+    if (/[A-Za-z0-9]/.test(name[at] ?? "")) left -= 1;
+  }
+  return name.slice(0, at).replace(/x-$/i, "");
+}
 
 /** What a field of this name has; null for anything else. */
 export function kindOf(name: string): IdKind | null {
   const plain = name.replace(/[^A-Za-z0-9]/g, "").toLowerCase();
-  return PLAIN.get(plain) ?? PLAIN.get(plain.replace(BEFORE, "")) ?? null;
+  if (plain === "trace") return "trace_id";
+  if (!plain.endsWith("id") || name.length > 96) return null;
+  const stem = plain.slice(0, -2);
+  const [word, kind] = STEMS.find(([word]) => stem.endsWith(word)) ?? [];
+  if (word === undefined || kind === undefined) return null;
+  if (AROUND.test(stem.slice(0, -word.length))) return kind;
+  const space = before(name, word.length + 2);
+  return /[./]$/.test(space) && !OTHERS.test(space.slice(0, -1)) ? kind : null;
 }
 
 /** Whether a value can be an id of this kind; a trace's in lower case without dashes. Null when it cannot. */
