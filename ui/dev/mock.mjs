@@ -4,6 +4,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { correlations, follow } from "./correlations.mjs";
 import { followed, loki, templates, traceId } from "./logs.mjs";
 import { noise, wave } from "./noise.mjs";
 import { upgrade } from "./socket.mjs";
@@ -231,12 +232,15 @@ function answer(url) {
   if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);
   if (pathname.startsWith("/loki/loki/api/v1")) return loki(pathname.slice(17), searchParams, mode);
   if (pathname === "/api/v1/logs/templates") return templates(searchParams, mode);
+  if (/^\/api\/(correlations|stories)/.test(pathname))
+    return correlations(pathname.slice(4), searchParams, mode);
   if (pathname.startsWith("/tempo/api")) return tempo(pathname.slice(10), searchParams, mode);
   return null;
 }
 
 const server = createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
+  if (url.pathname === "/api/correlations/stream") return follow(url.searchParams, response);
   const found = answer(url);
   if (found !== null) {
     const [code, body, type] = Array.isArray(found) ? found : [200, found];
