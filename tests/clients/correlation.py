@@ -68,11 +68,6 @@ class Order:
         self.ids = order(beorn, number, {"traceparent": f"00-{self.trace_id}-{self.span_id}-01"})
 
 
-def others(found):
-    """Without Bramble's own requests, which are correlated like anybody's."""
-    return [c for c in found if {s["service"] for s in c["services"]} != {"bramble"}]
-
-
 def in_correlations(bramble, good, bad):
     with check("the correlation is there after the window, found by its circuit id"):
         c = the_correlation(bramble, circuit_id=good.circuit)
@@ -84,8 +79,10 @@ def in_correlations(bramble, good, bad):
         equal(nanoseconds(c["window"]["end"]) - nanoseconds(c["window"]["start"]), WINDOW_NS)
         equal(nanoseconds(c["start"]), good.at)
         good.correlation = c
-    with check("services in causal order, the portal's logs among them"):
+    with check("services in causal order, each once, the portal's logs among them"):
         equal([s["service"] for s in c["services"] if s["spans"]], CHAIN)
+        equal(sorted(s["service"] for s in c["services"]), sorted(["portal", *CHAIN]))
+        equal([(s["logs"], s["env"]) for s in c["services"] if s["spans"]], [(1, "test")] * 3)
         [portal] = [s for s in c["services"] if s["service"] == "portal"]
         equal((portal["logs"], portal["spans"], portal["node"], portal["env"]), (len(POSTED), 0, "orthanc", "test"))
     with check("counts are those of the trace and of its log lines"):
@@ -102,14 +99,14 @@ def in_correlations(bramble, good, bad):
         equal(c["first_error"]["service"], "arda")
         assert c["worst_span"]["failed"] and c["worst_span"]["service"] in CHAIN, c["worst_span"]
     with check("filters: with errors, without, by service, by other ids, since, limit"):
-        ids = lambda **filters: {c["trace_id"] for c in others(correlations(bramble, **filters))}  # noqa: E731
+        ids = lambda **filters: {c["trace_id"] for c in correlations(bramble, **filters)}  # noqa: E731
         equal(ids(has_error="true"), {bad.trace_id})
         equal(ids(has_error="false"), {good.trace_id})
         for key in IDS:
             assert good.trace_id in ids(**{key: good.ids[key]}), key
         equal(ids(service="arda", since="15m"), {good.trace_id, bad.trace_id})
         equal((ids(service="nobody"), ids(circuit_id="circ-99999"), ids(since="2035-01-01T00:00:00Z")), (set(), set(), set()))
-        equal([c["trace_id"] for c in others(correlations(bramble))], [bad.trace_id, good.trace_id])
+        equal([c["trace_id"] for c in correlations(bramble)], [bad.trace_id, good.trace_id])
         equal(correlations(bramble, limit=1), correlations(bramble)[:1])
         equal(ids(), {c["trace_id"] for c in correlations(bramble, door="main")})
     with check("one by its id, as a timeline of spans and lines together"):
@@ -187,19 +184,21 @@ def in_metrics(bramble, good, bad):
     began = {order.correlation["services"][0]["service"] for order in (good, bad)}
     with check("correlation_events_total on /metrics, by the service where it began"):
         said = bramble.get("correlation", "/metrics").text.splitlines()
-        ours = [line for line in said if line.startswith("correlation_events_total{")]
-        counts = sorted(line for line in ours if 'service="bramble"' not in line)
+        counts = sorted(line for line in said if line.startswith("correlation_events_total{"))
         [service] = began
         wanted = [f'correlation_events_total{{has_error="{failed}",service="{service}"}} 1' for failed in ("false", "true")]
         equal(counts, wanted)
     with check("correlation_events_total in PromQL, and what is told of windows"):
         counted = f'sum(correlation_events_total{{service="{service}"}})'
         wait_for("a sample", lambda: scalar(bramble, counted) == 2)
+        equal(scalar(bramble, "sum(correlation_events_total)"), 2)
         equal(scalar(bramble, f'sum(correlation_events_total{{service="{service}",has_error="true"}})'), 1)
         count, quick = "_count", '_bucket{le="2"}'
         stored, within = (scalar(bramble, f"sum(bramble_correlation_window_latency_seconds{s})") for s in (count, quick))
-        assert stored >= 2 and stored == within, f"{within} of {stored} were visible within two seconds"
-        assert scalar(bramble, "sum(bramble_correlation_items_sum)") >= sum(sum(items(o.correlation)) for o in (good, bad))
+        assert stored == within == 2, f"{within} of {stored} were visible within two seconds"
+        exemplars = sum(o.correlation["counts"]["exemplars"] for o in (good, bad))
+        joined = sum(sum(items(o.correlation)) for o in (good, bad))
+        equal(scalar(bramble, "sum(bramble_correlation_items_sum)"), joined + exemplars)
     with check("/health"):
         answer = bramble.get("correlation", "/health")
         equal((answer.status, answer.json["status"]), (200, "healthy"))

@@ -58,7 +58,7 @@ def between(bramble):
         restart(bramble)
         trace.part(bramble)
         c = whole(bramble, trace)
-        equal(list(dict.fromkeys(s["service"] for s in c["services"])), ["caller", "called"])
+        equal([s["service"] for s in c["services"]], ["caller", "called"])
         equal(c["circuit_id"], trace.trace_id[:8])
 
 
