@@ -16,7 +16,8 @@ use std::time::Duration;
 /// The time of every test's clock.
 pub(crate) const NOW_MS: i64 = 1_795_000_000_000;
 
-struct Quiet;
+/// A process in which nothing happens; ready or not.
+pub(crate) struct Quiet(pub(crate) bool);
 
 impl Operations for Quiet {
     fn status(&self) -> Status {
@@ -34,7 +35,7 @@ impl Operations for Quiet {
         }
     }
     fn is_ready(&self) -> bool {
-        true
+        self.0
     }
     fn metrics_text(&self) -> String {
         String::new()
@@ -99,7 +100,7 @@ pub(crate) fn state(metrics: Arc<MemoryMetrics>, logs: Arc<MemoryLogs>, budget_b
         query_budget,
         query_gate: QueryGate::new(2, &prometheus::Registry::new()).unwrap(),
         query_timeout: Duration::from_secs(60),
-        operations: Arc::new(Quiet),
+        operations: Arc::new(Quiet(true)),
         build: BuildInfo { version: "", revision: "" },
         started_ms: 0,
     }

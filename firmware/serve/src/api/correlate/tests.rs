@@ -181,6 +181,18 @@ async fn the_other_door_says_how_it_is_and_links_to_the_main_one() {
     assert_eq!(links["tempo"], format!("http://pi:3000/tempo/api/traces/{TRACE}"));
 }
 
+#[tokio::test]
+async fn before_it_is_ready_it_says_so() {
+    let mut state = state(vec![correlation(7)]);
+    state.operations = Arc::new(testing::Quiet(false));
+    let door = correlate::door(Arc::new(state));
+    let (status, health) = answer(door.clone(), "/health").await;
+    assert_eq!((status, health), (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting"})));
+    let (_, list) = answer(door, "/api/correlations").await;
+    assert_eq!(list["count"], 1);
+    assert!(list["warnings"][0].as_str().unwrap().starts_with("partial:"), "{list}");
+}
+
 /// Reads a stream of events until `count` of a name came; what came of it, all of it.
 async fn events(body: &mut axum::body::BodyDataStream, seen: &mut String, name: &str, count: usize) -> Vec<Value> {
     let wanted = format!("event: {name}\n");
