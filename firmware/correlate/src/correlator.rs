@@ -1,5 +1,8 @@
 //! The one who joins.
 
+#[cfg(test)]
+mod tests;
+
 use crate::counters::Counters;
 use crate::extract::Extractor;
 use crate::options::CorrelatorOptions;

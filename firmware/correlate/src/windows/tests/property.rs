@@ -117,7 +117,7 @@ fn compare(world: &World, items: &[Made]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Items come within the grace of their windows; some twice.
     #[test]
