@@ -123,10 +123,12 @@ def main():
     parser.add_argument("--only", choices=LOADS)
     parser.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")
     parser.add_argument("--binary", default=str(TARGET / "release" / "bramble"))
-    parser.add_argument("--load", default=str(TARGET / "release" / "bramble-load"))
+    parser.add_argument("--load", help="another generator; it is built when none is given")
     options = parser.parse_args()
-    if not pathlib.Path(options.load).exists():
-        subprocess.run(["cargo", "build", "--release", "--locked", "-p", "bramble-tests-load"], cwd=ROOT, check=True)
+    if not options.load:
+        # One that was built before may not know --joined.
+        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "-p", "bramble-tests-load"], cwd=ROOT, check=True)
+        options.load = str(TARGET / "release" / "bramble-load")
     before, rows = os.getloadavg()[0], []
     for workload in [options.only] if options.only else LOADS:
         for number in range(options.rounds):
