@@ -153,6 +153,16 @@ describe("the API's answers", () => {
     expect(one.counts.levels).toEqual([["warn", 1]]);
   });
 
+  it("leave out exemplars of what is derived from spans", () => {
+    const exemplar = (series: string) => event(1000, { kind: "exemplar", series, value: 1 });
+    const timeline = [exemplar("traces_spanmetrics_latency_bucket{}"), exemplar("latency_bucket{}")];
+    expect(decodeTimeline({ ...said(), timeline }).events.map((one) => one.series)).toEqual([
+      "latency_bucket{}",
+    ]);
+    const exemplars = ["traces_spanmetrics_latency_bucket{}", "z_bucket{}"];
+    expect(correlationOf(said({ exemplars })).exemplars[0]).toBe("z_bucket{}");
+  });
+
   it("are refused when they are something else", () => {
     expect(() => decodeCorrelations({ correlations: {} })).toThrow("correlations");
     expect(() => correlationOf([])).toThrow("a correlation");

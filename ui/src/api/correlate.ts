@@ -256,7 +256,10 @@ export function correlationOf(json: unknown): Correlation {
       selfMs: whole(span.self_ms),
       failed: span.failed === true,
     },
-    exemplars: array(one.exemplars, "exemplars").map((series) => text(series)),
+    // What people measure themselves comes first.
+    exemplars: array(one.exemplars, "exemplars")
+      .map((series) => text(series))
+      .sort((a, b) => Number(DERIVED.test(a)) - Number(DERIVED.test(b))),
     marks: array(one.marks, "marks").map((mark) => text(mark)),
   };
 }
@@ -295,6 +298,14 @@ function eventOf(each: unknown, index: number): TimelineEvent {
   };
 }
 
+/** Series that Bramble derives from spans: their exemplars say nothing that the spans beside them do not. */
+const DERIVED = /^traces_(?:spanmetrics|service_graph)_/;
+
+const eventsOf = (value: unknown, what: string): TimelineEvent[] =>
+  array(value, what)
+    .map(eventOf)
+    .filter((one) => one.kind !== "exemplar" || !DERIVED.test(one.series));
+
 /** Whether something went wrong there. */
 export function isBad(event: TimelineEvent): boolean {
   return event.failed || (event.kind === "log" && (event.level === "error" || event.level === "fatal"));
@@ -310,7 +321,7 @@ export function decodeTimeline(json: unknown): Timeline {
   const one = object(json, "the answer");
   return {
     correlation: correlationOf(one),
-    events: array(one.timeline, "its timeline").map(eventOf),
+    events: eventsOf(one.timeline, "its timeline"),
     truncated: one.truncated === true,
     skew: array(one.skew, "skew").map((each) => {
       const pair = object(each, "a pair of clocks");
@@ -332,7 +343,7 @@ export function decodeStory(json: unknown): Story {
     nodes: texts(one.nodes, "nodes"),
     traces: texts(one.traces, "traces"),
     correlations: array(one.correlations, "correlations").map(correlationOf),
-    events: array(one.events, "events").map(eventOf),
+    events: eventsOf(one.events, "events"),
     truncated: one.truncated === true,
   };
 }
