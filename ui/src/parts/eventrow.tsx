@@ -1,5 +1,6 @@
 // A span, a line or an exemplar as one row: when, whose, what; what was inferred says so.
 import type { ComponentChildren } from "preact";
+import "../style/events.css";
 import type { TimelineEvent } from "../api/correlate";
 import { serviceColour } from "../correlate/colours";
 import { inferredText } from "../correlate/joined";

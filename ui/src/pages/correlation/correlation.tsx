@@ -29,6 +29,7 @@ import type { Stretch } from "../../traces/laid";
 import "../../style/traces.css";
 import "../../style/waterfall.css";
 import "../../style/correlate.css";
+import "../../style/correlation.css";
 import { firstErrorOf, Head } from "./head";
 import { Lanes } from "./lanes";
 
