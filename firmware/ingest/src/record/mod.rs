@@ -41,7 +41,9 @@ const LOGS_0: u8 = 0x02;
 const LOGS: u8 = 0x12;
 /// Spans as version 0 wrote them: field by field. Only read.
 const SPANS_0: u8 = 0x03;
-const SPANS: u8 = 0x13;
+/// Spans as version 1 wrote them: links with their span ids. Only read.
+const SPANS_1: u8 = 0x13;
+const SPANS: u8 = 0x23;
 const METADATA: u8 = 0x04;
 
 /// A record that the journal vouches for (its checksums fit) but that does not decode: written by a newer or
@@ -165,7 +167,7 @@ impl Decoder {
             METRICS_0 => self.metrics.replay_0(body, targets.metrics, sequence),
             METADATA => metrics::replay_metadata(body, targets.metrics, sequence),
             LOGS | LOGS_0 => self.logs.replay(kind, body, targets.logs, sequence),
-            SPANS | SPANS_0 => {
+            SPANS | SPANS_1 | SPANS_0 => {
                 let batch = self.read_spans(kind, body)?;
                 let Some(sink) = targets.spans else { return Ok(0) };
                 sink.replay(&batch, sequence);
@@ -188,7 +190,7 @@ impl Decoder {
         }
         match record.split_first() {
             Some((&kind @ (LOGS | LOGS_0), body)) => self.logs.batch(kind, body).map(|batch| Some(Shown::Logs(batch))),
-            Some((&kind @ (SPANS | SPANS_0), body)) => {
+            Some((&kind @ (SPANS | SPANS_1 | SPANS_0), body)) => {
                 self.read_spans(kind, body).map(|batch| Some(Shown::Spans(batch)))
             }
             _ => Ok(None),
@@ -196,7 +198,7 @@ impl Decoder {
     }
 
     fn read_spans(&mut self, kind: u8, body: &[u8]) -> Result<SpanBatch, RecordError> {
-        if kind == SPANS { self.spans.read(body) } else { spans::version_0::read(body) }
+        if kind == SPANS_0 { spans::version_0::read(body) } else { self.spans.read(kind, body) }
     }
 }
 
@@ -211,7 +213,7 @@ pub(crate) fn kind_of(record: &[u8]) -> Option<Signal> {
     match *record.first()? {
         METRICS | METRICS_0 => Some(Signal::Metrics),
         LOGS | LOGS_0 => Some(Signal::Logs),
-        SPANS | SPANS_0 => Some(Signal::Traces),
+        SPANS | SPANS_1 | SPANS_0 => Some(Signal::Traces),
         _ => None,
     }
 }

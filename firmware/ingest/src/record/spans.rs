@@ -8,7 +8,7 @@
 //! ids as far as they are known, its times ([`times`]), the values of its attributes ([`values`]) by their keys'
 //! [`templates`], and its events and links ([`events`]).
 //!
-//! Version 0 is only read: [`version_0`].
+//! Version 1, which has the span ids of all links, and version 0 are only read: [`version_0`].
 
 mod events;
 mod kept;
@@ -26,7 +26,7 @@ use super::bytes::{Reader, put_bytes, put_varint};
 use super::coder::{Coder, bit_length};
 use super::logs::TextReaders;
 use super::range_coder::RangeDecoder;
-use super::{RECORD_HEAD_BYTES_MAX, RecordError, SPANS};
+use super::{RECORD_HEAD_BYTES_MAX, RecordError, SPANS, SPANS_1};
 use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId};
 use events::EventModel;
 use recent::{SpanNumber, Spans, Traces};
@@ -391,14 +391,15 @@ impl Replay {
         self.model = None;
     }
 
-    /// Reads a record.
-    pub(super) fn read(&mut self, body: &[u8]) -> Result<SpanBatch, RecordError> {
+    /// Reads a record of kind [`SPANS`] or [`SPANS_1`].
+    pub(super) fn read(&mut self, kind: u8, body: &[u8]) -> Result<SpanBatch, RecordError> {
         let mut body = Reader(body);
         let count = usize::try_from(body.varint()?).ok().filter(|&count| count <= RECORD_SPANS_MAX);
         let count = count.ok_or(RecordError("too many spans"))?;
         let (definitions, raw, ids) = (Reader(body.bytes()?), Reader(body.bytes()?), Reader(body.bytes()?));
         let texts = TextReaders::take(&mut body)?;
-        let mut read = Readers { definitions, raw, ids, texts, coded: RangeDecoder::new(body.0) };
+        let mut read =
+            Readers { definitions, raw, ids, texts, coded: RangeDecoder::new(body.0), has_targets: kind != SPANS_1 };
         let unit = read.coded.plain(UNIT_BITS) as usize;
         self.resources.clear();
         self.scopes.clear();

@@ -2,16 +2,18 @@
 //!
 //! A bit says whether a span's events (links) go in as they are: those that are not in their one proper form, or large.
 //! Else the number of them, and of each: its template, whose head is what an event is called (where a link has it, its
-//! trace state and flags) with the number of dropped attributes; an event's time; a link's ids; the values of the attributes.
+//! trace state and flags) with the number of dropped attributes; an event's time; where a link leads; the values of the
+//! attributes. A link leads to the parent of its span, to one of the newest spans of a trace that is remembered, or to ids.
 
 use super::super::RecordError;
 use super::super::bytes::{Reader, put_bytes, put_varint};
 use super::super::coder::{Coder, LENGTHS, MeanLength, USUAL, bit_length, code_number};
 use super::super::range_coder::Probability;
+use super::recent::SpanNumber;
 use super::templates::WHOLE;
 use super::values::{Columns, Readers};
 use super::{Model, RECORD_TEXT_BYTES_MAX, Scratch, take_attributes};
-use bramble_signal::{SpanEntry, events, links, put_event, put_link};
+use bramble_signal::{SpanEntry, SpanId, events, links, put_event, put_link};
 
 /// Larger ones go in as they are.
 const CUT_BYTES_MAX: usize = 16 << 10;
@@ -19,6 +21,12 @@ const TEMPLATES: usize = 64;
 /// In the place of a template: its own number follows.
 const OTHER: usize = TEMPLATES - 1;
 const NUMBER_BITS: u32 = 12;
+
+/// Where a link leads: the span's id follows; the parent of the span that has it; or how many spans of the trace back.
+const LINK_OTHER: usize = 0;
+const LINK_PARENT: usize = 1;
+const LINK_STEPS: usize = 2;
+const LINK_CODES: usize = 64;
 
 /// What is known of events, or of links.
 struct Pieces {
@@ -70,11 +78,53 @@ impl Pieces {
 }
 
 /// What is known of events and links.
-#[derive(Default)]
 pub(super) struct EventModel {
     events: Pieces,
     links: Pieces,
     is_known: Probability,
+    targets: [Probability; LINK_CODES],
+}
+
+impl Default for EventModel {
+    fn default() -> Self {
+        let p = Probability::default();
+        EventModel { events: Pieces::default(), links: Pieces::default(), is_known: p, targets: [p; LINK_CODES] }
+    }
+}
+
+/// The newest span of the trace that a link leads to; 0 where that is not remembered.
+fn newest_of(model: &mut Model, known: Option<usize>) -> SpanNumber {
+    known.and_then(|known| model.traces.at(known)).map_or(0, |trace| trace.newest)
+}
+
+fn encode_target(model: &mut Model, known: Option<usize>, link: SpanId, parent: SpanId, columns: &mut Columns) {
+    let newest = newest_of(model, known);
+    let mut spans = model.spans.of(newest).take(LINK_CODES - LINK_STEPS);
+    let how = match link == parent {
+        true => LINK_PARENT,
+        false => spans.position(|span| span.span_id == link).map_or(LINK_OTHER, |step| LINK_STEPS + step),
+    };
+    columns.coded.symbol(&mut model.events.targets, how);
+    if how == LINK_OTHER {
+        columns.ids.extend_from_slice(&link.0);
+    }
+}
+
+fn take_target(
+    model: &mut Model,
+    known: Option<usize>,
+    parent: SpanId,
+    read: &mut Readers<'_>,
+) -> Result<SpanId, RecordError> {
+    if !read.has_targets {
+        return read.ids.array().map(SpanId);
+    }
+    let newest = newest_of(model, known);
+    match read.coded.symbol(&mut model.events.targets) {
+        LINK_OTHER => read.ids.array().map(SpanId),
+        LINK_PARENT => Ok(parent),
+        how => model.spans.of(newest).nth(how - LINK_STEPS).map(|span| span.span_id).ok_or(RecordError("unknown span")),
+    }
 }
 
 /// Writes the template of an event or link, and what stands for its head and attributes where it has none.
@@ -172,7 +222,7 @@ pub(super) fn encode_links(
             Some(known) => _ = super::Traces::code_place(known, &mut columns.coded),
             None => columns.ids.extend_from_slice(&link.trace_id.0),
         }
-        columns.ids.extend_from_slice(&link.span_id.0);
+        encode_target(model, known, link.span_id, span.parent_span_id, columns);
         encode_values(model, template, attributes, (span, place), columns, &scratch.places);
     }
 }
@@ -257,21 +307,21 @@ pub(super) fn take_links(
     }
     for _ in 0..model.events.links.code_count(0, &mut read.coded) {
         let mut piece = Piece::take(model, |model| &mut model.links, read)?;
-        let trace_id = match read.coded.bit(&mut model.events.is_known) {
+        let (trace_id, known) = match read.coded.bit(&mut model.events.is_known) {
             true => {
                 let known = super::Traces::code_place(0, &mut read.coded);
-                model.traces.at(known).ok_or(RecordError("undefined trace"))?.id.0
+                (model.traces.at(known).ok_or(RecordError("undefined trace"))?.id.0, Some(known))
             }
-            false => read.ids.array::<16>()?,
+            false => (read.ids.array::<16>()?, None),
         };
-        let span_id = read.ids.array::<8>()?;
+        let span_id = take_target(model, known, span.parent_span_id, read)?;
         piece.take_values(model, (span, place), read)?;
         let mut head = Reader(&piece.head);
         let dropped = head.varint()?;
         head.byte()?;
         let flags = head.varint()?;
         out.extend_from_slice(&trace_id);
-        out.extend_from_slice(&span_id);
+        out.extend_from_slice(&span_id.0);
         put_bytes(out, head.0);
         put_varint(out, flags);
         put_bytes(out, &piece.attributes);

@@ -1,6 +1,6 @@
 //! Any spans come back as they were, and real ones take few bytes.
 
-use super::super::{Body, Decoder, Encoder, Targets};
+use super::super::{Body, Decoder, Encoder, SPANS, SPANS_1, Targets};
 use super::{Dictionary, Replay};
 use bramble_disk::journal::{Journal, JournalOptions};
 use bramble_disk::{Disk, SimulatedDisk, SimulatedOptions};
@@ -25,7 +25,7 @@ fn round_trip(batches: &[SpanBatch], soft_max_bytes: usize) -> usize {
             let mut record = Vec::new();
             from = dictionary.encode(batch, first, soft_max_bytes, &mut record);
             bytes += record.len();
-            let read = replay.read(&record[1..]).unwrap();
+            let read = replay.read(record[0], &record[1..]).unwrap();
             let end = from.unwrap_or(batch.spans.len());
             assert_eq!(read.spans.len(), end - first);
             for (was, is) in batch.spans[first..end].iter().zip(&read.spans) {
@@ -208,7 +208,8 @@ proptest! {
     fn other_bytes_are_read_without_harm(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..4)) {
         let mut replay = Replay::default();
         for record in records {
-            _ = replay.read(&record);
+            _ = replay.read(SPANS, &record);
+            _ = replay.read(SPANS_1, &record);
         }
     }
 
@@ -222,10 +223,62 @@ proptest! {
                 let at = at.index(record.len());
                 record[at] = *byte;
             }
-            _ = replay.read(&record[1..]);
+            _ = replay.read(record[0], &record[1..]);
         }
     }
 }
+
+/// A trace of five spans, the last of which links to some, to itself, to a stranger and into a trace that is known.
+fn linked() -> SpanBatch {
+    let mut batch = SpanBatch::new();
+    batch.resources.push(ResourceEntry::default());
+    batch.scopes.push(ScopeEntry::default());
+    for number in 1..=6u8 {
+        let trace_id = TraceId(if number == 6 { [9; 16] } else { [7; 16] });
+        let (span_id, parent_span_id) = (SpanId([number; 8]), SpanId([u8::from(number > 1); 8]));
+        let mut links = Vec::new();
+        let inside = [1, 3, 4, number, 77].map(|to| (trace_id, to));
+        for (trace_id, to) in inside.into_iter().chain([(TraceId([7; 16]), 2), (TraceId([8; 16]), 2)]) {
+            let attributes = AttributesRef::default();
+            let link = SpanLink {
+                trace_id,
+                span_id: SpanId([to; 8]),
+                trace_state: "",
+                flags: 0,
+                attributes,
+                dropped_attributes: 0,
+            };
+            put_link(&mut links, &link);
+        }
+        let links = if number > 4 { batch.put(&links) } else { Default::default() };
+        batch.spans.push(SpanEntry { trace_id, span_id, parent_span_id, links, ..SpanEntry::default() });
+    }
+    batch
+}
+
+#[test]
+fn links_of_version_1_are_read() {
+    let mut record = Vec::new();
+    Dictionary::default().encode(&linked(), 0, 1 << 19, &mut record);
+    let digits = OLD.as_bytes().as_chunks::<2>().0.iter();
+    let old: Vec<u8> = digits.map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect();
+    let read = Replay::default().read(old[0], &old[1..]).unwrap();
+    for (was, is) in linked().spans.iter().zip(&read.spans) {
+        assert_same((&linked(), was), (&read, is));
+    }
+    assert!(read.spans.len() == 6 && record.len() + 35 < old.len(), "{} for {}", record.len(), old.len());
+}
+
+/// What version 1 wrote of [`linked`].
+const OLD: &str = concat!(
+    "13062b0c0000000000000000010000000300000005000000000001000c000020000000000001000000040300010000e801070707070707",
+    "07070707070707070707010101010101010102020202020202020303030303030303040404040404040405050505050505050101010101",
+    "0101010303030303030303040404040404040405050505050505054d4d4d4d4d4d4d4d0202020202020202080808080808080808080808",
+    "08080808020202020202020209090909090909090909090909090909060606060606060601010101010101010101010101010101030303",
+    "0303030303040404040404040406060606060606064d4d4d4d4d4d4d4d0202020202020202080808080808080808080808080808080202",
+    "020202020202000000ef001bfd00f002099f4502f1bf439a7b641fc98185ce833de16e2cf585399dc9332745720ff5bdcf735e46da9bbb",
+    "d82bbfe60bab6944",
+);
 
 /// Traces as a gateway, two services behind it and a database make them: some eight spans with ids of the business.
 struct Load {

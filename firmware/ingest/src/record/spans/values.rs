@@ -78,6 +78,8 @@ pub(super) struct Readers<'a> {
     pub(super) ids: Reader<'a>,
     pub(super) texts: TextReaders<'a>,
     pub(super) coded: RangeDecoder<'a>,
+    /// Links may lead to spans that are remembered: since version 2.
+    pub(super) has_targets: bool,
 }
 
 impl Values {
