@@ -4,7 +4,7 @@
 //! resource   service.name=bramble, bramble.synthetic=true: derived series and correlations leave it out
 //! span       name correlation, kind internal, below the root span; from the first span's start to the last one's end: a line that is
 //!            logged much later must not make the trace longer. Where there are no spans, as long as the correlation
-//! attributes correlation.*, and the business ids under their own names
+//! attributes correlation.* (opened_ms: with the trace id the id), and the business ids under their own names
 //! event      first_error
 //! links      first error, worst span, the first span of each service; `correlation.link` says which
 //! ```
@@ -12,7 +12,6 @@
 //! correlation is published, and once more, as another span, when it was revised: spans are not replaced.
 
 use crate::correlation::{Correlation, CorrelationId, Marks};
-use crate::digits::{as_text, put_hex, put_signed};
 use bramble_line::ids::IdKind;
 use bramble_signal::attributes::{AttributeValue, AttributesRef, put_array, put_attribute, put_key, put_value};
 use bramble_signal::{
@@ -40,14 +39,16 @@ pub enum SpanWritten {
     Final,
 }
 
-/// The synthetic span's id: the same whenever it is written for the same reason, so that it is kept once.
+/// The synthetic span's id: the same whenever it is written for the same reason, so that it is kept once. It begins with
+/// 255, so that of the spans that start with the trace it is the last: behind the root span, whose times it mostly has,
+/// it costs the store nothing but its id.
 pub fn span_id(id: CorrelationId, written: SpanWritten) -> SpanId {
     let bytes = id.trace_id.0.into_iter().chain(id.opened_ms.to_le_bytes()).chain([written as u8]);
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325, fold);
-    // The last bytes have hardly been stirred by then; and zero would be none.
+    // The last bytes have hardly been stirred by then.
     let stirred = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    SpanId((stirred ^ (stirred >> 29)).max(1).to_be_bytes())
+    SpanId((stirred ^ (stirred >> 29) | 0xff << 56).to_be_bytes())
 }
 
 /// Whether a span is one of ours, or of somebody else's who says so.
@@ -122,11 +123,8 @@ fn scope(batch: &mut SpanBatch) -> u32 {
 }
 
 fn put_attributes(correlation: &Correlation, out: &mut Vec<u8>) {
-    let mut id = Vec::with_capacity(64);
-    put_hex(&mut id, &correlation.id.trace_id.0);
-    id.push(b'-');
-    put_signed(&mut id, correlation.id.opened_ms);
-    put_attribute(out, "correlation.id", AttributeValue::Str(as_text(&id)));
+    // With the trace id, which the span has anyway, this is the correlation's id.
+    put_attribute(out, "correlation.opened_ms", AttributeValue::Int(correlation.id.opened_ms));
     let errors = correlation.participants.iter().map(|p| p.errors).fold(0u64, u64::saturating_add);
     let counts = [
         ("correlation.revision", u64::from(correlation.revision)),
@@ -236,7 +234,8 @@ mod tests {
                 prop_assert_eq!((span.start_ns, span.end_ns), (at_ns(start_ns), at_ns(end_ns)));
                 prop_assert_eq!((span.status, batch.text(span.name)), (StatusCode::Unset, "correlation"));
                 let attributes = batch.attributes(span.attributes);
-                prop_assert_eq!(text(attributes.get("correlation.id")), correlation.id.to_string());
+                let opened_ms = Some(AttributeValue::Int(correlation.id.opened_ms));
+                prop_assert_eq!(attributes.get("correlation.opened_ms"), opened_ms);
                 prop_assert_eq!(attributes.get("correlation.spans"), Some(AttributeValue::Int(correlation.spans as i64)));
                 for kind in IdKind::BUSINESS {
                     let values: Vec<&str> = match attributes.get(kind.as_str()) {
@@ -267,7 +266,7 @@ mod tests {
     fn links_and_ids_are_bounded_and_stay_as_they_are() {
         let id: CorrelationId = "0af7651916cd43dd8448eb211c80319c-1795046400123".parse().unwrap();
         let ids = [span_id(id, SpanWritten::First), span_id(id, SpanWritten::Final)];
-        assert_eq!(ids.map(|id| id.to_string()), ["18920453eb9219aa", "4cf44c5f0f81cfef"]);
+        assert_eq!(ids.map(|id| id.to_string()), ["ff920453eb9219aa", "fff44c5f0f81cfef"]);
         let other = CorrelationId { opened_ms: id.opened_ms + 1, ..id };
         assert!(!ids.contains(&span_id(other, SpanWritten::First)));
         let mut found = proptest::test_runner::TestRunner::deterministic();

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The version of this store's pages.
-pub(crate) const CONTENT_VERSION: u16 = 2;
+pub(crate) const CONTENT_VERSION: u16 = 3;
 
 /// A store's word for a disk's error.
 pub(crate) fn store_error(block: BlockId, error: &DiskError) -> StoreError {

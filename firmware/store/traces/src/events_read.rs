@@ -6,7 +6,7 @@
 use crate::bytes::take_array;
 use crate::group_read::{Column, GroupHeader, Position, TableRef, put_value_at};
 use crate::numbers::{take_codes, take_i64s};
-use crate::tables::TABLE;
+use crate::tables::{TABLE, TARGET_AWAY, TARGET_LOCAL, TARGET_TRACE};
 use crate::texts::TextList;
 use bramble_disk::segment::PageRef;
 use bramble_signal::attributes::AttributesRef;
@@ -69,7 +69,26 @@ pub(crate) struct Links {
     /// Number of each link's template in the header's table.
     pub(crate) template_of: Vec<u32>,
     pub(crate) dropped: Vec<u32>,
+    /// `TARGET_…` of each link.
+    targets: Vec<u32>,
+    /// Of links whose target does not say it: trace ids and span ids.
     ids: Vec<u8>,
+}
+
+/// Bytes of ids that a link with such a target has.
+fn id_bytes(target: u32) -> usize {
+    match target {
+        TARGET_AWAY => 24,
+        TARGET_TRACE => 8,
+        _ => 0,
+    }
+}
+
+/// The trace that a walk is in: its id, and the ids of its spans in the group.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnTrace<'a> {
+    pub(crate) id: TraceId,
+    pub(crate) span_ids: &'a [[u8; 8]],
 }
 
 impl Links {
@@ -87,24 +106,30 @@ impl Links {
             template_of: take_codes(bytes)?,
             dropped: take_codes(bytes)?,
             states: TextList::take(bytes)?,
+            targets: take_codes(bytes)?,
             ids: bytes.to_vec(),
         };
         let rows = links.flags.len();
-        let sound = [&links.state_of, &links.template_of, &links.dropped].iter().all(|column| column.len() == rows)
+        let columns = [&links.state_of, &links.template_of, &links.dropped, &links.targets];
+        let sound = columns.iter().all(|column| column.len() == rows)
             && total(&links.counts) == rows as u64
-            && links.ids.len() == rows * 24;
+            && links.ids.len() == links.targets.iter().map(|target| id_bytes(*target)).sum::<usize>();
         sound.then_some(links)
     }
 
-    /// The trace and the span that a link points to.
-    pub(crate) fn target(&self, row: usize) -> Option<(TraceId, SpanId)> {
-        let mut ids = self.ids.as_chunks::<24>().0.get(row)?.as_slice();
-        Some((TraceId(take_array(&mut ids)?), SpanId(take_array(&mut ids)?)))
+    /// The trace and the span that a link leads to; its ids, if it has some, begin at `at`.
+    fn target(&self, row: usize, at: usize, own: OwnTrace<'_>) -> Option<(TraceId, SpanId)> {
+        let mut ids = self.ids.get(at..)?;
+        Some(match *self.targets.get(row)? {
+            TARGET_AWAY => (TraceId(take_array(&mut ids)?), SpanId(take_array(&mut ids)?)),
+            TARGET_TRACE => (own.id, SpanId(take_array(&mut ids)?)),
+            local => (own.id, SpanId(*own.span_ids.get((local - TARGET_LOCAL) as usize)?)),
+        })
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         (self.counts.capacity() + self.state_of.capacity() + self.flags.capacity()) * 4
-            + (self.template_of.capacity() + self.dropped.capacity()) * 4
+            + (self.template_of.capacity() + self.dropped.capacity() + self.targets.capacity()) * 4
             + self.states.memory_bytes()
             + self.ids.capacity()
     }
@@ -152,6 +177,8 @@ pub(crate) struct TableRows {
     /// Spans with rows, passed.
     span: usize,
     row: usize,
+    /// Bytes of links' ids passed.
+    ids: usize,
     positions: Vec<Position>,
     attributes: Vec<u8>,
 }
@@ -191,6 +218,7 @@ impl TableRows {
     /// Passes the links of the next span that has some.
     pub(crate) fn pass_links(&mut self, header: &GroupHeader, tables: &Tables, trace: u32) -> Option<()> {
         let rows = self.next_span(&tables.links.counts)?;
+        self.ids += tables.links.targets.get(rows.clone())?.iter().map(|target| id_bytes(*target)).sum::<usize>();
         self.pass(&header.link_table, &tables.link_columns, tables.links.template_of.get(rows)?, trace)
     }
 
@@ -228,12 +256,19 @@ impl TableRows {
     }
 
     /// Appends the links of the next span that has some, encoded.
-    pub(crate) fn links(&mut self, header: &GroupHeader, tables: &Tables, trace: u32, out: &mut Vec<u8>) -> Option<()> {
+    pub(crate) fn links(
+        &mut self,
+        header: &GroupHeader,
+        tables: &Tables,
+        (trace, own): (u32, OwnTrace<'_>),
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         let links = &tables.links;
         for row in self.next_span(&links.counts)? {
+            let (trace_id, span_id) = links.target(row, self.ids, own)?;
+            self.ids += id_bytes(*links.targets.get(row)?);
             let attributes =
                 self.attributes(&header.link_table, &tables.link_columns, *links.template_of.get(row)?, trace)?;
-            let (trace_id, span_id) = links.target(row)?;
             let link = SpanLink {
                 trace_id,
                 span_id,

@@ -248,12 +248,15 @@ impl GroupBuilder {
             true => ids.iter().copied().zip(0..).collect(),
             false => HashMap::new(),
         };
+        let place_of = |span: &[u8; 8]| match count > 32 {
+            true => index.get(span).copied(),
+            false => ids.iter().position(|id| id == span).map(|at| at as u32),
+        };
+        if let Some(trace) = self.traces.last() {
+            self.links.close_trace(*trace, place_of);
+        }
         for parent in self.open_parents.drain(..) {
-            let local = match count > 32 {
-                true => index.get(&parent).copied(),
-                false => ids.iter().position(|id| *id == parent).map(|at| at as u32),
-            };
-            self.parents.push(match local {
+            self.parents.push(match place_of(&parent) {
                 _ if parent == [0; 8] => PARENT_NONE,
                 Some(at) => PARENT_LOCAL + at,
                 None => {

@@ -1,7 +1,7 @@
 //! Putting chosen spans of a group into a batch, with no more of them than was asked for.
 
 use crate::bytes::put_bytes;
-use crate::events_read::TableRows;
+use crate::events_read::{OwnTrace, TableRows};
 use crate::group_read::{Column, damaged};
 use crate::group_write::{PARENT_FOREIGN, PARENT_LOCAL, PARENT_NONE};
 use crate::open_group::{OpenGroup, Stop, ValueCursor};
@@ -293,7 +293,9 @@ impl Picker {
         let between = if self.fields.events { arena.len() } else { from };
         arena.truncate(between);
         if shape.has(HAS_LINKS) {
-            links.links(header, tables, self.trace as u32, arena)?;
+            let id = *group.trace_ids().get(self.trace)?;
+            let own = OwnTrace { id, span_ids: group.span_ids().get(group.rows_of(self.trace))? };
+            links.links(header, tables, (self.trace as u32, own), arena)?;
         }
         if !self.fields.links {
             arena.truncate(between);

@@ -1,7 +1,7 @@
 //! Walking all spans of a group, in order, with everything that belongs to them.
 
 use crate::columns::{AttributeSource, Value};
-use crate::events_read::{TableRows, Tables};
+use crate::events_read::{OwnTrace, TableRows, Tables};
 use crate::group_read::{Column, GroupHeader, Layout, PageSource, Position, damaged, put_value_at};
 use crate::group_write::{PARENT_FOREIGN, PARENT_LOCAL, PARENT_NONE, Row, SourceShape};
 use crate::shape::{HAS_EVENTS, HAS_LINKS, HAS_TRACE_STATE};
@@ -177,7 +177,10 @@ impl Rows {
         }
         let events = self.encoded.len();
         if shape.has(HAS_LINKS) {
-            self.links.links(&group.header, &group.tables, trace, &mut self.encoded)?;
+            let count = *group.layout.spans_per_trace.get(trace as usize)? as usize;
+            let span_ids = span_ids.get(self.trace_first_row..)?.get(..count)?;
+            let own = OwnTrace { id: *group.trace_ids.get(trace as usize)?, span_ids };
+            self.links.links(&group.header, &group.tables, (trace, own), &mut self.encoded)?;
         }
         self.row += 1;
         self.left -= 1;

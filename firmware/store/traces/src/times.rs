@@ -6,6 +6,9 @@
 //! byte per span less than starts and durations by themselves. Times that are all multiples of a microsecond or
 //! millisecond, as some services have them, are counted in that unit, per resource.
 //!
+//! A span that lasts from its parent's start to its end, as the synthetic one of a correlation, has no times of its own. Which
+//! of these it is mostly follows from its shape, and is then not said for each span.
+//!
 //! What does not lie so (roots, parents elsewhere, clocks that differ, an end before the start) is stored as a step
 //! from the span before and a signed duration.
 
@@ -23,6 +26,9 @@ const INSIDE: u32 = 0;
 const BEGINS_INSIDE: u32 = 1;
 /// Both are by themselves.
 const OUTSIDE: u32 = 2;
+/// Both are the parent's.
+const SAME: u32 = 3;
+const MODES: usize = 4;
 
 /// Ranges from here on are not divided.
 const RANGE_MAX: u64 = 1 << 55;
@@ -97,9 +103,26 @@ fn units(starts: &[u64], durations: &[i64], family: &Family<'_>) -> Vec<u32> {
     units
 }
 
+/// The mode that most spans of each shape have, and of each span 0 for that one, or 1 + its mode. `modes`: shape and mode.
+fn usual_modes(modes: &[(u32, u32)]) -> (Vec<u32>, Vec<u32>) {
+    let shapes = modes.iter().map(|(shape, _)| *shape as usize + 1).max().unwrap_or(0);
+    let mut counts = vec![[0u32; MODES]; shapes];
+    for (shape, mode) in modes {
+        if let Some(count) = counts.get_mut(*shape as usize).and_then(|counts| counts.get_mut(*mode as usize)) {
+            *count += 1;
+        }
+    }
+    let most = |counts: [u32; MODES]| (0..).zip(counts).max_by_key(|(mode, count): &(u32, u32)| (*count, !mode));
+    let usual: Vec<u32> = counts.into_iter().map(|counts| most(counts).map_or(INSIDE, |(mode, _)| mode)).collect();
+    let code = |(shape, mode): &(u32, u32)| if usual.get(*shape as usize) == Some(mode) { 0 } else { 1 + mode };
+    let codes = modes.iter().map(code).collect();
+    (usual, codes)
+}
+
 #[derive(Default)]
 struct Columns {
-    modes: Vec<u32>,
+    /// With their shapes.
+    modes: Vec<(u32, u32)>,
     firsts: Vec<u64>,
     steps: Vec<u64>,
     durations: Vec<i64>,
@@ -144,23 +167,28 @@ pub(crate) fn put_times(out: &mut Vec<u8>, starts: &[u64], durations: &[i64], fa
             if let (Some(parent), Some(before)) = (family.parent(row, first), before) {
                 let code = units.get(family.resource(row)).copied().unwrap_or(2);
                 let unit = UNITS.get(code as usize).copied().unwrap_or(1);
-                mode = columns.nested(start, duration, before, end_of(starts, durations, parent), unit);
-                columns.modes.push(mode);
+                mode = match (starts.get(parent), durations.get(parent)) == (Some(&start), Some(&duration)) {
+                    true => SAME,
+                    false => columns.nested(start, duration, before, end_of(starts, durations, parent), unit),
+                };
+                columns.modes.push((family.shape_of.get(row).copied().unwrap_or(0), mode));
             }
             match before {
                 None => columns.firsts.push(start),
                 Some(before) if mode == OUTSIDE => columns.steps.push(start.wrapping_sub(before)),
                 Some(_) => {}
             }
-            if mode != INSIDE {
+            if !matches!(mode, INSIDE | SAME) {
                 columns.durations.push(duration);
             }
         }
         first += count as usize;
     }
+    let (usual, modes) = usual_modes(&columns.modes);
     out.push(NESTED_TIMES);
     put_codes(out, &units);
-    put_codes(out, &columns.modes);
+    put_codes(out, &usual);
+    put_codes(out, &modes);
     put_u64s(out, &columns.firsts);
     put_u64s(out, &columns.steps);
     put_i64s(out, &columns.durations);
@@ -178,7 +206,7 @@ fn end_of(starts: &[u64], durations: &[i64], row: usize) -> Option<u64> {
 pub(crate) fn take_times(bytes: &mut &[u8], family: &Family<'_>) -> Option<(Vec<u64>, Vec<i64>)> {
     let [NESTED_TIMES] = take_array(bytes)? else { return None };
     let units = take_codes(bytes)?;
-    let mut modes = take_codes(bytes)?.into_iter();
+    let (usual, mut modes) = (take_codes(bytes)?, take_codes(bytes)?.into_iter());
     let mut firsts = take_u64s(bytes)?.into_iter();
     let mut steps = take_u64s(bytes)?.into_iter();
     let mut alone = take_i64s(bytes)?.into_iter();
@@ -201,7 +229,16 @@ pub(crate) fn take_times(bytes: &mut &[u8], family: &Family<'_>) -> Option<(Vec<
                 continue;
             };
             let parent = family.parent(row, first);
-            let mode = if parent.is_some() { modes.next()? } else { OUTSIDE };
+            let mode = match (parent, if parent.is_some() { modes.next()? } else { 0 }) {
+                (None, _) => OUTSIDE,
+                (Some(_), 0) => *usual.get(*family.shape_of.get(row)? as usize)?,
+                (Some(_), mode) => mode - 1,
+            };
+            if let (Some(parent), SAME) = (parent, mode) {
+                starts.push(*starts.get(parent)?);
+                durations.push(*durations.get(parent)?);
+                continue;
+            }
             let (Some(parent), INSIDE | BEGINS_INSIDE) = (parent, mode) else {
                 starts.push(before.wrapping_add(steps.next()?));
                 durations.push(alone.next()?);
@@ -256,6 +293,12 @@ mod tests {
         let mut rest = out.as_slice();
         assert_eq!(take_times(&mut rest, &family), Some((starts, durations)));
         assert!(rest.is_empty());
+        for at in (0..out.len()).step_by(1 + out.len() / 64) {
+            let mut bad = out.clone();
+            bad[at] ^= 0x15;
+            _ = take_times(&mut &bad[..], &family);
+            assert_eq!(take_times(&mut &out[..at], &family), None);
+        }
         out.len()
     }
 
@@ -274,6 +317,35 @@ mod tests {
             .collect();
         let bytes = round_trip(&traces);
         assert!(bytes < 500 * 5 * 4, "{bytes}");
+    }
+
+    #[test]
+    fn spans_as_long_as_their_parents_take_nothing() {
+        let bytes = |extra: bool| {
+            let trace = |i: u64| {
+                let (start, lasts) = (1_794_960_000_000_000_000 + i * i * 7919, 1009 * (1 + i * 104_729 % 99_991));
+                let root = (start, lasts as i64, 0);
+                let own = extra.then_some((start, lasts as i64, 2));
+                let inner = (start + lasts / 3, lasts as i64 / 2, 2);
+                [root].into_iter().chain(own).chain([inner]).collect::<Vec<_>>()
+            };
+            let traces: Vec<_> = (0..500).map(trace).collect();
+            let spans: Vec<_> = traces.iter().flatten().copied().collect();
+            let of_trace: Vec<u32> = if extra { vec![0, 1, 2] } else { vec![0, 2] };
+            let family = Family {
+                spans_per_trace: &traces.iter().map(|t| t.len() as u32).collect::<Vec<_>>(),
+                parents: &spans.iter().map(|s| s.2).collect::<Vec<_>>(),
+                shape_of: &of_trace.repeat(traces.len()),
+                resource_of: &[0, 1, 0],
+            };
+            let (starts, durations): (Vec<u64>, Vec<i64>) = spans.iter().map(|s| (s.0, s.1)).unzip();
+            let mut out = Vec::new();
+            put_times(&mut out, &starts, &durations, &family);
+            assert_eq!(take_times(&mut &out[..], &family), Some((starts, durations)));
+            out.len()
+        };
+        let (without, with) = (bytes(false), bytes(true));
+        assert!(with < without + 16, "{without} and {with}");
     }
 
     proptest! {

@@ -154,6 +154,62 @@ fn parents_in_long_chains_rings_and_themselves() {
 }
 
 #[test]
+fn links_within_their_trace_and_out_of_it() {
+    const SPANS: u64 = 40;
+    let id = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let of = |part: u64, links_of: &dyn Fn(u64, u64) -> Vec<(u64, u64)>| {
+        let mut batch = batch();
+        for trace in 1..300u64 {
+            // Small traces are searched, large ones hashed; parts are merged in between one another.
+            for number in (0..if trace % 3 == 0 { SPANS } else { 8 }).filter(|number| number % 2 == part) {
+                let mut links = Vec::new();
+                for (to_trace, to_span) in links_of(trace, number) {
+                    let mut trace_id = [0; 16];
+                    trace_id[8..].copy_from_slice(&to_trace.to_be_bytes());
+                    let link = SpanLink {
+                        trace_id: TraceId(trace_id),
+                        span_id: SpanId(id(to_span).to_be_bytes()),
+                        trace_state: "",
+                        flags: 0,
+                        attributes: AttributesRef::default(),
+                        dropped_attributes: 0,
+                    };
+                    put_link(&mut links, &link);
+                }
+                let mut entry = span(&mut batch, trace, id(trace * SPANS + number), 0, &[]);
+                entry.links = batch.put(&links);
+                batch.spans.push(entry);
+            }
+        }
+        batch
+    };
+    let any = |trace: u64, number: u64| -> Vec<(u64, u64)> {
+        let own = (trace, trace * SPANS + (number + trace) % 8);
+        match number % 4 {
+            // Itself, one that comes by a merge or not at all, another trace's, none.
+            0 => vec![(trace, trace * SPANS + number), own],
+            1 => vec![own, (trace, 1 << 40), (trace + 1, own.1), (0, own.1), own],
+            2 => vec![(trace, trace * SPANS + SPANS - 1)],
+            _ => Vec::new(),
+        }
+    };
+    check(&[of(0, &any), of(1, &any)], 1..300);
+    let bytes = |batches: [SpanBatch; 2]| {
+        let bench = Bench::open_limits();
+        for batch in batches {
+            bench.put(batch);
+            bench.flush();
+        }
+        bench.merge();
+        bench.store.page_bytes().unwrap()["links"]
+    };
+    let inside = |trace: u64, number: u64| vec![(trace, trace * SPANS + (number + 1) % 8)];
+    let own = bytes([of(0, &inside), of(1, &inside)]);
+    let links = 200 * 8 + 99 * SPANS;
+    assert!(own < links, "{own} for {links}");
+}
+
+#[test]
 fn megabyte_values_and_times_at_the_ends_of_time() {
     let mut batches = Vec::new();
     for part in 0..3u64 {

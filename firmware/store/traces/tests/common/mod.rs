@@ -272,8 +272,10 @@ fn span() -> impl Strategy<Value = SpanParts> {
         }
         out
     });
-    let links =
-        prop::collection::vec((any::<[u8; 16]>(), any::<[u8; 8]>(), "[a-b]?", any::<u32>(), attributes()), 0..2);
+    // Half of them lead to traces and spans that may be there.
+    let to_trace = prop_oneof![any::<[u8; 16]>(), (1u8..=6).prop_map(|n| [n; 16])];
+    let to_span = prop_oneof![any::<[u8; 8]>(), (1u8..20).prop_map(|n| [n; 8])];
+    let links = prop::collection::vec((to_trace, to_span, "[a-b]?", any::<u32>(), attributes()), 0..4);
     let links = links.prop_map(|links| {
         let mut out = Vec::new();
         for (trace, span, trace_state, flags, attributes) in &links {
