@@ -4,9 +4,9 @@
 
 use crate::memory::span_ids;
 use crate::{
-    AttributeScope, Direction, FoundValue, LinePredicate, LogRows, LogSelect, LogSink, LogSource, MetadataWanted,
-    MetricSelect, MetricSink, MetricSource, QueryContext, SpanFields, SpanPredicate, SpanScan, SpanSink, TallyRun,
-    TraceSource, ValueTest,
+    AttributeScope, Direction, FoundValue, LinePredicate, LogRows, LogSelect, LogSink, LogSource, Mention,
+    MetadataWanted, MetricSelect, MetricSink, MetricSource, QueryContext, SpanFields, SpanPredicate, SpanScan,
+    SpanSink, TallyRun, TraceSource, ValueTest,
 };
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::histogram::CUSTOM_BUCKETS_SCHEMA;
@@ -253,8 +253,30 @@ pub fn logs<S: LogSink + LogSource>(store: &S, between: &mut dyn FnMut(&S)) {
             .count();
     }
     assert_eq!(with_metadata, 1, "structured metadata comes back with its entry");
+    mentions(store, &env);
     log_counts(store, &env);
     floating_labels(store, &env, between);
+}
+
+/// Hints may leave out what fails, and nothing else.
+fn mentions(store: &dyn LogSource, env: &[Matcher]) {
+    let context = QueryContext::unlimited();
+    for (name, text, wanted) in [
+        ("trace_id", "abc", &["third error"][..]),
+        ("user", "again", &["third again"]),
+        ("service", "arda", &["second \u{fffd}\0 error"]),
+        ("trace_id", "error", &["second \u{fffd}\0 error", "third error"]),
+    ] {
+        let mentions = [Mention { name, text }];
+        let mut cursor =
+            store.select(&LogSelect { matchers: env, mentions: &mentions, ..LogSelect::default() }, &context).unwrap();
+        let (mut found, mut rows) = (Vec::new(), LogRows::default());
+        while cursor.next(&mut rows).unwrap() {
+            let entries = rows.batch.streams().flat_map(|s| s.entries());
+            found.extend(entries.map(|e| String::from_utf8_lossy(e.line).into_owned()));
+        }
+        assert!(wanted.iter().all(|line| found.iter().any(|f| f == line)), "{name}={text}: {found:?}");
+    }
 }
 
 /// Timestamps after [`BASE_NS`] that a tally gives, with the metadata asked for.

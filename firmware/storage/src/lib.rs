@@ -35,8 +35,8 @@ pub use admin::{
 };
 pub use block::{BlockId, BlockMeta, BlockStore, HeadStats, RetentionClass, StoreError, day_of_ms, day_of_ns};
 pub use logs::{
-    Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, MetadataWanted, OWN_STREAM_LABEL,
-    PreparedLogs, StreamSteps, StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
+    Direction, LinePredicate, LogCursor, LogRows, LogSelect, LogSink, LogSource, Mention, MetadataWanted,
+    OWN_STREAM_LABEL, PreparedLogs, StreamSteps, StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
 };
 pub use metrics::{
     Cardinality, MetricSelect, MetricSink, MetricSource, PreparedMetrics, PreparedSeries, SeriesCursor, SeriesRef,

@@ -79,6 +79,32 @@ fn contains(line: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(line, needle).is_some()
 }
 
+/// A label that a parser may find in lines and that entries may have already. An entry passes when its line contains the
+/// text; or a backslash, under which an escaped form may hide; or when the text is exactly its value under the name, as
+/// label of the stream, floating label or metadata.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mention<'a> {
+    /// The label's name.
+    pub name: &'a str,
+    /// Its value; not empty.
+    pub text: &'a str,
+}
+
+impl Mention<'_> {
+    /// Whether an entry passes.
+    pub fn accepts(&self, labels: LabelsRef<'_>, entry: &LogEntry<'_>) -> bool {
+        memchr::memchr(b'\\', entry.line).is_some()
+            || contains(entry.line, self.text.as_bytes())
+            || labels.get(self.name) == Some(self.text)
+            || self.is_in(entry.metadata)
+    }
+
+    /// Whether the metadata has it, as floating label or under the name itself.
+    pub fn is_in(&self, metadata: LabelsRef<'_>) -> bool {
+        metadata.iter().any(|(name, value)| value == self.text && floating_label(name).unwrap_or(name) == self.name)
+    }
+}
+
 /// What a log query asks for. The default is everything, oldest first.
 #[derive(Clone, Debug)]
 pub struct LogSelect<'a> {
@@ -94,10 +120,8 @@ pub struct LogSelect<'a> {
     /// Tests on what an entry has under a name: stream label, floating label or metadata, the first that is there, else
     /// "". Hints: entries that fail may be left out, and the asker tests again.
     pub fields: &'a [Matcher],
-    /// Texts of which every passing line contains each, unless it contains a backslash, under which an escaped form may
-    /// hide, or the entry has the text as value of a stream label, a floating label or metadata. Hints, as `fields`: what
-    /// a parser's filter for an id says about lines.
-    pub mentions: &'a [&'a [u8]],
+    /// What every passing entry mentions or has. Hints, as `fields`: what a parser's filter for an id says about entries.
+    pub mentions: &'a [Mention<'a>],
     /// Order.
     pub direction: Direction,
     /// How many rows the asker expects to read, if it will stop early: how far to read ahead. Not a limit.

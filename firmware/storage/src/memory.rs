@@ -343,6 +343,10 @@ impl LogSource for MemoryLogs {
                 tests.accepts(e.metadata.as_ref())
                     && (select.start_ns..select.end_ns).contains(&e.timestamp_ns)
                     && select.lines.iter().all(|p| p.accepts(&e.line))
+                    && select.mentions.iter().all(|mention| {
+                        let (timestamp_ns, metadata) = (e.timestamp_ns, e.metadata.as_ref());
+                        mention.accepts(labels.as_ref(), &LogEntry { timestamp_ns, line: &e.line, metadata })
+                    })
             };
             let mut wanted: Vec<&OwnedEntry> = entries.iter().filter(wanted).collect();
             if wanted.is_empty() {

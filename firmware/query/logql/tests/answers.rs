@@ -64,6 +64,36 @@ fn log_queries() {
 }
 
 #[test]
+fn labels_that_entries_have_pass_filters_behind_parsers() {
+    let mut batch = LogBatch::new();
+    batch.start_stream(&mut [("app", "w")]).unwrap();
+    batch.push_entry(SECOND, br#"{"msg":"one"}"#, &mut [("trace_id", "X")]).unwrap();
+    batch.push_entry(2 * SECOND, br#"{"msg":"two"}"#, &mut [("\u{1}trace_id", "X")]).unwrap();
+    batch.push_entry(3 * SECOND, br#"{"msg":"three","trace_id":"X"}"#, &mut []).unwrap();
+    batch.push_entry(4 * SECOND, br#"{"msg":"four","trace_id":"X"}"#, &mut [("trace_id", "Y")]).unwrap();
+    batch.push_entry(5 * SECOND, br#"{"msg":"five"}"#, &mut [("span_id", "X")]).unwrap();
+    let logs = MemoryLogs::new();
+    logs.replay(&batch, 1);
+    let times = |parser: &str| {
+        let query = format!(r#"count_over_time({{app="w"}} | {parser} | trace_id="X" [1s])"#);
+        let Ok(Expr::Sample(sample)) = parse(&query) else { panic!("{query}") };
+        let params = RangeParams { start_ns: SECOND, end_ns: 9 * SECOND, step_ns: SECOND };
+        let Ok(Answer::Matrix(series)) = eval::range(&logs, &sample, &params, &QueryContext::unlimited()) else {
+            panic!("{query}")
+        };
+        let mut times: Vec<i64> = series.iter().flat_map(|s| s.points.iter().map(|p| p.0 / SECOND)).collect();
+        times.sort_unstable();
+        times
+    };
+    // What a line says under a name that the entry has already is another label's.
+    assert_eq!(times("json"), [1, 2, 3]);
+    assert_eq!(times("unpack"), [1, 2], "nothing is packed here");
+    assert_eq!(times("logfmt"), [1, 2]);
+    assert_eq!(times(r#"regexp "trace_id.:.(?P<trace_id>[A-Z])""#), [1, 2, 3]);
+    assert_eq!(times(r#"pattern "<_>trace_id\":\"<trace_id>\"}""#), [1, 2, 3]);
+}
+
+#[test]
 fn metric_queries() {
     assert_eq!(
         matrix(r#"sum by (app) (count_over_time({app=~".+"}[5s]))"#),

@@ -177,7 +177,13 @@ impl LogStore {
         let selection = Selection::all(i64::MIN, i64::MAX);
         let Some(entries) = selection.of_stream(stream.labels.as_ref()) else { return Ok(0) };
         let asked = Asked { selection: &selection, entries: &entries, context: None };
-        let origin = Origin::new(block.clone(), pages.clone(), stream.dictionary, Vec::new(), Some(only));
+        let origin = Origin::new(
+            block.clone(),
+            pages.clone(),
+            stream.dictionary,
+            selection.sought(stream.labels.as_ref()),
+            Some(only),
+        );
         let mut count = 0;
         for group in &stream.groups {
             let kept = match origin.open(group, &asked, &self.metrics) {

@@ -77,6 +77,11 @@ fn named_hash(name: &str, value: &str) -> u64 {
     hash_from(hash(name.as_bytes()), value.as_bytes())
 }
 
+/// The hash of a name, the same for ever: part of formats.
+pub(crate) fn name_hash(name: &str) -> u64 {
+    hash(name.as_bytes())
+}
+
 /// Whether metadata of this name is in filters by its value, however short: `trace_id`, `requestId`, `span.id`, `id`.
 /// Part of the format.
 pub(crate) fn is_id_name(name: &str) -> bool {

@@ -50,7 +50,7 @@ pub struct FloatingRules {
 }
 
 /// Names that have a value per request.
-const FLOATING: [&str; 28] = [
+const FLOATING: [&str; 29] = [
     "trace_id",
     "traceID",
     "traceId",
@@ -78,6 +78,7 @@ const FLOATING: [&str; 28] = [
     "circuit_id",
     "product_id",
     "resource_id",
+    "resource_type_id",
     "order_id",
 ];
 

@@ -7,7 +7,7 @@ mod common;
 use bramble_signal::{LogBatch, MatchOp, Matcher};
 use bramble_storage::memory::MemoryLogs;
 use bramble_storage::{
-    Direction, LinePredicate, LogSelect, LogSink, LogSource, MetadataWanted, QueryContext, TallyRun,
+    Direction, LinePredicate, LogSelect, LogSink, LogSource, Mention, MetadataWanted, QueryContext, TallyRun,
 };
 use common::{Bench, Row, query};
 use proptest::prelude::*;
@@ -21,6 +21,8 @@ struct Entry {
     level: Option<String>,
     floating: Option<String>,
     plain: Option<String>,
+    /// Under a name that is no id and does not float.
+    note: Option<String>,
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -30,6 +32,7 @@ fn line() -> impl Strategy<Value = String> {
         2 => "2026-11-19T00:00:0[0-9]Z node-[0-9] [0-9a-f]{8} up",
         1 => "[a-c]{0,6}",
         1 => "\u{4}[a-z ]{0,9}",
+        1 => r#"\{"msg":"[a-c]{1,2}\\\\n[0-9]"\}"#,
     ]
 }
 
@@ -38,14 +41,10 @@ fn entry() -> impl Strategy<Value = Entry> {
         prop::option::of("(info|error)"),
         prop::option::weighted(0.3, "[ab][0-9]"),
         prop::option::weighted(0.3, "[ab][0-9]"),
+        prop::option::weighted(0.2, "[ab][0-9]"),
     );
-    (0u8..3, 0i64..60, line(), metadata).prop_map(|(stream, timestamp_ns, line, (level, floating, plain))| Entry {
-        stream,
-        timestamp_ns,
-        line,
-        level,
-        floating,
-        plain,
+    (0u8..3, 0i64..60, line(), metadata).prop_map(|(stream, timestamp_ns, line, (level, floating, plain, note))| {
+        Entry { stream, timestamp_ns, line, level, floating, plain, note }
     })
 }
 
@@ -80,6 +79,7 @@ fn batch(entries: &[Entry], copies: i64) -> LogBatch {
         pairs.extend(entry.level.as_deref().map(|v| ("level", v)));
         pairs.extend(entry.floating.as_deref().map(|v| ("\u{1}trace_id", v)));
         pairs.extend(entry.plain.as_deref().map(|v| ("trace_id", v)));
+        pairs.extend(entry.note.as_deref().map(|v| ("note", v)));
         for copy in 0..copies {
             batch.push_entry(entry.timestamp_ns + copy * 3, entry.line.as_bytes(), &mut pairs.clone()).unwrap();
         }
@@ -96,6 +96,7 @@ fn filled(steps: &[Step]) -> (Bench, MemoryLogs) {
         level: None,
         floating: Some("a0".into()),
         plain: None,
+        note: None,
     };
     let write = |entries: &[Entry], copies| {
         bench.write(batch(entries, copies));
@@ -217,7 +218,7 @@ proptest! {
 
     #[test]
     fn hints_leave_out_nothing_that_passes(
-        steps in prop::collection::vec(step(), 1..8), value in "[ab][0-9]|info|error", text in "[0-9]{1,2}|error|[a-c]{2}"
+        steps in prop::collection::vec(step(), 1..8), value in "[ab][0-9]|info|error"
     ) {
         let (bench, naive) = filled(&steps);
         let context = QueryContext::unlimited();
@@ -235,12 +236,102 @@ proptest! {
             };
             prop_assert!(all.iter().filter(passes).all(|row| ours.contains(row)));
         }
-        let mentions = [text.as_bytes()];
-        let ours = rows(&bench.store, &LogSelect { mentions: &mentions, ..LogSelect::default() });
-        let passes = |row: &&Row| memchr::memmem::find(&row.2, text.as_bytes()).is_some() || row.2.contains(&b'\\');
-        prop_assert!(all.iter().filter(passes).all(|row| ours.contains(row)));
-        prop_assert!(ours.iter().all(|row| all.contains(row)));
     }
+
+    #[test]
+    fn what_lines_mention_or_entries_have_is_what_the_naive_store_says(
+        steps in prop::collection::vec(step(), 1..8),
+        texts in [text(), text()],
+        names in [name(), name()],
+        needle in prop_oneof![Just(None), "error|took|[0-9]|[a-c]{2}".prop_map(Some)],
+    ) {
+        let (bench, naive) = filled(&steps);
+        let lines: Vec<LinePredicate> =
+            needle.into_iter().map(|text| LinePredicate::Contains(text.into_bytes())).collect();
+        let context = QueryContext::unlimited();
+        let all = query(&naive, &[], &lines, Direction::Forward, (i64::MIN, i64::MAX), &context);
+        let mentions = [0, 1].map(|n| Mention { name: names[n], text: &texts[n] });
+        for mentions in [&mentions[..1], &mentions] {
+            let wanted: Vec<&Row> = all.iter().filter(|row| mentions.iter().all(|m| has_or_mentions(m, row))).collect();
+            for direction in [Direction::Forward, Direction::Backward] {
+                let ours = sorted(rows(&bench.store, &LogSelect { lines: &lines, mentions, direction, ..LogSelect::default() }));
+                // The store leaves out all that it may.
+                prop_assert_eq!(ours.iter().collect::<Vec<_>>(), sorted_refs(&wanted), "{:?}", mentions);
+            }
+            // A store that has just started knows blocks only.
+            let blocks = rows(&bench.reopened(), &LogSelect { lines: &lines, mentions, ..LogSelect::default() });
+            prop_assert!(blocks.iter().all(|row| wanted.contains(&row)));
+        }
+    }
+}
+
+/// Of a stream with several groups, one of which has entries with more names than get columns of their own.
+#[test]
+fn each_group_tells_for_itself_whether_metadata_counts() {
+    let bench = Bench::new();
+    let line = |n: i64| format!(r#"{{"n":{n},"user":"u{}","text":"{}"}}"#, n % 7, "abcdefgh".repeat(20));
+    let mut batch = LogBatch::new();
+    batch.start_stream(&mut [("app", "a")]).unwrap();
+    for n in 0..20_000 {
+        let own = format!("name_{}", n % 60);
+        let metadata: &[(&str, &str)] = match n {
+            3 => &[("user", "odd")],
+            4 => &[("guest", "odd")],
+            9000 => &[("\u{1}user", "odd")],
+            12_000 => &[("request_id", "r-1")],
+            19_000.. => &[(own.as_str(), "odd")],
+            _ => &[],
+        };
+        batch.push_entry(n, line(n).as_bytes(), &mut metadata.to_vec()).unwrap();
+    }
+    batch.push_entry(20_000, b"user odd", &mut []).unwrap();
+    bench.write(batch);
+    for flushed in [false, true] {
+        if flushed {
+            bench.flush();
+        }
+        let times = |mentions: &[(&str, &str)]| {
+            let mentions: Vec<Mention<'_>> = mentions.iter().map(|&(name, text)| Mention { name, text }).collect();
+            let found = rows(&bench.store, &LogSelect { mentions: &mentions, ..LogSelect::default() });
+            found.into_iter().map(|row| row.0).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&[("user", "odd")]), [3, 9000, 20_000]);
+        assert_eq!(times(&[("request_id", "r-1")]), [12_000]);
+        assert_eq!(times(&[("request_id", "r-2")]), []);
+        assert_eq!(times(&[("name_17", "odd")]).len(), 17 + 1, "and the line that names it");
+        assert_eq!(times(&[("user", "odd"), ("guest", "odd")]), [20_000]);
+        assert_eq!(times(&[("user", "odd"), ("none", "u3")]), [3]);
+        assert_eq!(times(&[("app", "a"), ("guest", "odd")]), [4, 20_000]);
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => "[ab][0-9]",
+        2 => "[0-9]{1,2}|error|info|[a-c]{2}|/a/[0-9]",
+        1 => "[0-9a-f]{16}",
+        1 => Just("b1".to_owned()),
+    ]
+}
+
+fn name() -> impl Strategy<Value = &'static str> {
+    // A floating label and an id, metadata that is none, a label of a stream, names that nobody has.
+    prop::sample::select(vec!["trace_id", "trace_id", "level", "zone", "note", "s", "other_id"])
+}
+
+fn has_or_mentions(mention: &Mention<'_>, (_, labels, line, metadata): &Row) -> bool {
+    let metadata = bramble_signal::LabelsRef::from_encoded(metadata);
+    memchr::memmem::find(line, mention.text.as_bytes()).is_some()
+        || line.contains(&b'\\')
+        || labels.contains(&format!(r#"{}="{}""#, mention.name, mention.text))
+        || metadata.get(mention.name) == Some(mention.text)
+        || metadata.get(&format!("\u{1}{}", mention.name)) == Some(mention.text)
+}
+
+fn sorted_refs<'r>(rows: &[&'r Row]) -> Vec<&'r Row> {
+    let mut rows = rows.to_vec();
+    rows.sort();
+    rows
 }
 
 fn rows(source: &dyn LogSource, select: &LogSelect<'_>) -> Vec<Row> {

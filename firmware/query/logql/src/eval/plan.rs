@@ -7,17 +7,19 @@ use super::pipeline::{Pipeline, Source, Step};
 use super::template::Uses;
 use crate::syntax::NameTest;
 use bramble_signal::{MatchOp, Matcher};
+use bramble_storage::Mention;
 
 /// Hints for a selection; see [`LogSelect`](bramble_storage::LogSelect).
 #[derive(Default)]
 pub(crate) struct Hints {
     pub(crate) fields: Vec<Matcher>,
-    pub(crate) mentions: Vec<Vec<u8>>,
+    /// Equal matchers behind a parser.
+    mentions: Vec<Matcher>,
 }
 
 impl Hints {
-    pub(crate) fn mentions(&self) -> Vec<&[u8]> {
-        self.mentions.iter().map(Vec::as_slice).collect()
+    pub(crate) fn mentions(&self) -> Vec<Mention<'_>> {
+        self.mentions.iter().map(|m| Mention { name: &m.name, text: &m.value }).collect()
     }
 }
 
@@ -103,7 +105,7 @@ impl Pipeline {
                 Step::Label(filter) if verbatim => filter.conditions(&mut |m| {
                     // What is not UTF-8 in a line is another text in the label.
                     if plain(m) && m.op == MatchOp::Equal && !m.value.is_empty() && !m.value.contains('\u{fffd}') {
-                        hints.mentions.push(m.value.clone().into_bytes());
+                        hints.mentions.push(m.clone());
                     }
                 }),
                 Step::Label(_) | Step::Line(_) => {}
@@ -190,14 +192,14 @@ mod tests {
         let hints = |q: &str| {
             let hints = pipeline(q).hints();
             let fields: Vec<String> = hints.fields.iter().map(|m| format!("{}{}{}", m.name, m.op, m.value)).collect();
-            let mentions: Vec<_> = hints.mentions.iter().map(|m| String::from_utf8_lossy(m).into_owned()).collect();
+            let mentions: Vec<_> = hints.mentions().iter().map(|m| format!("{}:{}", m.name, m.text)).collect();
             (fields.join(","), mentions.join(","))
         };
         assert_eq!(
             hints(r#"{a="b"} | user="u", n > 5 | json | id="x y" and (p="1" or q="2") | r!="s""#),
-            ("user=u".into(), "x y".into())
+            ("user=u".into(), "id:x y".into())
         );
         assert_eq!(hints(r#"{a="b"} | json | label_format id=p | id="x""#), (String::new(), String::new()));
-        assert_eq!(hints(r#"{a="b"} | drop user | user="u""#), (String::new(), "u".into()));
+        assert_eq!(hints(r#"{a="b"} | drop user | user="u""#), (String::new(), "user:u".into()));
     }
 }

@@ -3,7 +3,7 @@
 use super::data::Entry;
 use bramble_signal::{FLOATING_MARK, Labels, LogBatch, LogEntry, Matcher, floating_label};
 use bramble_storage::memory::MemoryLogs;
-use bramble_storage::{LogCursor, LogRows, LogSelect, LogSink, LogSource, QueryContext, ReadError};
+use bramble_storage::{LogCursor, LogRows, LogSelect, LogSink, LogSource, Mention, QueryContext, ReadError};
 
 pub(crate) struct Hinted {
     logs: MemoryLogs,
@@ -39,12 +39,8 @@ fn has<'a>(labels: &'a Labels, entry: &LogEntry<'a>, name: &str) -> &'a str {
     labels.get(name).or(floating).or_else(|| entry.metadata.get(name)).unwrap_or("")
 }
 
-fn kept(labels: &Labels, entry: &LogEntry<'_>, fields: &[Matcher], mentions: &[Vec<u8>]) -> bool {
-    let mentioned = |text: &Vec<u8>| {
-        entry.line.contains(&b'\\')
-            || memchr::memmem::find(entry.line, text).is_some()
-            || labels.iter().chain(entry.metadata.iter()).any(|(_, v)| v.as_bytes() == text.as_slice())
-    };
+fn kept(labels: &Labels, entry: &LogEntry<'_>, fields: &[Matcher], mentions: &[(String, String)]) -> bool {
+    let mentioned = |(name, text): &(String, String)| Mention { name, text }.accepts(labels.as_ref(), entry);
     fields.iter().all(|m| m.matches(has(labels, entry, &m.name))) && mentions.iter().all(mentioned)
 }
 
@@ -53,7 +49,7 @@ struct Batches {
     at: usize,
     batch_rows: usize,
     fields: Vec<Matcher>,
-    mentions: Vec<Vec<u8>>,
+    mentions: Vec<(String, String)>,
 }
 
 impl LogCursor for Batches {
@@ -83,7 +79,8 @@ impl LogSource for Hinted {
     ) -> Result<Box<dyn LogCursor + 'a>, ReadError> {
         let mut rows = LogRows::default();
         self.logs.select(select, context)?.next(&mut rows)?;
-        let (fields, mentions) = (select.fields.to_vec(), select.mentions.iter().map(|m| m.to_vec()).collect());
+        let fields = select.fields.to_vec();
+        let mentions = select.mentions.iter().map(|m| (m.name.to_owned(), m.text.to_owned())).collect();
         Ok(Box::new(Batches { rows, at: 0, batch_rows: self.batch_rows, fields, mentions }))
     }
 

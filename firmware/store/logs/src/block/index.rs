@@ -5,16 +5,18 @@
 //! stream := varint length, labels, dictionary place, varint g, g groups
 //! group  := zigzag varint first time, varint last minus first, varint entries, varint raw bytes, varint volume, varint flags,
 //!           place of the columns, place of the filter
-//! flags  := 1 some entries have the same timestamp
+//! flags  := 1 some entries have the same timestamp, 2 the names of metadata are known: the bits from 8 on ([`Names`])
 //! place  := varint page, varint offset in it, varint length
 //! ```
 
+use crate::filter::name_hash;
 use crate::varint::{put, put_bytes, take, take_bytes, take_count, unzigzag, zigzag};
 use bramble_disk::segment::PageRef;
 use bramble_signal::{Labels, LabelsRef};
 use std::sync::Arc;
 
 const EQUAL_TIMES: u64 = 1;
+const NAMES_KNOWN: u64 = 2;
 
 /// A run of bytes in a page.
 #[derive(Clone, Copy, Default, Debug)]
@@ -37,6 +39,42 @@ impl Place {
     }
 }
 
+/// Which names the metadata of a group has, floating labels with their mark: two bits for each, out of 56. So what is not
+/// there mostly is known not to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Names(Option<u64>);
+
+impl Names {
+    /// Those of no entry.
+    pub(crate) const NONE: Names = Names(Some(0));
+
+    /// The bits of a name, part of the format.
+    fn bits(name: &str) -> u64 {
+        let hash = name_hash(name);
+        1 << (8 + hash % 56) | 1 << (8 + (hash >> 32) % 56)
+    }
+
+    /// Adds a name.
+    pub(crate) fn add(&mut self, name: &str) {
+        self.0 = self.0.map(|bits| bits | Names::bits(name));
+    }
+
+    /// Whether some entry may have this name.
+    pub(crate) fn may_have(self, name: &str) -> bool {
+        let wanted = Names::bits(name);
+        self.0.is_none_or(|bits| bits & wanted == wanted)
+    }
+
+    fn flags(self) -> u64 {
+        self.0.map_or(0, |bits| bits | NAMES_KNOWN)
+    }
+
+    fn of_flags(flags: u64) -> Names {
+        // Blocks of before do not say.
+        Names((flags & NAMES_KNOWN != 0).then_some(flags & !0xff))
+    }
+}
+
 /// One page group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GroupEntry {
@@ -48,6 +86,8 @@ pub(crate) struct GroupEntry {
     pub(crate) volume_bytes: u64,
     /// Whether some of its entries have the same timestamp.
     pub(crate) equal_times: bool,
+    /// Which names its metadata has.
+    pub(crate) names: Names,
     pub(crate) columns: Place,
     pub(crate) filter: Place,
 }
@@ -72,7 +112,7 @@ impl StreamEntry {
             put(out, group.entries);
             put(out, group.raw_bytes);
             put(out, group.volume_bytes);
-            put(out, if group.equal_times { EQUAL_TIMES } else { 0 });
+            put(out, group.names.flags() | if group.equal_times { EQUAL_TIMES } else { 0 });
             group.columns.put(out);
             group.filter.put(out);
         }
@@ -150,14 +190,35 @@ impl Index {
 fn take_group(input: &mut &[u8]) -> Option<GroupEntry> {
     let min_time_ns = unzigzag(take(input)?);
     let max_time_ns = min_time_ns.wrapping_add(take(input)? as i64);
+    let (entries, raw_bytes, volume_bytes, flags) = (take(input)?, take(input)?, take(input)?, take(input)?);
     Some(GroupEntry {
         min_time_ns,
         max_time_ns,
-        entries: take(input)?,
-        raw_bytes: take(input)?,
-        volume_bytes: take(input)?,
-        equal_times: take(input)? & EQUAL_TIMES != 0,
+        entries,
+        raw_bytes,
+        volume_bytes,
+        equal_times: flags & EQUAL_TIMES != 0,
+        names: Names::of_flags(flags),
         columns: Place::take(input)?,
         filter: Place::take(input)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_again_and_those_of_older_blocks_are_not() {
+        let mut names = Names::NONE;
+        ["trace_id", "\u{1}user", "detected_level"].into_iter().for_each(|name| names.add(name));
+        for known in [names, Names::of_flags(names.flags() | EQUAL_TIMES)] {
+            assert!(known.may_have("trace_id") && known.may_have("\u{1}user") && !known.may_have("user"));
+            assert!(!Names::NONE.may_have("trace_id"));
+        }
+        let absent = (0..1000).filter(|n| !names.may_have(&format!("name_{n}"))).count();
+        assert!(absent > 950, "{absent}");
+        assert!(Names::of_flags(EQUAL_TIMES).may_have("trace_id"), "a block that does not say");
+        assert_eq!(Names::NONE.flags() & EQUAL_TIMES | names.flags() & EQUAL_TIMES, 0);
+    }
 }

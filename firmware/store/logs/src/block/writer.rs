@@ -1,7 +1,7 @@
 //! Writing a block: streams in order of labels, each stream's entries in order of time.
 
 use crate::block::CONTENT_VERSION;
-use crate::block::index::{GroupEntry, Place, StreamEntry};
+use crate::block::index::{GroupEntry, Names, Place, StreamEntry};
 use crate::dictionary::DictionaryWriter;
 use crate::filter::FilterBuilder;
 use crate::group::{GROUP_ENTRIES, GROUP_RAW_BYTES, GroupEncoder};
@@ -154,9 +154,18 @@ impl BlockWriter {
             let columns = self.place(&buffer, squeeze)?;
             buffer.clear();
             self.encoder.add_ids(&rows, &mut self.filter);
+            let (mut names, mut before) = (Names::NONE, Vec::new());
             for at in 0..rows.len() {
                 let metadata = rows.entry(at).metadata;
                 self.filter.add_metadata(metadata);
+                for (nth, (name, _)) in metadata.iter().enumerate() {
+                    // Most have the same names in the same places as the one before.
+                    if before.get(nth) != Some(&name) {
+                        names.add(name);
+                        before.truncate(nth);
+                        before.push(name);
+                    }
+                }
                 // The mark sorts before everything else.
                 for name in metadata.iter().map_while(|(name, _)| floating_label(name)) {
                     if !self.floating.contains(name) {
@@ -178,6 +187,7 @@ impl BlockWriter {
                 raw_bytes,
                 volume_bytes: rows.volume_bytes(),
                 equal_times,
+                names,
                 columns,
                 filter,
             };

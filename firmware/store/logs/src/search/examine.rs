@@ -77,23 +77,29 @@ impl Asked<'_> {
     /// # Errors
     /// When the query is cancelled or timed out.
     pub(crate) fn of(&self, chunk: &Chunk, times: (i64, i64), outlook: Option<&Outlook>) -> Result<Hits, ReadError> {
-        let (start_ns, last_ns) = (self.selection.start_ns, self.selection.last_ns);
-        let range = if times.0 >= start_ns && times.1 <= last_ns {
-            0..chunk.len()
-        } else {
-            let times = chunk.timestamps_ns();
-            let from = times.partition_point(|&t| t < start_ns);
-            from..times.partition_point(|&t| t <= last_ns).max(from)
-        };
+        let range = self.range(chunk, times);
         let hits = match chunk {
-            _ if self.selection.tests().is_empty() => Hits::All(range),
+            _ if !self.selection.has_tests() => Hits::All(range),
             Chunk::Rows(rows) => self.by_row(rows, range)?,
             Chunk::Group(group) => match outlook {
-                Some(outlook) => self.by_template(group, range, outlook)?,
+                Some(outlook) => {
+                    self.by_template(group, range, outlook, &self.selection.tests().collect::<Vec<_>>())?
+                }
                 None => Hits::All(range),
             },
         };
         self.by_metadata(chunk, hits)
+    }
+
+    /// The entries of `chunk` that are in the range of time.
+    pub(super) fn range(&self, chunk: &Chunk, times: (i64, i64)) -> Range<usize> {
+        let (start_ns, last_ns) = (self.selection.start_ns, self.selection.last_ns);
+        if times.0 >= start_ns && times.1 <= last_ns {
+            return 0..chunk.len();
+        }
+        let times = chunk.timestamps_ns();
+        let from = times.partition_point(|&t| t < start_ns);
+        from..times.partition_point(|&t| t <= last_ns).max(from)
     }
 
     fn check(&self) -> Result<(), ReadError> {
@@ -106,21 +112,32 @@ impl Asked<'_> {
             if at % CHECK_EVERY == 0 {
                 self.check()?;
             }
-            if self.selection.accepts(rows.line(at)) {
+            let line = rows.line(at);
+            let metadata = || LabelsRef::from_encoded(rows.metadata(at));
+            if self.selection.lines().iter().all(|test| test.accepts(line))
+                && self.entries.mentions().iter().all(|mention| mention.accepts(line, metadata()))
+            {
                 list.push(at as u32);
             }
         }
         Ok(Hits::Some(list))
     }
 
-    fn by_template(&self, group: &Group, range: Range<usize>, outlook: &Outlook) -> Result<Hits, ReadError> {
+    /// The entries of `range` whose lines pass `tests`, which `outlook` is about.
+    pub(super) fn by_template(
+        &self,
+        group: &Group,
+        range: Range<usize>,
+        outlook: &Outlook,
+        tests: &[&Test],
+    ) -> Result<Hits, ReadError> {
         let (lines, _) = group.lines();
         // Text, then each template used.
         let mut states = vec![State::Text];
         states.extend(lines.templates().enumerate().map(|(nth, (id, _))| match outlook.template(id) {
             Lines::Never => State::Never,
             Lines::Always => State::Always,
-            Lines::Look(tests) => State::look(self.selection, group, nth + 1, tests, outlook),
+            Lines::Look(look) => State::look(tests, group, nth + 1, look, outlook),
         }));
         let all = |wanted: fn(&State<'_>) -> bool| {
             let text = lines.text_lines() == 0;
@@ -140,7 +157,7 @@ impl Asked<'_> {
                 Some(State::Text) => {
                     scratch.clear();
                     group.put_line(at, &mut scratch);
-                    self.selection.accepts(&scratch)
+                    tests.iter().all(|test| test.accepts(&scratch))
                 }
                 Some(State::Look(looks)) => {
                     looked += 1;
@@ -157,7 +174,7 @@ impl Asked<'_> {
         Ok(Hits::Some(list))
     }
 
-    fn by_metadata(&self, chunk: &Chunk, hits: Hits) -> Result<Hits, ReadError> {
+    pub(super) fn by_metadata(&self, chunk: &Chunk, hits: Hits) -> Result<Hits, ReadError> {
         if self.entries.is_all() || hits.is_empty() {
             return Ok(hits);
         }
@@ -218,15 +235,15 @@ enum SlotLook<'g> {
 
 impl<'g> State<'g> {
     fn look(
-        selection: &'g Selection,
+        tests: &[&'g Test],
         group: &'g Group,
         which: usize,
-        tests: &[(u16, Verdict)],
+        undecided: &[(u16, Verdict)],
         outlook: &Outlook,
     ) -> State<'g> {
         let mut looks = Vec::new();
-        for &(number, verdict) in tests {
-            let Some(test) = selection.tests().get(usize::from(number)) else { continue };
+        for &(number, verdict) in undecided {
+            let Some(&test) = tests.get(usize::from(number)) else { continue };
             let (Verdict::InSlots(slots), Some(needle)) = (verdict, test.needle()) else {
                 looks.push(Look { test, slots: None });
                 continue;

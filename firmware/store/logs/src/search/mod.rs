@@ -6,6 +6,7 @@ pub(crate) mod cursor;
 pub(crate) mod examine;
 mod fields;
 pub(crate) mod literals;
+pub(crate) mod mentions;
 pub(crate) mod needle;
 pub(crate) mod origin;
 pub(crate) mod outlook;

@@ -5,10 +5,10 @@ use crate::block::index::{GroupEntry, Place};
 use crate::chunk::Chunk;
 use crate::deleted::StreamDeletions;
 use crate::dictionary::Dictionary;
-use crate::filter::Needle;
 use crate::group::Group;
 use crate::limits::Metrics;
 use crate::search::examine::{Asked, Hits};
+use crate::search::mentions::{Apart, Sought};
 use crate::search::outlook::Outlook;
 use bramble_disk::DiskError;
 use bramble_disk::segment::PageRef;
@@ -48,8 +48,7 @@ pub(crate) struct Origin {
     pub(crate) block: Arc<Block>,
     pages: Arc<Vec<PageRef>>,
     dictionary: Place,
-    /// What filters are asked.
-    sought: Vec<Needle>,
+    sought: Sought,
     deleted: Option<StreamDeletions>,
     view: Mutex<Option<View>>,
 }
@@ -61,13 +60,25 @@ struct View {
     dictionary: Option<Arc<Dictionary>>,
     /// `None`: there are no tests on lines.
     outlook: Option<Arc<Outlook>>,
-    accounted: bool,
+    /// For groups whose entries may pass by what they have, when one was met.
+    apart: Option<Arc<Apart>>,
+    accounted_bytes: usize,
 }
 
 impl View {
     fn memory_bytes(&self) -> usize {
         let outlook = self.outlook.as_ref().map_or(0, |outlook| outlook.memory_bytes());
-        self.dictionary.as_ref().map_or(0, |dictionary| dictionary.memory_bytes()) + outlook
+        let apart = self.apart.as_ref().map_or(0, |apart| apart.memory_bytes());
+        self.dictionary.as_ref().map_or(0, |dictionary| dictionary.memory_bytes()) + outlook + apart
+    }
+
+    /// Whether lines in these times may pass, as far as the dictionary was asked.
+    fn meets(&self, times: (i64, i64), apart: bool) -> bool {
+        let outlook = match apart {
+            false => self.outlook.as_deref(),
+            true => self.apart.as_ref().and_then(|apart| apart.lines.as_ref()),
+        };
+        outlook.is_none_or(|outlook| outlook.meets(times))
     }
 }
 
@@ -77,7 +88,7 @@ impl Origin {
         block: Arc<Block>,
         pages: Arc<Vec<PageRef>>,
         dictionary: Place,
-        sought: Vec<Needle>,
+        sought: Sought,
         deleted: Option<StreamDeletions>,
     ) -> Origin {
         Origin { block, pages, dictionary, sought, deleted, view: Mutex::new(None) }
@@ -85,9 +96,8 @@ impl Origin {
 
     /// Whether it is known that nothing in these times passes.
     pub(crate) fn rules_out(&self, group: &GroupEntry) -> bool {
-        let view = self.view.lock();
-        let outlook = view.as_ref().and_then(|view| view.outlook.as_ref());
-        outlook.is_some_and(|outlook| !outlook.meets((group.min_time_ns, group.max_time_ns)))
+        let (view, times) = (self.view.lock(), (group.min_time_ns, group.max_time_ns));
+        view.as_ref().is_some_and(|view| !view.meets(times, self.sought.is_apart(group.names)))
     }
 
     /// Reads a group and finds what passes; `None` when nothing does.
@@ -101,16 +111,18 @@ impl Origin {
         if self.rules_out(group) || self.deleted.as_ref().is_some_and(|deleted| deleted.covers(times)) {
             return Ok(None);
         }
-        if !self.sought.is_empty() {
+        let mut apart = self.sought.is_apart(group.names);
+        if self.sought.asks_filter(group.names) {
             let filter = self.block.read(&self.pages, group.filter)?;
-            if !self.sought.iter().all(|needle| needle.may_be_in(filter.bytes())) {
+            if !self.sought.needles.iter().all(|needle| needle.may_be_in(filter.bytes())) {
                 metrics.filtered_groups.inc();
                 return Ok(None);
             }
+            apart = self.sought.is_apart_by(group.names, filter.bytes());
         }
-        let view = self.view(asked)?;
+        let view = self.view(asked, apart)?;
         let Some(dictionary) = &view.dictionary else { return Ok(None) };
-        if view.outlook.as_ref().is_some_and(|outlook| !outlook.meets(times)) {
+        if !view.meets(times, apart) {
             return Ok(None);
         }
         let columns = self.block.read(&self.pages, group.columns)?;
@@ -120,8 +132,13 @@ impl Origin {
             QueryStats::add(&context.stats.items, group.entries);
         }
         let read = Group::read(columns, dictionary).ok_or_else(|| self.damaged())?;
+        // Blocks of before do not say which names there are.
+        apart = apart && !self.sought.is_not_in(&read);
         let chunk = Chunk::Group(Box::new(read));
-        let mut hits = asked.of(&chunk, times, view.outlook.as_deref())?;
+        let mut hits = match &view.apart {
+            Some(of) if apart => asked.of_apart(&chunk, times, of)?,
+            _ => asked.of(&chunk, times, view.outlook.as_deref())?,
+        };
         if let Some(deleted) = self.deleted.as_ref().filter(|deleted| deleted.meets(times)) {
             hits = deleted.keep(&chunk, hits);
         }
@@ -136,35 +153,38 @@ impl Origin {
         self.block.corrupt("a page group does not decode")
     }
 
-    fn view(&self, asked: &Asked<'_>) -> Result<View, Stop> {
+    /// What is known of the stream; with what is needed of it where entries may pass by what they have.
+    fn view(&self, asked: &Asked<'_>, apart: bool) -> Result<View, Stop> {
         let mut known = self.view.lock();
-        if let Some(view) = &*known {
-            return Ok(view.clone());
+        if known.is_none() {
+            // Merges read everything once.
+            let dictionary = self.block.dictionary(&self.pages, self.dictionary, asked.context.is_some())?;
+            let outlook =
+                asked.selection.has_tests().then(|| Arc::new(Outlook::new(asked.selection.tests(), &dictionary)));
+            let never = outlook.as_ref().is_some_and(|outlook| outlook.is_never());
+            let needed = !never || self.sought.is_apart_somewhere();
+            let dictionary = needed.then_some(dictionary);
+            *known = Some(View { dictionary, outlook, apart: None, accounted_bytes: 0 });
         }
-        // Merges read everything once.
-        let dictionary = self.block.dictionary(&self.pages, self.dictionary, asked.context.is_some())?;
-        let tests = !asked.selection.tests().is_empty();
-        let outlook = tests.then(|| Arc::new(Outlook::new(asked.selection, &dictionary)));
-        let never = outlook.as_ref().is_some_and(|outlook| outlook.is_never());
-        let view = View { dictionary: (!never).then_some(dictionary), outlook, accounted: false };
-        *known = Some(view.clone());
-        Ok(view)
+        let Some(view) = &mut *known else { return Err(self.damaged().into()) };
+        if let Some(dictionary) = view.dictionary.as_ref().filter(|_| apart && view.apart.is_none()) {
+            let mentions = asked.entries.mentions();
+            view.apart = Some(Arc::new(Apart::new(asked.selection, mentions, dictionary)));
+        }
+        Ok(view.clone())
     }
 
     /// Memory that is held here and that nobody has accounted yet, in bytes; the caller does now.
     pub(crate) fn to_account(&self) -> usize {
-        match &mut *self.view.lock() {
-            Some(view) if !view.accounted => {
-                view.accounted = true;
-                view.memory_bytes()
-            }
-            _ => 0,
-        }
+        self.view.lock().as_mut().map_or(0, |view| {
+            let bytes = view.memory_bytes();
+            bytes - std::mem::replace(&mut view.accounted_bytes, bytes).min(bytes)
+        })
     }
 
     /// Drops what was decoded; returns what of it was accounted, in bytes.
     pub(crate) fn forget(&self) -> usize {
-        self.view.lock().take().filter(|view| view.accounted).map_or(0, |view| view.memory_bytes())
+        self.view.lock().take().map_or(0, |view| view.accounted_bytes)
     }
 }
 

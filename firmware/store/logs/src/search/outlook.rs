@@ -2,7 +2,7 @@
 
 use crate::dictionary::Dictionary;
 use crate::search::needle::{Needle, Verdict};
-use crate::search::selection::Selection;
+use crate::search::selection::Test;
 use crate::search::shape::Shapes;
 use crate::template::{Kind, Part};
 
@@ -27,11 +27,10 @@ pub(crate) struct Outlook {
 }
 
 impl Outlook {
-    /// Asks `dictionary` about the tests of `selection`.
-    pub(crate) fn new(selection: &Selection, dictionary: &Dictionary) -> Outlook {
-        let values: Vec<Option<Vec<bool>>> = selection
-            .tests()
-            .iter()
+    /// Asks `dictionary` about `tests`.
+    pub(crate) fn new<'t>(tests: impl Iterator<Item = &'t Test> + Clone, dictionary: &Dictionary) -> Outlook {
+        let values: Vec<Option<Vec<bool>>> = tests
+            .clone()
             .map(|test| {
                 let (needle, values) = (test.needle()?, dictionary.values());
                 Some((0..values.len()).map(|id| needle.is_in(values.get(id))).collect())
@@ -40,7 +39,7 @@ impl Outlook {
         let mut outlook = Outlook { templates: Vec::new(), spans: Vec::new(), values };
         for id in 0..dictionary.len() {
             let lines = dictionary.statistics(id);
-            let found = if lines.lines == 0 { Lines::Never } else { outlook.ask(selection, dictionary, id) };
+            let found = if lines.lines == 0 { Lines::Never } else { outlook.ask(tests.clone(), dictionary, id) };
             if !matches!(found, Lines::Never) {
                 outlook.spans.push((lines.first_ns, lines.last_ns));
             }
@@ -54,10 +53,10 @@ impl Outlook {
         outlook
     }
 
-    fn ask(&self, selection: &Selection, dictionary: &Dictionary, id: usize) -> Lines {
+    fn ask<'t>(&self, tests: impl Iterator<Item = &'t Test>, dictionary: &Dictionary, id: usize) -> Lines {
         let template = Shapes::new(dictionary.text(id));
         let mut look = Vec::new();
-        for (number, test) in selection.tests().iter().enumerate() {
+        for (number, test) in tests.enumerate() {
             let mut verdict = test.against(&template);
             if let Verdict::InSlots(slots) = verdict {
                 let needle = test.needle();

@@ -3,6 +3,7 @@
 
 use crate::filter;
 use crate::search::literals::{Facts, facts};
+use crate::search::mentions::{Mentioned, Sought};
 use crate::search::needle::{Needle, Verdict};
 use crate::search::shape::Shapes;
 use bramble_signal::{LabelsRef, MatchOp, Matcher};
@@ -40,6 +41,11 @@ impl Test {
             LinePredicate::NotMatches(regex) => (true, matches(regex)),
         };
         Test { negated, what }
+    }
+
+    /// That a line mentions `text`.
+    pub(super) fn mentions(text: &[u8]) -> Test {
+        Test { negated: false, what: What::Mentions(Needle::new(text)) }
     }
 
     /// Whether `line` passes.
@@ -98,7 +104,8 @@ pub(crate) struct Selection {
     pub(crate) direction: Direction,
     /// How many rows the asker expects to read.
     pub(crate) rows_hint: Option<usize>,
-    tests: Vec<Test>,
+    lines: Vec<Test>,
+    mentions: Vec<Mentioned>,
     ids: Vec<filter::Needle>,
     selector: Selector,
     fields: Selector,
@@ -109,7 +116,8 @@ impl Selection {
     pub(crate) fn all(start_ns: i64, last_ns: i64) -> Self {
         let (direction, rows_hint) = (Direction::Forward, None);
         let (selector, fields) = (Selector::default(), Selector::default());
-        Selection { start_ns, last_ns, direction, rows_hint, tests: Vec::new(), ids: Vec::new(), selector, fields }
+        let (lines, mentions, ids) = (Vec::new(), Vec::new(), Vec::new());
+        Selection { start_ns, last_ns, direction, rows_hint, lines, mentions, ids, selector, fields }
     }
 
     /// What a query asks for; `floating` are the names of labels that are kept out of streams.
@@ -120,15 +128,14 @@ impl Selection {
             LinePredicate::Contains(text) => filter::Needle::new(text),
             _ => None,
         };
-        let mentions =
-            select.mentions.iter().map(|text| Test { negated: false, what: What::Mentions(Needle::new(text)) });
         let names: Vec<String> = select.fields.iter().map(|field| field.name.clone()).collect();
         Selection {
             start_ns,
             last_ns,
             direction: select.direction,
             rows_hint: select.rows_hint,
-            tests: select.lines.iter().map(Test::new).chain(mentions).collect(),
+            lines: select.lines.iter().map(Test::new).collect(),
+            mentions: select.mentions.iter().map(Mentioned::new).collect(),
             ids: select.lines.iter().filter_map(id).collect(),
             selector: Selector::new(select.matchers.to_vec(), floating),
             fields: Selector::new(select.fields.to_vec(), &names),
@@ -136,27 +143,35 @@ impl Selection {
     }
 
     /// The tests on lines.
-    pub(crate) fn tests(&self) -> &[Test] {
-        &self.tests
+    pub(super) fn lines(&self) -> &[Test] {
+        &self.lines
     }
 
-    /// Whether `line` passes all tests.
-    pub(crate) fn accepts(&self, line: &[u8]) -> bool {
-        self.tests.iter().all(|test| test.accepts(line))
+    /// The tests on lines, and what lines say of mentions.
+    pub(super) fn tests(&self) -> impl Iterator<Item = &Test> + Clone {
+        self.lines.iter().chain(self.mentions.iter().map(|mention| &mention.test))
+    }
+
+    /// Whether there are any of these.
+    pub(crate) fn has_tests(&self) -> bool {
+        !self.lines.is_empty() || !self.mentions.is_empty()
     }
 
     /// What a stream of these labels leaves to its entries; `None`: none of them can pass.
     pub(crate) fn of_stream(&self, labels: LabelsRef<'_>) -> Option<EntryTests<'_>> {
         let tests = [self.selector.of_stream(labels)?, self.fields.of_stream(labels)?];
-        Some(EntryTests { tests })
+        Some(EntryTests { tests, mentions: self.mentions_left(labels) })
+    }
+
+    /// The mentions that a stream of these labels leaves to its entries.
+    fn mentions_left(&self, labels: LabelsRef<'_>) -> Vec<&Mentioned> {
+        self.mentions.iter().filter(|mention| !mention.is_of(labels)).collect()
     }
 
     /// Whether entries have to be looked at at all.
     pub(crate) fn is_selective(&self) -> bool {
         let about_entries = |matcher: &Matcher| matcher.name != OWN_STREAM_LABEL;
-        !self.tests.is_empty()
-            || !self.fields.matchers().is_empty()
-            || self.selector.matchers().iter().any(about_entries)
+        self.has_tests() || !self.fields.matchers().is_empty() || self.selector.matchers().iter().any(about_entries)
     }
 
     /// Whether a block may have what is asked for, as far as its class tells.
@@ -164,8 +179,14 @@ impl Selection {
         may_be_of_class(self.selector.matchers(), block.class)
     }
 
+    /// What can be told of the groups of a stream of these labels before they are read.
+    pub(crate) fn sought(&self, labels: LabelsRef<'_>) -> Sought {
+        let mentions = self.mentions_left(labels);
+        Sought::new(self.needles(labels), &mentions, mentions.len() < self.mentions.len())
+    }
+
     /// What filters are asked about a stream of these labels.
-    pub(crate) fn sought(&self, labels: LabelsRef<'_>) -> Vec<filter::Needle> {
+    fn needles(&self, labels: LabelsRef<'_>) -> Vec<filter::Needle> {
         let mut sought = self.ids.clone();
         let rest = |m: &&Matcher| m.op == MatchOp::Equal && !m.value.is_empty() && labels.get(&m.name).is_none();
         for matcher in self.selector.matchers().iter().filter(rest) {
@@ -181,13 +202,19 @@ impl Selection {
     }
 }
 
-/// What a stream leaves to its entries to decide by their metadata.
+/// What a stream leaves to its entries to decide.
 pub(crate) struct EntryTests<'s> {
     tests: [PerEntry<'s>; 2],
+    mentions: Vec<&'s Mentioned>,
 }
 
-impl EntryTests<'_> {
-    /// Whether all entries pass.
+impl<'s> EntryTests<'s> {
+    /// What lines mention or entries have.
+    pub(super) fn mentions(&self) -> &[&'s Mentioned] {
+        &self.mentions
+    }
+
+    /// Whether all entries pass by their metadata.
     pub(crate) fn is_all(&self) -> bool {
         self.tests.iter().all(PerEntry::is_all)
     }
