@@ -8,6 +8,7 @@ mod common;
 use bramble_correlate::Correlation;
 use bramble_correlate::span::{SpanWritten, put_span};
 use bramble_disk::{Disk, PageCache, ThreadsDisk};
+use bramble_line::ids::IdKind;
 use bramble_runtime::{Budget, BudgetName, Rng, SystemClock};
 use bramble_signal::attributes::{AttributeValue, put_attribute};
 use bramble_signal::{ResourceEntry, SpanBatch, SpanEntry, SpanId, SpanKind};
@@ -17,37 +18,47 @@ use std::sync::Arc;
 
 const TRACES: u64 = 20_000;
 
-/// The spans that a correlation is of.
+/// The spans that a correlation is of, below one another and inside their parents as the bench rig's are.
 fn put_trace(correlation: &Correlation, random: &mut Rng, batch: &mut SpanBatch) {
-    let total_ns = correlation.duration_ns();
-    for (at, participant) in correlation.participants.iter().enumerate() {
-        for nth in 0..participant.spans {
-            let mut attributes = Vec::new();
-            for (kind, value) in &correlation.ids {
-                put_attribute(&mut attributes, kind.as_str(), AttributeValue::Str(value));
+    let services = correlation.participants.iter().enumerate();
+    let shape = services.flat_map(|(service, of)| (0..of.spans).map(move |nth| (service, nth)));
+    let mut spans: Vec<(SpanId, u64, u64)> = Vec::new();
+    for (number, (service, nth)) in shape.enumerate() {
+        let parent = match number {
+            0..=2 => 0,
+            3..=5 => number - 1,
+            _ => 4,
+        };
+        let span_id = if nth == 0 { correlation.entry_spans[service] } else { SpanId(random.next_u64().to_be_bytes()) };
+        let (parent_span_id, from, to) = match spans.get(parent) {
+            None => (SpanId::default(), correlation.start_ns as u64, correlation.end_ns as u64),
+            Some(&(parent, from, to)) => {
+                let from = from + ((to - from) as f64 * 0.4 * random.unit()) as u64;
+                (parent, from, from + ((to - from) as f64 * (0.3 + 0.6 * random.unit())) as u64)
             }
-            put_attribute(&mut attributes, "http.response_ms", AttributeValue::Double(random.unit()));
-            let entry = correlation.entry_spans[at];
-            let from = correlation.start_ns as u64 + (total_ns as f64 * 0.5 * random.unit()) as u64;
-            let span_id = if nth == 0 { entry } else { SpanId(random.next_u64().to_be_bytes()) };
-            let span = SpanEntry {
-                trace_id: correlation.id.trace_id,
-                span_id,
-                parent_span_id: if at == 0 && nth == 0 {
-                    SpanId::default()
-                } else {
-                    correlation.entry_spans[at.saturating_sub(1)]
-                },
-                resource: at as u32,
-                start_ns: from,
-                end_ns: from + (total_ns as f64 * 0.5 * random.unit()) as u64,
-                kind: SpanKind::Server,
-                name: batch.put(format!("{}.{nth}", participant.service).as_bytes()),
-                attributes: batch.put(&attributes),
-                ..Default::default()
-            };
-            batch.spans.push(span);
+        };
+        let mut attributes = Vec::new();
+        let of_service = |kind: IdKind| service < 3 || matches!(kind, IdKind::Circuit | IdKind::Request);
+        for (kind, value) in correlation.ids.iter().filter(|(kind, _)| of_service(*kind)) {
+            put_attribute(&mut attributes, kind.as_str(), AttributeValue::Str(value));
         }
+        if service < 3 {
+            put_attribute(&mut attributes, "http.response_ms", AttributeValue::Double((to - from) as f64 / 1e6));
+        }
+        let span = SpanEntry {
+            trace_id: correlation.id.trace_id,
+            span_id,
+            parent_span_id,
+            resource: service as u32,
+            start_ns: from,
+            end_ns: to,
+            kind: SpanKind::Server,
+            name: batch.put(format!("{}.{}", common::SERVICES[service], nth.min(2)).as_bytes()),
+            attributes: batch.put(&attributes),
+            ..Default::default()
+        };
+        batch.spans.push(span);
+        spans.push((span_id, from, to));
     }
 }
 
