@@ -139,6 +139,8 @@ def in_traces(bramble, good):
         assert {by_id[link][0] for link in links} >= set(CHAIN), links
         equal({link["traceId"] for link in span["links"]} | {span["traceId"]}, {root["traceId"]})
         assert good.circuit in map(str, span["attributes"].values()), span["attributes"]
+        opened_ms = span["attributes"]["correlation.opened_ms"]
+        equal(good.correlation["id"], f"{int(good.trace_id, 16):032x}-{opened_ms}")
     with check("Jaeger: the same span, with references"):
         [trace] = bramble.get("jaeger", f"/api/traces/{good.trace_id}").json["data"]
         [span] = [s for s in trace["spans"] if s["operationName"] == "correlation"]

@@ -68,7 +68,7 @@ fn batch(data: &[u8]) -> SpanBatch {
 fuzz_target!(|data: &[u8]| {
     let targets = Targets { metrics: None, logs: None, spans: None };
     let Some((&first, data)) = data.split_first() else { return };
-    if first == 0x13 || first == 0x03 {
+    if matches!(first, 0x23 | 0x13 | 0x03) {
         let mut record = vec![first];
         record.extend_from_slice(data);
         let _ = Decoder::default().replay(1, 1, &record, &targets);
