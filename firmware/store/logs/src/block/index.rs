@@ -42,11 +42,11 @@ impl Place {
 /// Which names the metadata of a group has, floating labels with their mark: two bits for each, out of 56. So what is not
 /// there mostly is known not to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Names(Option<u64>);
+pub(crate) struct Names(u64);
 
 impl Names {
     /// Those of no entry.
-    pub(crate) const NONE: Names = Names(Some(0));
+    pub(crate) const NONE: Names = Names(NAMES_KNOWN);
 
     /// The bits of a name, part of the format.
     fn bits(name: &str) -> u64 {
@@ -56,22 +56,18 @@ impl Names {
 
     /// Adds a name.
     pub(crate) fn add(&mut self, name: &str) {
-        self.0 = self.0.map(|bits| bits | Names::bits(name));
+        self.0 |= Names::bits(name);
     }
 
-    /// Whether some entry may have this name.
+    /// Whether some entry may have this name. Blocks of before do not say.
     pub(crate) fn may_have(self, name: &str) -> bool {
         let wanted = Names::bits(name);
-        self.0.is_none_or(|bits| bits & wanted == wanted)
+        self.0 & NAMES_KNOWN == 0 || self.0 & wanted == wanted
     }
 
-    fn flags(self) -> u64 {
-        self.0.map_or(0, |bits| bits | NAMES_KNOWN)
-    }
-
+    /// Those that a group's flags tell of.
     fn of_flags(flags: u64) -> Names {
-        // Blocks of before do not say.
-        Names((flags & NAMES_KNOWN != 0).then_some(flags & !0xff))
+        Names(flags & !EQUAL_TIMES)
     }
 }
 
@@ -112,7 +108,7 @@ impl StreamEntry {
             put(out, group.entries);
             put(out, group.raw_bytes);
             put(out, group.volume_bytes);
-            put(out, group.names.flags() | if group.equal_times { EQUAL_TIMES } else { 0 });
+            put(out, group.names.0 | if group.equal_times { EQUAL_TIMES } else { 0 });
             group.columns.put(out);
             group.filter.put(out);
         }
@@ -212,13 +208,13 @@ mod tests {
     fn names_are_known_again_and_those_of_older_blocks_are_not() {
         let mut names = Names::NONE;
         ["trace_id", "\u{1}user", "detected_level"].into_iter().for_each(|name| names.add(name));
-        for known in [names, Names::of_flags(names.flags() | EQUAL_TIMES)] {
+        for known in [names, Names::of_flags(names.0 | EQUAL_TIMES)] {
             assert!(known.may_have("trace_id") && known.may_have("\u{1}user") && !known.may_have("user"));
             assert!(!Names::NONE.may_have("trace_id"));
         }
         let absent = (0..1000).filter(|n| !names.may_have(&format!("name_{n}"))).count();
         assert!(absent > 950, "{absent}");
         assert!(Names::of_flags(EQUAL_TIMES).may_have("trace_id"), "a block that does not say");
-        assert_eq!(Names::NONE.flags() & EQUAL_TIMES | names.flags() & EQUAL_TIMES, 0);
+        assert_eq!((Names::NONE.0 | names.0) & EQUAL_TIMES, 0);
     }
 }
