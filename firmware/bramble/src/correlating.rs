@@ -88,7 +88,7 @@ impl Correlating {
         // A row without its span stands; a span without its row is written again with it, and kept once.
         let stored = match rows {
             Some(outcome) => matches!(outcome.await, Ok(Ok(_))),
-            None => publication.log_batch().is_empty(),
+            None => true,
         };
         if let Some(outcome) = spans
             && !matches!(outcome.await, Ok(Ok(_)))
@@ -103,25 +103,29 @@ impl Correlating {
         stored && publication.more
     }
 
-    /// Queues rows and spans for the next commit; `None` for what is empty, or finds no memory.
+    /// Queues rows and spans for the next commit; `None` for what is empty. What finds no memory has no outcome.
     fn hand_over(&self, publication: &Publication) -> (Option<Outcome>, Option<Outcome>) {
-        let rows = self.write_logs(publication.log_batch());
-        let spans = if self.writes_spans { self.write_spans(publication.span_batch()) } else { None };
-        (rows, spans)
+        let rows = Some(publication.log_batch()).filter(|batch| !batch.is_empty());
+        let spans = self.writes_spans.then(|| publication.span_batch()).filter(|batch| !batch.is_empty());
+        (rows.map(|batch| self.write_logs(batch)), spans.map(|batch| self.write_spans(batch)))
     }
 
-    fn write_logs(&self, batch: LogBatch) -> Option<Outcome> {
-        let held = self.receive.reserve(batch.memory_bytes()).ok().filter(|_| !batch.is_empty())?;
+    fn write_logs(&self, batch: LogBatch) -> Outcome {
         let (done, outcome) = oneshot::channel();
-        self.path.write_logs(batch, held, Urgency::SenderWaits, Box::new(|result| drop(done.send(result))));
-        Some(outcome)
+        if let Ok(held) = self.receive.reserve(batch.memory_bytes()) {
+            let done = Box::new(|result| drop(done.send(result)));
+            self.path.write_logs(batch, held, Urgency::SenderWaits, done);
+        }
+        outcome
     }
 
-    fn write_spans(&self, batch: SpanBatch) -> Option<Outcome> {
-        let held = self.receive.reserve(batch.memory_bytes()).ok().filter(|_| !batch.is_empty())?;
+    fn write_spans(&self, batch: SpanBatch) -> Outcome {
         let (done, outcome) = oneshot::channel();
-        self.path.write_spans(batch, held, Urgency::SenderWaits, Box::new(|result| drop(done.send(result))));
-        Some(outcome)
+        if let Ok(held) = self.receive.reserve(batch.memory_bytes()) {
+            let done = Box::new(|result| drop(done.send(result)));
+            self.path.write_spans(batch, held, Urgency::SenderWaits, done);
+        }
+        outcome
     }
 
     /// Hands over what is due; the last commit makes it durable. What is open is found in the journal at the next start.

@@ -63,11 +63,11 @@ impl WritePath {
         let shared = &self.shared;
         shared.settle(signal)?;
         let keeper = shared.stores.keeper(signal);
-        let waits = shared.waits_for_observers();
+        let waiting = shared.waits_for_observers();
         let (frozen_at, mut positions) = {
             let applied = shared.applied.lock();
             let cut = keeper.freeze(*applied);
-            (cut.then_some(*applied), shared.positions(*applied, waits))
+            (cut.then_some(*applied), shared.positions(*applied, &waiting))
         };
         if frozen_at.is_none() && !keeper.head().frozen {
             return Ok(false);

@@ -5,7 +5,9 @@
 //! that an observer made durable lies never within a batch that it saw whole, and what is above it was not counted.
 //!
 //! Each observer's position is one of those that the catalog records: the journal keeps the items above it. An observer that
-//! falls behind by most of the ring is no longer waited for, because commits are refused when the ring is full.
+//! falls behind by most of the ring is no longer waited for, because commits are refused when the ring is full. The
+//! correlator, which needs minutes of items, is waited for no longer than for so many bytes beyond what heads need: what
+//! a start shows it then is not all of the windows that were open, and a card is spared what hardly ever matters.
 
 use crate::commit::{Positions, Shared, WritePath};
 use crate::record::{Decoder, Shown, kind_of};
@@ -72,19 +74,31 @@ impl Seat {
 
     /// What need not be kept for the observer, given what is applied and recorded. The caller holds the lock that
     /// `applied` is behind.
-    fn position(&self, applied: Sequence, recorded: Sequence, waits: bool) -> Sequence {
+    fn position(&self, applied: Sequence, recorded: Sequence, waiting: Waiting) -> Sequence {
         let Some(observer) = self.observer.get() else { return applied };
-        let durable = observer.durable_through().max(recorded);
+        let durable = observer.durable_through().max(recorded).max(waiting.from.saturating_sub(1));
         if durable >= self.shown.load(Ordering::Acquire) {
             return applied;
         }
-        if !waits {
+        if !waiting.has_room {
             tracing::warn!(durable, applied, "what is derived on arrival is too far behind; some will not be counted");
             return applied;
         }
         durable.min(applied)
     }
 }
+
+/// How far the journal waits for an observer.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiting {
+    /// Whether there is room to keep what only observers need.
+    has_room: bool,
+    /// The first sequence that is kept for this one.
+    from: Sequence,
+}
+
+/// How far the journal waits for observers, by [`Observing`].
+pub(crate) type AllWaiting = [Waiting; Observing::ALL.len()];
 
 /// Who observes.
 #[derive(Default)]
@@ -152,9 +166,15 @@ impl WritePath {
 }
 
 impl Shared {
-    /// Whether the journal has room to keep what only observers need. Takes the journal's lock.
-    pub(crate) fn waits_for_observers(&self) -> bool {
-        self.journal.lock().as_ref().is_none_or(|side| side.journal.used_fraction() < WAITS_FILL)
+    /// How far the journal waits for observers. Takes the journal's lock.
+    pub(crate) fn waits_for_observers(&self) -> AllWaiting {
+        let guard = self.journal.lock();
+        let Some(side) = guard.as_ref() else { return [Waiting { has_room: true, from: 0 }; Observing::ALL.len()] };
+        let has_room = side.journal.used_fraction() < WAITS_FILL;
+        let from = side.journal.sequence_within(self.options.correlator_bytes);
+        // What heads need is there anyway.
+        let from = from.min(of_signals(&self.recorded.lock()) + 1);
+        Observing::ALL.map(|which| Waiting { has_room, from: if which == Observing::Correlator { from } else { 0 } })
     }
 
     /// How far an observer is, as a position to be recorded.
@@ -163,13 +183,13 @@ impl Shared {
         which: Observing,
         applied: Sequence,
         recorded: &Positions,
-        waits: bool,
+        waiting: &AllWaiting,
     ) -> Sequence {
         let recorded = recorded[which.index()];
         // Until it was shown what is in the journal, nobody knows how far it is.
         if self.observers.is_set(which) && self.is_recovering() {
             return recorded;
         }
-        self.observers.0[which as usize].position(applied, recorded, waits)
+        self.observers.0[which as usize].position(applied, recorded, waiting[which as usize])
     }
 }

@@ -51,11 +51,11 @@ use texts::{Text, Texts};
 use traces::{List, Now, Place, Told, Trace};
 
 /// Correlations in one publication, about.
-const PUBLISHED_MAX: usize = 256;
+const PUBLISHED_MAX: usize = 1024;
 /// Items that are looked at for one publication, about.
 const LOOKED_AT_MAX: usize = 20_000;
 /// Correlations that may wait to be handed over.
-const READY_MAX: usize = 1024;
+const READY_MAX: usize = 4096;
 
 /// All windows.
 pub(crate) struct Windows {

@@ -265,16 +265,39 @@ impl Journal {
     /// Bytes of frames that are still needed, as far as sequences tell within an extent: what a replay would read. Unlike
     /// [`used_fraction`](Journal::used_fraction) it falls with each release, and not only when an extent comes free.
     pub fn needed_bytes(&self) -> u64 {
-        let needed = |(index, extent): (usize, &Extent)| {
-            let written = match &self.current {
-                Some(current) if current.extent == index => current.offset,
-                _ => extent.bytes,
-            };
+        let needed = |(extent, written): (&Extent, u64)| {
             let records = (extent.last_sequence + 1).saturating_sub(extent.first_sequence);
             let left = extent.last_sequence.saturating_sub(self.released).min(records);
             (written as f64 * left as f64 / records.max(1) as f64) as u64
         };
-        self.extents.iter().enumerate().filter(|(_, extent)| extent.last_sequence > 0).map(needed).sum()
+        self.extents.iter().enumerate().filter_map(|extent| self.written(extent)).map(needed).sum()
+    }
+
+    /// The first sequence of the newest `bytes` of frames, as far as sequences tell within an extent; 1 when there are
+    /// fewer.
+    pub fn sequence_within(&self, bytes: u64) -> Sequence {
+        let mut written: Vec<(&Extent, u64)> =
+            self.extents.iter().enumerate().filter_map(|e| self.written(e)).collect();
+        written.sort_unstable_by_key(|(extent, _)| std::cmp::Reverse(extent.first_sequence));
+        let mut left = bytes;
+        for (extent, written) in written {
+            if written > left {
+                let records = (extent.last_sequence + 1).saturating_sub(extent.first_sequence);
+                let within = (records as f64 * left as f64 / written as f64) as u64;
+                return extent.last_sequence + 1 - within.min(records);
+            }
+            left -= written;
+        }
+        1
+    }
+
+    /// An extent that has records, and the bytes of its frames.
+    fn written<'e>(&self, (index, extent): (usize, &'e Extent)) -> Option<(&'e Extent, u64)> {
+        let written = match &self.current {
+            Some(current) if current.extent == index => current.offset,
+            _ => extent.bytes,
+        };
+        (extent.last_sequence > 0).then_some((extent, written))
     }
 
     /// Bytes of frames written since it was opened, padding included, growth not.

@@ -148,10 +148,13 @@ fn needed_bytes_fall_with_each_release() {
     assert_eq!(journal.needed_bytes(), 20 * 1024);
     journal.release(15);
     assert_eq!((journal.needed_bytes(), journal.extents()), (5 * 1024, 1), "within an extent too");
+    assert_eq!((journal.sequence_within(3 * 1024), journal.sequence_within(0)), (18, 21));
+    assert_eq!(journal.sequence_within(1 << 20), 1);
     for seed in 20..100 {
         commit(&mut journal, &[&noise(900, seed)]).unwrap();
     }
     assert!((84 * 1024..92 * 1024).contains(&journal.needed_bytes()), "{}", journal.needed_bytes());
+    assert!((48..53).contains(&journal.sequence_within(50 * 1024)), "{}", journal.sequence_within(50 * 1024));
     journal.release(98);
     assert_eq!(journal.needed_bytes(), 2 * 1024);
     journal.release(100);

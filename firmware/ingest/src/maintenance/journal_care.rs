@@ -21,6 +21,13 @@ impl Maintenance {
         of_observers(&recorded) < of_signals(&recorded)
     }
 
+    /// Whether an extent more is kept for observers than should be.
+    fn observers_keep_much(&self) -> bool {
+        let options = &self.path.shared.options;
+        let most = options.correlator_bytes + u64::from(options.journal.extent_bytes);
+        self.path.shared.journal.lock().as_ref().is_some_and(|side| side.journal.needed_bytes() > most)
+    }
+
     pub(super) fn journal_is_pressed(&self) -> bool {
         let guard = self.path.shared.journal.lock();
         guard.as_ref().is_some_and(|side| side.journal.used_fraction() >= self.path.shared.options.journal_fill)
@@ -86,12 +93,17 @@ impl Maintenance {
         let kept_for_observers = of_observers(&recorded) < of_signals(&recorded);
         if self.journal_is_pressed() || kept_for_observers {
             // Flushes record positions too; this is for a journal full of what leaves nothing to flush.
-            let waits = shared.waits_for_observers();
+            let waiting = shared.waits_for_observers();
             let positions = {
                 let applied = shared.applied.lock();
-                shared.positions(*applied, waits)
+                shared.positions(*applied, &waiting)
             };
-            let moves = if kept_for_observers { of_signals(&recorded) } else { lowest(&recorded) + 1 };
+            // An observer that is far behind is not waited for to the end. Each time costs a catalog commit.
+            let moves = if kept_for_observers && !self.observers_keep_much() {
+                of_signals(&recorded)
+            } else {
+                lowest(&recorded) + 1
+            };
             if lowest(&positions) >= moves
                 && let Err(error) = shared.commit_positions(&[], positions)
             {

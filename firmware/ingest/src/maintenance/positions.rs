@@ -1,7 +1,7 @@
 //! How far each signal is in blocks, and stores that follow the catalog.
 
 use crate::commit::{Positions, Shared};
-use crate::observing::Observing;
+use crate::observing::{AllWaiting, Observing};
 use bramble_catalog::Change;
 use bramble_signal::Signal;
 use bramble_storage::{BlockId, BlockMeta, HeadStats, Sequence, StoreError};
@@ -65,13 +65,13 @@ impl Shared {
     /// Positions of signals that are quiet move with the others: what the journal's tail has left behind is otherwise
     /// missing at the next start, and looks like damage.
     ///
-    /// `waits`: whether the journal keeps what only observers need.
-    pub(super) fn positions(&self, applied: Sequence, waits: bool) -> Positions {
+    /// `waiting`: how far the journal keeps what only observers need.
+    pub(super) fn positions(&self, applied: Sequence, waiting: &AllWaiting) -> Positions {
         let recorded = *self.recorded.lock();
         let of = |s: Signal| needed_after(&self.stores.keeper(s).head(), applied, recorded[s as usize]);
         let [metrics, logs, traces] = Signal::ALL.map(of);
         let [derived, correlator] =
-            Observing::ALL.map(|which| self.observer_position(which, applied, &recorded, waits));
+            Observing::ALL.map(|which| self.observer_position(which, applied, &recorded, waiting));
         [metrics, logs, traces, derived, correlator]
     }
 
