@@ -11,7 +11,6 @@ pub mod correlator;
 mod counters;
 mod digits;
 pub mod extract;
-pub mod hash;
 pub mod identity;
 mod infer;
 pub mod item;

@@ -13,7 +13,9 @@
 
 use crate::correlation::{Correlation, CorrelationId, Marks};
 use bramble_line::ids::IdKind;
-use bramble_signal::attributes::{AttributeValue, AttributesRef, put_array, put_attribute, put_key, put_value};
+use bramble_signal::attributes::{
+    AttributeValue, AttributesRef, SYNTHETIC, put_array, put_attribute, put_key, put_value,
+};
 use bramble_signal::{
     ResourceEntry, ScopeEntry, Span32, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode,
     put_event, put_link,
@@ -23,8 +25,6 @@ use bramble_signal::{
 pub const NAME: &str = "correlation";
 /// Service that says it.
 const SERVICE: &str = "bramble";
-/// Attribute of resources whose spans nobody measured.
-const SYNTHETIC: &str = "bramble.synthetic";
 /// What a link leads to.
 const LINK: &str = "correlation.link";
 /// Most links.
@@ -53,11 +53,7 @@ pub fn span_id(id: CorrelationId, written: SpanWritten) -> SpanId {
 
 /// Whether a span is one of ours, or of somebody else's who says so.
 pub fn is_synthetic(batch: &SpanBatch, span: &SpanEntry) -> bool {
-    match batch.resource_attributes(span).get(SYNTHETIC) {
-        Some(AttributeValue::Bool(said)) => said,
-        Some(AttributeValue::Str(said)) => said == "true",
-        _ => false,
-    }
+    batch.resource_attributes(span).is_synthetic()
 }
 
 /// Adds the synthetic span of a correlation.
@@ -100,8 +96,7 @@ fn put_here(batch: &mut SpanBatch, put: impl FnOnce(&mut Vec<u8>)) -> Span32 {
 
 /// Our resource; there is one in a batch.
 fn resource(batch: &mut SpanBatch) -> u32 {
-    let is_ours =
-        |entry: &ResourceEntry| batch.attributes(entry.attributes).get(SYNTHETIC) == Some(AttributeValue::Bool(true));
+    let is_ours = |entry: &ResourceEntry| batch.attributes(entry.attributes).is_synthetic();
     if let Some(at) = batch.resources.iter().position(is_ours) {
         return at as u32;
     }

@@ -5,9 +5,6 @@ use crate::texts::{TextId, Texts};
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use std::borrow::Cow;
 
-/// Resource attribute of spans that were made up to connect others; they are no work of the service.
-const SYNTHETIC: &str = "bramble.synthetic";
-
 /// A resource of the batch at hand.
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
@@ -32,12 +29,8 @@ impl Source {
             "" => "unknown_service",
             name => name,
         };
-        let synthetic = match attributes.get(SYNTHETIC) {
-            Some(AttributeValue::Bool(said)) => said,
-            Some(AttributeValue::Str(said)) => said == "true",
-            _ => false,
-        };
-        let left_out = synthetic || options.services_left_out.iter().any(|name| name == service);
+        // What was made up is no work of the service.
+        let left_out = attributes.is_synthetic() || options.services_left_out.iter().any(|name| name == service);
         let id = texts.id(service);
         let identity = match options.target_info {
             false => id,

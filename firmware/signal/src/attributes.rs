@@ -7,6 +7,9 @@
 
 use crate::bytes::{put_bytes, put_varint, take_bytes};
 
+/// Resource attribute of spans that were made up to connect others: true, as a truth value or as text.
+pub const SYNTHETIC: &str = "bramble.synthetic";
+
 /// Deepest nesting of arrays and lists that is read or written; below it OTLP decoding refuses the request.
 pub const DEPTH_MAX: usize = 16;
 
@@ -101,6 +104,15 @@ impl<'a> AttributesRef<'a> {
         match self.get("service.name") {
             Some(AttributeValue::Str(name)) if !name.is_empty() => name,
             _ => "unknown_service",
+        }
+    }
+
+    /// Of a resource: whether its spans were made up to connect others ([`SYNTHETIC`]); nobody measured them.
+    pub fn is_synthetic(self) -> bool {
+        match self.get(SYNTHETIC) {
+            Some(AttributeValue::Bool(said)) => said,
+            Some(AttributeValue::Str(said)) => said == "true",
+            _ => false,
         }
     }
 

@@ -6,12 +6,13 @@
 //! * batches, the compact form in which receivers hand data over: [`MetricBatch`], [`LogBatch`],
 //!   [`SpanBatch`]. A batch owns one byte arena and flat vectors of ranges into it, so that a request with
 //!   ten thousand items costs a handful of allocations;
-//! * encodings that batches share: label sequences ([`labels`]) and attribute sequences ([`attributes`]).
+//! * encodings that batches share: label sequences ([`labels`]) and attribute sequences ([`attributes`]), and a [`hash`].
 //!
 //! Units are in names: `_ms` and `_ns` are milliseconds and nanoseconds since the Unix epoch.
 
 pub mod attributes;
 mod bytes;
+pub mod hash;
 pub mod histogram;
 pub mod labels;
 mod logs;

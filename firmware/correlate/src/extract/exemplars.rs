@@ -8,13 +8,19 @@ use crate::origin::Origin;
 use bramble_signal::labels::is_plain_name;
 use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch};
 
+/// Series that come out of spans here: their exemplars say nothing that the spans do not.
+const DERIVED: [&str; 3] = ["traces_spanmetrics_", "traces_span_metrics_", "traces_service_graph_"];
+
 /// An exemplar says what its labels say, and is of whoever its series is of. `text` is for the series.
 pub(super) fn extract(batch: &MetricBatch, text: &mut String, sink: &mut impl ItemSink) -> Extracted {
     let mut extracted = Extracted::default();
     if batch.exemplar_count() == 0 {
         return extracted;
     }
-    for (index, (labels, _)) in batch.iter().enumerate() {
+    let is_derived = |labels: LabelsRef<'_>| {
+        labels.get(METRIC_NAME).is_some_and(|name| DERIVED.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    for (index, (labels, _)) in batch.iter().enumerate().filter(|(_, (labels, _))| !is_derived(*labels)) {
         let mut told = false;
         for exemplar in batch.exemplars(index) {
             let mut ids = Ids::default();

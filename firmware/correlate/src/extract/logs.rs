@@ -4,11 +4,11 @@ use super::ids::Ids;
 use super::level::Said;
 use super::pairs::pairs;
 use super::{Extracted, OWN_SERVICE};
-use crate::hash::xxhash64;
 use crate::identity::{Parts, field_of};
 use crate::item::{Item, ItemSink, What};
 use crate::origin::Origin;
 use bramble_line::ids::{IdKind, find_ids, find_in_field};
+use bramble_signal::hash::xxhash64;
 use bramble_signal::{LabelsRef, LogBatch, LogEntry, LogStream};
 use bramble_storage::OWN_STREAM_LABEL;
 

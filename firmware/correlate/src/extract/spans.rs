@@ -8,9 +8,6 @@ use bramble_line::ids::IdKind;
 use bramble_signal::attributes::{AttributeValue, AttributesRef};
 use bramble_signal::{SpanBatch, SpanEntry, StatusCode};
 
-/// Resource attribute of spans that were made up to connect others.
-const SYNTHETIC: &str = "bramble.synthetic";
-
 /// What is true of all spans of a resource.
 #[derive(Clone, Copy)]
 struct Resource<'a> {
@@ -21,11 +18,7 @@ struct Resource<'a> {
 
 impl<'a> Resource<'a> {
     fn of(attributes: AttributesRef<'a>) -> Resource<'a> {
-        let left_out = match attributes.get(SYNTHETIC) {
-            Some(AttributeValue::Bool(said)) => said,
-            Some(AttributeValue::Str(said)) => said == "true",
-            _ => false,
-        };
+        let left_out = attributes.is_synthetic();
         let mut ids = Found::default();
         ids.add(attributes);
         let origin = Origin::of_resource(attributes);

@@ -252,6 +252,9 @@ fn exemplars_name_traces() {
     batch.push_exemplar(exemplar("TraceId", "463ac35c9f6413ad"));
     batch.start_series(&mut [("__name__", "plain")]).unwrap();
     batch.push_exemplar(exemplar("trace_id", T));
+    // What comes out of spans here says nothing that they do not.
+    batch.start_series(&mut [("__name__", "traces_spanmetrics_latency_bucket")]).unwrap();
+    batch.push_exemplar(exemplar("trace_id", T));
     let (lines, extracted, _) = told(Durable::Metrics(&batch));
     let series = r#"a:b{job="shop/beorn","odd.name"="a\"\\\né"}"#;
     let expected = [

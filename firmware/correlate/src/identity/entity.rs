@@ -12,8 +12,8 @@
 //!
 //! Names that nothing tells make no entity, but that containers and units of a node that is not known stand alone: `/<unit>`.
 
-use crate::hash::xxhash64;
 use crate::origin::Origin;
+use bramble_signal::hash::xxhash64;
 use std::fmt;
 use std::net::IpAddr;
 

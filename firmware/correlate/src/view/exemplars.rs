@@ -11,8 +11,6 @@ use bramble_storage::{MetricSelect, MetricSource, QueryContext, ReadError};
 /// Exemplars that are shown.
 const EXEMPLARS_MAX: usize = 64;
 const NS_PER_MS: i64 = 1_000_000;
-/// Series that come out of spans here: their exemplars say nothing that the spans do not.
-const DERIVED: [&str; 3] = ["traces_spanmetrics_", "traces_span_metrics_", "traces_service_graph_"];
 
 /// Those of the series that the correlation has, in range, at most 64.
 pub(crate) fn of_trace(
@@ -24,8 +22,7 @@ pub(crate) fn of_trace(
 ) -> Result<Vec<Event>, ReadError> {
     let Some(metrics) = metrics else { return Ok(Vec::new()) };
     let name = |series: &String| series.split('{').next().unwrap_or("").to_owned();
-    let told = |name: &String| !name.is_empty() && !DERIVED.iter().any(|prefix| name.starts_with(prefix));
-    let mut names: Vec<String> = correlation.exemplar_series.iter().map(name).filter(told).collect();
+    let mut names: Vec<String> = correlation.exemplar_series.iter().map(name).filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     names.dedup();
     let mut found = Vec::new();

@@ -13,9 +13,6 @@ use bramble_storage::{QueryContext, ReadError, TraceSource};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// Resource attribute of spans that Bramble wrote itself.
-const SYNTHETIC: &str = "bramble.synthetic";
-
 /// A trace that was read.
 pub(crate) struct TraceSpans {
     pub(crate) batch: SpanBatch,
@@ -52,7 +49,7 @@ impl TraceSpans {
             .resources
             .iter()
             .map(|resource| batch.attributes(resource.attributes))
-            .map(|attributes| attributes.get(SYNTHETIC).is_none().then(|| Origin::of_resource(attributes)))
+            .map(|attributes| (!attributes.is_synthetic()).then(|| Origin::of_resource(attributes)))
             .map(|origin| origin.filter(|origin| origin.service != OWN_SERVICE))
             .collect();
         let mut places = Places::new(origins.iter().flatten().map(|origin| (origin.service, origin.node)));

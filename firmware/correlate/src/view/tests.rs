@@ -148,20 +148,15 @@ fn exemplars_are_shown_where_they_were() {
     let mut batch = MetricBatch::new();
     batch.start_series(&mut [("__name__", "latency_seconds"), ("service", "beorn")]).unwrap();
     batch.push_sample(T0 / MS + 40, 1.0);
-    let labels = || Labels::from_pairs([("trace_id", trace(1).to_string())]);
-    let derived = "traces_spanmetrics_latency_bucket";
     for (at, id, value) in [(40, trace(1), 0.5), (41, trace(2), 0.6)] {
         let labels = Labels::from_pairs([("trace_id", id.to_string())]);
         batch.push_exemplar(Exemplar { labels, value, timestamp_ms: T0 / MS + at });
     }
-    batch.start_series(&mut [("__name__", derived)]).unwrap();
-    batch.push_sample(T0 / MS + 40, 1.0);
-    batch.push_exemplar(Exemplar { labels: labels(), value: 0.7, timestamp_ms: T0 / MS + 42 });
     let prepared = metrics.prepare(batch, T0).unwrap();
     metrics.apply(prepared, 1);
     let world = World::default();
     let mut correlation = correlation(1, (0, 100), &[], &["beorn"]);
-    correlation.exemplar_series = vec![r#"latency_seconds{service="beorn"}"#.to_owned(), derived.to_owned()];
+    correlation.exemplar_series = vec![r#"latency_seconds{service="beorn"}"#.to_owned()];
     let sources = Sources { metrics: Some(&metrics), ..world.sources() };
     let timeline = view_with(sources, &correlation, &ViewLimits::default());
     assert_eq!(told(&timeline.events), [(40, r#"latency_seconds{service="beorn"} 0.5"#.to_owned())]);

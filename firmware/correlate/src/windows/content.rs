@@ -305,18 +305,16 @@ fn series(window: &Window<'_>) -> Vec<String> {
     series.into_iter().map(text).collect()
 }
 
-/// Whether the items are of one signal and one service. Exemplars take no part, and those of series that come out of spans
-/// are no signal of their own.
+/// Whether the items are of one signal and one service. Exemplars take no part, but are a signal.
 pub(super) fn is_single(window: &Window<'_>) -> bool {
     let service = |origin: Text| origin_parts(window.texts.get(origin))[0];
     let mut signals = [false, window.inferred_logs > 0, false];
     let mut first: Option<Text> = None;
     for item in window.items {
+        signals[item.tag as usize] = true;
         if item.tag == Tag::Exemplar {
-            signals[Tag::Exemplar as usize] |= item.detail == 0;
             continue;
         }
-        signals[item.tag as usize] = true;
         let first = *first.get_or_insert(item.origin);
         if item.origin != first && service(item.origin) != service(first) {
             return false;

@@ -16,8 +16,6 @@ use bramble_signal::TraceId;
 const TEXT_BYTES_MAX: usize = 512;
 /// Traces that are let go at most to make room for an item.
 const MAKE_ROOM_MAX: usize = 8;
-/// Series that come out of spans here: their exemplars say nothing new.
-const DERIVED: [&str; 3] = ["traces_spanmetrics_", "traces_span_metrics_", "traces_service_graph_"];
 
 impl ItemSink for Windows {
     fn origin(&mut self, origin: &crate::Origin<'_>) {
@@ -223,7 +221,6 @@ impl Windows {
             }
             What::Exemplar { series, value } => {
                 (kept.tag, kept.other) = (Tag::Exemplar, value.to_bits());
-                kept.detail = u8::from(DERIVED.iter().any(|prefix| series.starts_with(prefix)));
                 kept.name = self.texts.take(cut(series.as_bytes(), TEXT_BYTES_MAX));
             }
         }

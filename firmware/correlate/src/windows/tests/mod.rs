@@ -5,7 +5,7 @@ mod content;
 mod property;
 mod reference;
 
-use super::testing::{Is, Made, SECOND_NS, START_NS, World, log, options, span};
+use super::testing::{Made, SECOND_NS, START_NS, World, log, options, span};
 use crate::item::Level;
 use crate::options::CorrelatorOptions;
 use crate::span::SpanWritten;
@@ -77,10 +77,6 @@ fn what_is_there_already_is_no_revision_and_what_is_too_late_is_counted() {
 #[test]
 fn one_signal_of_one_service_is_counted_until_another_one_comes() {
     let mut world = world_with(&[span("beorn", (1, 0), 0, 5), span("beorn", (2, 1), 1, 2).on("other")]);
-    world.observe(&Made {
-        is: Is::Exemplar { series: "traces_spanmetrics_latency" },
-        ..log("beorn", 0, Level::Info, "")
-    });
     world.observe(&log("arda", 0, Level::Info, "x").of_trace(2));
     assert_eq!(world.pass(70), 0);
     world.observe(&log("beorn", 10, Level::Info, "here"));

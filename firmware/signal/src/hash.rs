@@ -1,4 +1,4 @@
-//! xxHash64: what entities and log entries are known by, on every host and in every version.
+//! xxHash64: a hash that is the same on every host and in every version.
 //!
 //! Algorithm: the xxHash specification, version 0.1.1 (github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
 
