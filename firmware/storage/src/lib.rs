@@ -27,6 +27,7 @@ mod taps;
 mod traces;
 mod verdict;
 mod visible;
+mod visible_spans;
 mod writer;
 
 pub use admin::{
@@ -49,6 +50,7 @@ pub use taps::{Drained, Dropped, LogTap, LogTaps, Offering, Wake};
 pub use traces::{FoundValue, PreparedSpans, SpanCursor, SpanFields, SpanScan, SpanSink, TraceSource, each_attribute};
 pub use verdict::{RejectReason, Rejections, Verdict};
 pub use visible::{Visible, class_of_stream, hiding_own, may_be_of_class};
+pub use visible_spans::VisibleSpans;
 pub use writer::{Done, Urgency, WriteError, Writer, Written};
 
 /// A record's place in the journal: from 1, ascending, never reset.

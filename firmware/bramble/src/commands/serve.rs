@@ -28,7 +28,7 @@ use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::correlate::CorrelationFeed;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate};
-use bramble_storage::{LogSource, MetricSource, TraceSource, Visible, Writer};
+use bramble_storage::{LogSource, MetricSource, TraceSource, Visible, VisibleSpans, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
@@ -292,7 +292,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
             config.loki.max_concurrent_tail_requests as usize,
             config.loki.tail_max_duration.0,
         ),
-        traces: core.traces.clone() as Arc<dyn TraceSource>,
+        traces: Arc::new(VisibleSpans::new(core.traces.clone() as Arc<dyn TraceSource>)),
         correlations: core.correlating.is_some().then(|| stored_correlations(core)),
         correlation_feed: CorrelationFeed::new(
             config.correlation.listeners_max as usize,

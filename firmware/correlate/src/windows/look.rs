@@ -19,6 +19,12 @@ const JOIN_BEFORE_NS: i64 = 5_000_000_000;
 /// So many windows that are over may be kept on the journal because their items came between those of later ones.
 const HELD_BACK_MAX: u8 = 4;
 
+/// A window that is told of so long after its end, and its grace, is history.
+const HISTORY_NS: i64 = 60_000_000_000;
+
+/// In place of the last revision with a span: none is written.
+const NO_SPANS: u32 = u32::MAX;
+
 /// Why a trace is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Why {
@@ -208,7 +214,11 @@ impl Windows {
     fn tell_first(&mut self, looked: &Looked<'_>, latency_ns: u64) {
         let start_ns = looked.items.first().map_or(0, |item| item.time_ns);
         let now_ns = self.now.mono_ns;
+        // What comes long after its time is history: it is told of, but its trace is left as it was.
+        let over_for_ns = self.now.event_ns.saturating_sub(start_ns.saturating_add_unsigned(self.options.window_ns));
+        let is_history = over_for_ns > HISTORY_NS.max(i64::try_from(self.options.grace_ns).unwrap_or(i64::MAX));
         let mut told = Told {
+            span_revision: if is_history { NO_SPANS } else { 0 },
             opened_ms: start_ns.div_euclid(1_000_000),
             at_ns: now_ns,
             last_ns: now_ns,
@@ -218,13 +228,14 @@ impl Windows {
         let first = self.content(looked, told.opened_ms, 1, false);
         if let Some(correlation) = first {
             self.tally.closed_early += u64::from(looked.closed_early);
-            (told.revision, told.span_revision) = (1, 1);
+            told.revision = 1;
+            told.span_revision = told.span_revision.max(1);
             (told.content, told.exemplars) = (content_hash(&correlation), correlation.exemplars);
             let first_sequence = self.first_sequence(looked.items);
             self.ready(Published {
                 correlation: Arc::new(correlation),
                 write_row: true,
-                span: Some(SpanWritten::First),
+                span: (!is_history).then_some(SpanWritten::First),
                 latency_ns,
                 first_sequence,
             });
@@ -268,7 +279,8 @@ impl Windows {
         }
         correlation.revision = known.revision;
         let is_first = known.revision == 1;
-        let wants_span = is_first && write_row || is_last && known.revision > known.span_revision;
+        let wants_span = known.span_revision != NO_SPANS
+            && (is_first && write_row || is_last && known.revision > known.span_revision);
         if wants_span {
             known.span_revision = known.revision;
         }

@@ -111,6 +111,9 @@ fn backfill_is_gathered_and_a_wrong_clock_does_not_matter() {
         assert!(world.publish().is_empty());
     }
     assert_eq!((world.pass(2), world.last().logs), (1, 10));
+    world.observe(&log("arda", -3_600_000 + 20_000, Level::Info, "older still"));
+    assert_eq!((world.pass(90), world.last().revision), (1, 2));
+    assert!(world.spans.is_empty(), "a trace that is history is left as it was");
     // The clock stands in 1970, and all items are of today.
     let mut world = World::new(options());
     world.wall_ns = 0;
