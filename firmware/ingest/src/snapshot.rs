@@ -2,7 +2,7 @@
 //!
 //! A block's file never changes, so a second name for it is a copy that takes no space until the first is removed;
 //! where the file system has no hard links it is copied. The copy has no journal: what the heads held was written
-//! out before, or is left out. Its catalog says how far that was, so that a process that opens it goes on from there.
+//! out before, or is left out. Its catalog says that all of it was, so that a process that opens it goes on from there.
 
 use crate::catalog_rows::row_of;
 use crate::deletions::Admin;
@@ -59,7 +59,11 @@ impl Admin {
             link(&data_dir.join(&name), &target.join(&name)).map_err(failed(&name))?;
         }
         let shared = &self.maintenance.path.shared;
-        let flushed: Vec<(u8, u64)> = shared.catalog.flushed().map_err(not_written)?;
+        let mut flushed: Vec<(u8, u64)> = shared.catalog.flushed().map_err(not_written)?;
+        // Without a journal there is nothing below the highest that anybody could still wait for; and a journal that begins
+        // at a lower one would give numbers anew that count as written.
+        let newest = flushed.iter().map(|(_, sequence)| *sequence).max().unwrap_or(0);
+        flushed.iter_mut().for_each(|(_, sequence)| *sequence = newest);
         let place = Place::Directory(target.to_owned());
         let (catalog, _) = Catalog::open(&place).map_err(not_written)?;
         let rows: Vec<_> = blocks.iter().map(row_of).collect();
