@@ -123,6 +123,8 @@ pub enum SpanPredicate {
     Status(StatusCode),
     /// It has no parent.
     Root,
+    /// It was measured, and not made up to connect others ([`AttributesRef::is_synthetic`]).
+    Measured,
     /// Of the name of one of its events.
     EventName(ValueTest),
     /// Of an attribute; absent ones fail.
@@ -149,6 +151,7 @@ impl SpanPredicate {
             SpanPredicate::Kind(kind) => span.kind == *kind,
             SpanPredicate::Status(status) => span.status == *status,
             SpanPredicate::Root => span.parent_span_id.is_zero(),
+            SpanPredicate::Measured => !batch.resource_attributes(span).is_synthetic(),
             SpanPredicate::EventName(test) => batch.events(span).any(|event| test.accepts_text(event.name)),
             SpanPredicate::Attribute { scope, key, test } => has_attribute(batch, span, *scope, key, test),
         }

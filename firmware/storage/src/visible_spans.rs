@@ -65,8 +65,14 @@ impl<S: TraceSource + ?Sized> TraceSource for VisibleSpans<S> {
         scan: &SpanScan<'_>,
         context: &'a QueryContext,
     ) -> Result<Box<dyn SpanCursor + 'a>, ReadError> {
-        let cursor = self.0.scan(scan, context)?;
-        Ok(if scan.predicates.iter().any(asks) { cursor } else { Box::new(Measured(cursor)) })
+        if scan.predicates.iter().any(asks) {
+            return self.0.scan(scan, context);
+        }
+        // What a store can tell cheaply it need not look for; a trace that is wanted comes with all its spans.
+        let predicates: Vec<SpanPredicate> =
+            [SpanPredicate::Measured].into_iter().chain(scan.predicates.iter().cloned()).collect();
+        let scan = SpanScan { predicates: &predicates, ..scan.clone() };
+        Ok(Box::new(Measured(self.0.scan(&scan, context)?)))
     }
 
     fn services(&self, start_ns: u64, end_ns: u64, context: &QueryContext) -> Result<Vec<String>, ReadError> {

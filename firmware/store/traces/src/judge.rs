@@ -156,6 +156,10 @@ impl Judge {
             SpanPredicate::Kind(kind) => Verdict::of(shape.kind() == *kind),
             SpanPredicate::Status(status) => Verdict::of(shape.status() == *status),
             SpanPredicate::Root => Verdict::Some,
+            SpanPredicate::Measured => self.ask(leaf, RESOURCE, shape.resource, || {
+                let attributes = resource_parts(owner.resource(shape.resource)).2;
+                Verdict::of(!AttributesRef::from_encoded(attributes).is_synthetic())
+            }),
             SpanPredicate::EventName(_) => self.extras(predicate, shape, HAS_EVENTS, owner),
             SpanPredicate::Attribute { scope, key, test } => {
                 self.attribute(predicate, (*scope, key, test), shape, owner)

@@ -30,7 +30,8 @@ pub(super) fn strength(predicate: &SpanPredicate) -> u8 {
         | SpanPredicate::DurationAtMost(_)
         | SpanPredicate::Kind(_)
         | SpanPredicate::Status(_)
-        | SpanPredicate::Root => 1,
+        | SpanPredicate::Root
+        | SpanPredicate::Measured => 1,
     }
 }
 
