@@ -2,7 +2,7 @@
 
 use bramble_disk::{Disk, PageCache, ThreadsDisk};
 use bramble_runtime::{Budget, BudgetName, ManualClock};
-use bramble_signal::attributes::{AttributeValue, put_array, put_attribute, put_key, put_list, put_value};
+use bramble_signal::attributes::{AttributeValue, SYNTHETIC, put_array, put_attribute, put_key, put_list, put_value};
 use bramble_signal::{
     ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId,
     put_event, put_link,
@@ -246,7 +246,9 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn attributes() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(("[k-n]?", value()), 0..6).prop_map(|items| {
+    let synthetic = any::<bool>().prop_map(|said| (SYNTHETIC.to_owned(), Value::Bool(said)));
+    let item = prop_oneof![9 => ("[k-n]?", value()), 1 => synthetic];
+    prop::collection::vec(item, 0..6).prop_map(|items| {
         let mut out = Vec::new();
         put_all(&mut out, &items);
         out
@@ -388,6 +390,7 @@ fn leaf() -> impl Strategy<Value = SpanPredicate> {
         (0u64..6).prop_map(|k| SpanPredicate::Kind(SpanKind::from_code(k))),
         (0u64..3).prop_map(|k| SpanPredicate::Status(StatusCode::from_code(k))),
         Just(SpanPredicate::Root),
+        Just(SpanPredicate::Measured),
         (scope.clone(), "[k-n]?", test()).prop_map(|(scope, key, test)| SpanPredicate::Attribute { scope, key, test }),
         (scope, "[k-n]?", test()).prop_map(|(scope, key, test)| SpanPredicate::Attribute { scope, key, test }),
     ]
