@@ -219,7 +219,8 @@ fn tag(text: &[u8]) -> Option<Tag<'_>> {
         Some(rest) => {
             let end = rest.iter().take(WORD_BYTES_MAX).position(|&b| matches!(b, b']' | b' '))?;
             let (procid, rest) = rest.split_at_checked(end)?;
-            (Some(std::str::from_utf8(procid).ok()?).filter(|id| !id.is_empty()), rest.strip_prefix(b"]")?)
+            let procid = std::str::from_utf8(procid).ok().filter(|id| !id.contains(char::is_control))?;
+            (Some(procid).filter(|id| !id.is_empty()), rest.strip_prefix(b"]")?)
         }
     };
     let rest = rest.strip_prefix(b":")?;

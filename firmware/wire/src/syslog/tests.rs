@@ -186,3 +186,11 @@ fn date(days: i64) -> (i64, i64, i64) {
     let month = (1..=12).rev().find(|&month| from(year, month) <= days).unwrap();
     (year, month, days - from(year, month) + 1)
 }
+
+#[test]
+fn a_process_id_is_no_text_with_line_breaks() {
+    let line = parse(b"<34>Nov  1 06:00:00 h su[7\n\0\0 7]: x", 0).unwrap();
+    assert_eq!(line.procid, None);
+    let line = parse(b"<34>Nov  1 06:00:00 h su[7\n7]: x", 0).unwrap();
+    assert_eq!((line.procid, line.message.ends_with(b": x")), (None, true));
+}
