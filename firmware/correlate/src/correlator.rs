@@ -144,7 +144,7 @@ impl Correlator {
         let (open, grace) = state.windows.lens();
         self.counters.windows(open, grace);
         self.counters.count(std::mem::take(&mut state.windows.tally));
-        Publication { round, correlations, low, marker, more }
+        Publication { round, correlations, marker, more }
     }
 
     /// Hears what became of the rows and the marker of a publication: `ok` when they are stored. Else they come again with

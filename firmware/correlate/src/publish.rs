@@ -30,8 +30,6 @@ pub struct Publication {
     pub round: u64,
     /// Correlations: first revisions, and later ones.
     pub correlations: Vec<Published>,
-    /// Once this is written, all was told or let go of traces with items at or below this.
-    pub low: Sequence,
     /// To be written with the rows, if there is one.
     pub marker: Option<Marker>,
     /// Whether there is more to publish at once.

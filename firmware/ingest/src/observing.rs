@@ -46,6 +46,9 @@ pub(crate) fn of_observers(positions: &Positions) -> Sequence {
     positions.iter().skip(Signal::ALL.len()).copied().min().unwrap_or(0)
 }
 
+/// Signals whose records are shown again at a start.
+const REPLAYABLE: [Signal; 2] = [Signal::Logs, Signal::Traces];
+
 /// Part of the ring that may be in use while the journal keeps what only observers need.
 const WAITS_FILL: f64 = 0.75;
 
@@ -134,20 +137,20 @@ impl WritePath {
             let seat = &self.shared.observers.0[which as usize];
             seat.observer.get().map_or(Sequence::MAX, |o| o.counted_through().max(recorded[which.index()]))
         });
-        let is_wanted = |signal: Signal, sequence: Sequence| {
-            let seats = self.shared.observers.0.iter().zip(counted);
-            seats.into_iter().any(|(seat, counted)| sequence > counted && seat.of(signal).is_some())
+        let seats = &self.shared.observers.0;
+        let is_new = |signal: Signal| {
+            let mut of_seats = seats.iter().zip(counted);
+            of_seats.any(|(seat, counted)| last[signal as usize] > counted && seat.of(signal).is_some())
         };
-        let replayable = [Signal::Logs, Signal::Traces];
-        if !replayable.iter().any(|&signal| is_wanted(signal, last[signal as usize])) {
+        if !REPLAYABLE.into_iter().any(is_new) {
             return Ok(());
         }
+        // Dictionaries are built from all records of an epoch, but of signals that nobody wants none are needed.
+        let is_wanted = |signal: &Signal| REPLAYABLE.contains(signal) && seats.iter().any(|s| s.of(*signal).is_some());
         let first = counted.into_iter().min().unwrap_or(0);
         let mut decoder = Decoder::default();
         journal.read_again(first, &mut |record| {
-            let Some(signal) = kind_of(record.record).filter(|signal| replayable.contains(signal)) else { return };
-            // Dictionaries are built from all records of an epoch, but of signals that nobody wants none are needed.
-            if !self.shared.observers.0.iter().any(|seat| seat.of(signal).is_some()) {
+            if kind_of(record.record).filter(is_wanted).is_none() {
                 return;
             }
             // What does not decode was reported when it was replayed.
@@ -156,7 +159,7 @@ impl WritePath {
                 Shown::Logs(batch) => Durable::Logs(batch),
                 Shown::Spans(batch) => Durable::Spans(batch),
             };
-            for (seat, counted) in self.shared.observers.0.iter().zip(counted) {
+            for (seat, counted) in seats.iter().zip(counted) {
                 if record.sequence > counted {
                     seat.observe(batch, record.sequence);
                 }
