@@ -51,7 +51,7 @@ pub use traces::{FoundValue, PreparedSpans, SpanCursor, SpanFields, SpanScan, Sp
 pub use verdict::{RejectReason, Rejections, Verdict};
 pub use visible::{Visible, class_of_stream, hiding_own, may_be_of_class};
 pub use visible_spans::VisibleSpans;
-pub use writer::{Done, Urgency, WriteError, Writer, Written};
+pub use writer::{Batch, Delivered, Delivery, Done, Urgency, WriteError, Writer, Written};
 
 /// A record's place in the journal: from 1, ascending, never reset.
 pub type Sequence = u64;
