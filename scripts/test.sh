@@ -13,7 +13,7 @@ export CARGO_INCREMENTAL=0
 
 LOGS=$TARGET/test-logs
 mkdir -p "$LOGS"
-passed=0 failed=0 summary=()
+passed=0 failed=0 summary=() failures=()
 
 # Adds what a log counts: lines "test result: … N passed; N failed" (cargo test), "Summary … N passed, N failed"
 # (nextest), or a last "N passed, N failed". A log without counts is one test.
@@ -39,6 +39,7 @@ stage() { # name function
     "$2" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     count "$1" "$status" "$log"
+    [ "$status" = 0 ] || failures+=("$1")
     local took=$((SECONDS - began))
     summary+=("$(printf '%-12s %-6s %5d s' "$1" "$([ "$status" = 0 ] && echo ok || echo FAILED)" "$took")")
     echo "=== $1: $([ "$status" = 0 ] && echo ok || echo "FAILED ($status)") in $took s"
@@ -88,6 +89,20 @@ else
     fi
     stage fuzz fuzz
 fi
+
+# What failed, where the end of a long log shows it.
+tell_failures() {
+    local log
+    for name in "${failures[@]}"; do
+        log=$LOGS/$name.log
+        echo
+        echo "FAILED: $name"
+        grep -nE '^(test .* FAILED|error(\[|:)|FAIL|not ok| *✗|--- .*once more|thread .* panicked|Diff in )|needed a second run|Traceback|AssertionError' "$log" | cut -c1-300 | tail -n 40
+        echo "... the end of its output:"
+        tail -n 25 "$log" | cut -c1-300
+    done
+}
+[ ${#failures[@]} = 0 ] || tell_failures
 
 echo
 echo "what ran:"

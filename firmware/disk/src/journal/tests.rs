@@ -258,36 +258,70 @@ impl Model {
         journal.release(self.released);
     }
 
-    fn check(&mut self, report: &RecoveryReport, records: &Records) {
+    /// What is wrong with what a recovery found; nothing is taken over then.
+    fn check(&mut self, report: &RecoveryReport, records: &Records) -> Result<(), String> {
         let last = self.last();
         let mut found = records.iter().filter(|(sequence, ..)| *sequence > self.released);
         for (sequence, bytes) in self.acknowledged.range(self.released + 1..) {
-            let (got, _, content) = found.next().unwrap_or_else(|| panic!("{sequence} of {last} is lost; {report:?}"));
-            assert!((got, content) == (sequence, bytes), "{sequence} came back as {got}");
+            match found.next() {
+                None => return Err(format!("{sequence} of {last} is lost; {report:?}")),
+                Some((got, _, content)) if (got, content) != (sequence, bytes) => {
+                    return Err(format!("{sequence} came back as {got}"));
+                }
+                Some(_) => {}
+            }
         }
         let rest: Vec<Vec<u8>> = found.map(|(_, _, bytes)| bytes.clone()).collect();
-        assert!(rest.is_empty() || self.unanswered.contains(&rest), "{} records nobody committed", rest.len());
-        assert_eq!(report.last_sequence, last + rest.len() as u64);
-        assert!(records.iter().all(|(sequence, _, bytes)| {
+        if !(rest.is_empty() || self.unanswered.contains(&rest)) {
+            return Err(format!("{} records nobody committed", rest.len()));
+        }
+        if report.last_sequence != last + rest.len() as u64 {
+            return Err(format!(
+                "the last sequence is said to be {}, but is {last} and {}",
+                report.last_sequence,
+                rest.len()
+            ));
+        }
+        let is_known = |(sequence, _, bytes): &(u64, u64, Vec<u8>)| {
             self.acknowledged.get(sequence).is_none_or(|acknowledged| acknowledged == bytes)
-        }));
+        };
+        if !records.iter().all(is_known) {
+            return Err("a released record changed".into());
+        }
         // What recovery applied counts from now on.
         self.acknowledged.extend((last + 1..).zip(rest));
         self.unanswered.clear();
+        Ok(())
+    }
+}
+
+/// Why work ended early.
+#[derive(Debug)]
+enum Ended {
+    Journal(JournalError),
+    /// The journal broke its word.
+    Broken(String),
+}
+
+impl From<JournalError> for Ended {
+    fn from(error: JournalError) -> Self {
+        Ended::Journal(error)
     }
 }
 
 /// Works until the disk dies or `steps` are done.
-fn work(disk: &Arc<dyn Disk>, model: &mut Model, rng: &mut Rng, steps: u64) -> Result<(), JournalError> {
+fn work(disk: &Arc<dyn Disk>, model: &mut Model, rng: &mut Rng, steps: u64) -> Result<(), Ended> {
     let mut records = Vec::new();
     let mut keep = |found: Replayed<'_>| records.push((found.sequence, found.epoch, found.record.to_vec()));
     let (mut journal, report) = Journal::open(disk.clone(), SMALL, model.released, &mut keep)?;
-    model.check(&report, &records);
-    assert_eq!(report.damaged, []);
+    model.check(&report, &records).map_err(Ended::Broken)?;
+    if !report.damaged.is_empty() {
+        return Err(Ended::Broken(format!("damage: {:?}", report.damaged)));
+    }
     for _ in 0..steps {
         match rng.below(12) {
             0 => model.release(&mut journal, rng),
-            1 => _ = journal.grow_ahead()?,
+            1 => _ = journal.grow_ahead().map_err(JournalError::from)?,
             _ => match model.commit(&mut journal, rng) {
                 Err(JournalError::Full { .. }) => model.release(&mut journal, rng),
                 // A bad sector: the commit is refused, the next one goes elsewhere.
@@ -314,8 +348,8 @@ fn no_cut_loses_what_was_acknowledged_or_invents_anything() {
             let result = work(&disk, &mut model, &mut rng, 40);
             simulated.configure(|options| options.write_error_chance = write_error_chance);
             match result {
-                Ok(()) | Err(JournalError::Disk(DiskError::PowerLost | DiskError::Io { .. })) => {}
-                Err(other) => panic!("seed {seed}: {other}"),
+                Ok(()) | Err(Ended::Journal(JournalError::Disk(DiskError::PowerLost | DiskError::Io { .. }))) => {}
+                Err(other) => panic!("seed {seed}: {other:?}"),
             }
             simulated.reboot();
             simulated.configure(|options| options.write_error_chance = 0.0);
@@ -327,18 +361,15 @@ fn no_cut_loses_what_was_acknowledged_or_invents_anything() {
 #[test]
 fn a_disk_that_lies_about_syncs_is_caught() {
     let caught = (0..40).filter(|&seed| {
-        let result = std::panic::catch_unwind(|| {
-            let mut rng = Rng::new(seed);
-            let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
-            let disk: Arc<dyn Disk> = simulated.clone();
-            let mut model = Model::default();
-            work(&disk, &mut model, &mut rng, 20).unwrap();
-            simulated.configure(|options| options.lie_about_sync = true);
-            work(&disk, &mut model, &mut rng, 20).unwrap();
-            simulated.reboot();
-            work(&disk, &mut model, &mut rng, 0).unwrap();
-        });
-        result.is_err()
+        let mut rng = Rng::new(seed);
+        let simulated = Arc::new(SimulatedDisk::new(seed, SimulatedOptions::default()));
+        let disk: Arc<dyn Disk> = simulated.clone();
+        let mut model = Model::default();
+        work(&disk, &mut model, &mut rng, 20).unwrap();
+        simulated.configure(|options| options.lie_about_sync = true);
+        work(&disk, &mut model, &mut rng, 20).unwrap();
+        simulated.reboot();
+        work(&disk, &mut model, &mut rng, 0).is_err()
     });
     assert!(caught.count() > 30, "the check above must be able to fail");
 }
