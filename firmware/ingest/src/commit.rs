@@ -1,5 +1,6 @@
 //! Taking batches, committing and applying them.
 
+use crate::deliveries::{Deliveries, encode_delivery};
 use crate::maintenance::Unswapped;
 use crate::metrics::IngestMetrics;
 use crate::observing::{Observers, Observing};
@@ -17,7 +18,7 @@ use bramble_disk::Disk;
 use bramble_disk::journal::{Journal, JournalError};
 use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
-use bramble_storage::{Done, Durable, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written};
+use bramble_storage::{Batch, Delivered, Delivery, Done, Durable, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -47,8 +48,8 @@ pub enum OpenError {
     Store(#[from] bramble_storage::StoreError),
 }
 
-/// A journal sequence per signal, and one per observer.
-pub(crate) type Positions = [Sequence; Signal::ALL.len() + Observing::ALL.len()];
+/// A journal sequence per signal, one per observer, and that of the table of deliveries.
+pub(crate) type Positions = [Sequence; Signal::ALL.len() + Observing::ALL.len() + 1];
 
 /// How far the first waiting batch is in the journal, if it takes several commits.
 #[derive(Clone, Copy, Default)]
@@ -67,6 +68,8 @@ struct Group {
     began: Vec<Sequence>,
     /// And of its last one.
     ended: Vec<Sequence>,
+    /// Sequence of the record of all deliveries, if the epoch begins here.
+    table: Option<Sequence>,
 }
 
 /// What a group commit made durable.
@@ -90,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: IngestMetrics,
     pub(crate) taps: Arc<LogTaps>,
     pub(crate) observers: Observers,
+    pub(crate) deliveries: Mutex<Deliveries>,
     receive: Budget,
     pub(crate) journal_budget: Budget,
     queue: Mutex<Queue>,
@@ -113,6 +117,8 @@ pub(crate) struct Shared {
 pub(crate) struct JournalSide {
     pub(crate) journal: Journal,
     encoder: Encoder,
+    /// The epoch that has a record of all deliveries.
+    tabled_epoch: Option<u64>,
     records: Vec<u8>,
     /// What encoder and records take, against the budget `journal`.
     space: Reservation,
@@ -126,7 +132,8 @@ impl JournalSide {
     }
 
     pub(crate) fn new(journal: Journal, sizes: CommitSizes, space: Reservation) -> Self {
-        JournalSide { journal, encoder: Encoder::new(sizes.record_soft_max_bytes), records: Vec::new(), space }
+        let encoder = Encoder::new(sizes.record_soft_max_bytes);
+        JournalSide { journal, encoder, tabled_epoch: None, records: Vec::new(), space }
     }
 }
 
@@ -164,6 +171,7 @@ impl WritePath {
             metrics,
             taps,
             observers: Observers::default(),
+            deliveries: Mutex::default(),
             receive,
             journal_budget,
             queue: Mutex::default(),
@@ -276,16 +284,68 @@ impl WritePath {
         self.shared.wake.notify_one();
     }
 
-    fn pending(
-        &self,
-        body: Body,
-        written: Written,
-        memory_bytes: usize,
-        with: (Reservation, Urgency, Done),
-    ) -> Pending {
-        let (held, urgency, done) = with;
-        Pending { body, written, done, held, memory_bytes, urgency, arrived_ns: self.shared.clock.monotonic_ns() }
+    /// Judges a batch and queues what is left of it.
+    fn take(&self, batch: Batch, with: Handover) {
+        let signal = batch.signal();
+        if let Some(error) = self.refusal() {
+            return self.refuse(signal, error, with.done);
+        }
+        let (body, written, memory_bytes) = match self.prepare(batch) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refuse(signal, error, with.done),
+        };
+        let Handover { delivery, held, urgency, done } = with;
+        let stored = memory_bytes.is_some() || delivery.is_some();
+        let body = if memory_bytes.is_some() { body } else { Body::Nothing(signal) };
+        let arrived_ns = self.shared.clock.monotonic_ns();
+        let memory_bytes = memory_bytes.unwrap_or(0);
+        let pending = Pending { body, delivery, written, done, held, memory_bytes, urgency, arrived_ns };
+        self.enqueue(signal, pending, stored);
     }
+
+    /// What the stores take of a batch, what they say of it, and its memory; no memory when nothing is left.
+    fn prepare(&self, batch: Batch) -> Result<(Body, Written, Option<usize>), WriteError> {
+        let (shared, mut huge) = (&self.shared, Rejections::new());
+        let (sizes, stores, clock) = (&shared.sizes, &shared.stores, &shared.clock);
+        match batch {
+            Batch::Metrics(batch) => {
+                let batch = without_huge_histograms(without_huge_metadata(batch), sizes.item_bytes_max, &mut huge);
+                let mut prepared = stores.metrics.prepare(cut_long_entries(batch, sizes), clock.wall_ms())?;
+                prepared.rejections.merge(huge);
+                let written = Written {
+                    histograms: prepared.batch.histogram_count() as u64,
+                    exemplars: prepared.batch.exemplar_count() as u64,
+                    ..written(prepared.accepted, &mut prepared.rejections)
+                };
+                let memory_bytes = (!prepared.batch.is_empty()).then(|| prepared.batch.memory_bytes());
+                Ok((Body::Metrics(prepared), written, memory_bytes))
+            }
+            Batch::Logs(batch) => {
+                let batch = without_huge_entries(batch, sizes.item_bytes_max, &mut huge);
+                let mut prepared = stores.logs.prepare(batch, clock.wall_ns())?;
+                prepared.rejections.merge(huge);
+                let written = written(prepared.accepted, &mut prepared.rejections);
+                let memory_bytes = (!prepared.batch.is_empty()).then(|| prepared.batch.memory_bytes());
+                Ok((Body::Logs(prepared), written, memory_bytes))
+            }
+            Batch::Spans(batch) => {
+                let batch = without_huge_spans(batch, sizes.item_bytes_max, &mut huge);
+                let mut prepared = stores.spans.prepare(batch, clock.wall_ns())?;
+                prepared.rejections.merge(huge);
+                let written = written(prepared.accepted, &mut prepared.rejections);
+                let memory_bytes = (!prepared.batch.is_empty()).then(|| prepared.batch.memory_bytes());
+                Ok((Body::Spans(prepared), written, memory_bytes))
+            }
+        }
+    }
+}
+
+/// How a batch was handed over.
+struct Handover {
+    delivery: Option<Delivery>,
+    held: Reservation,
+    urgency: Urgency,
+    done: Done,
 }
 
 fn written(accepted: u64, rejections: &mut Rejections) -> Written {
@@ -294,64 +354,29 @@ fn written(accepted: u64, rejections: &mut Rejections) -> Written {
 
 impl Writer for WritePath {
     fn write_metrics(&self, batch: MetricBatch, held: Reservation, urgency: Urgency, done: Done) {
-        if let Some(error) = self.refusal() {
-            return self.refuse(Signal::Metrics, error, done);
-        }
-        let (sizes, mut huge) = (&self.shared.sizes, Rejections::new());
-        let batch = without_huge_histograms(without_huge_metadata(batch), sizes.item_bytes_max, &mut huge);
-        match self.shared.stores.metrics.prepare(cut_long_entries(batch, sizes), self.shared.clock.wall_ms()) {
-            Err(over) => self.refuse(Signal::Metrics, over.into(), done),
-            Ok(mut prepared) => {
-                prepared.rejections.merge(huge);
-                let memory_bytes = prepared.batch.memory_bytes();
-                let written = Written {
-                    histograms: prepared.batch.histogram_count() as u64,
-                    exemplars: prepared.batch.exemplar_count() as u64,
-                    ..written(prepared.accepted, &mut prepared.rejections)
-                };
-                let stored = !prepared.batch.is_empty();
-                let pending = self.pending(Body::Metrics(prepared), written, memory_bytes, (held, urgency, done));
-                self.enqueue(Signal::Metrics, pending, stored);
-            }
-        }
+        self.write(Batch::Metrics(batch), held, urgency, done);
     }
 
     fn write_logs(&self, batch: LogBatch, held: Reservation, urgency: Urgency, done: Done) {
-        if let Some(error) = self.refusal() {
-            return self.refuse(Signal::Logs, error, done);
-        }
-        let mut huge = Rejections::new();
-        let batch = without_huge_entries(batch, self.shared.sizes.item_bytes_max, &mut huge);
-        match self.shared.stores.logs.prepare(batch, self.shared.clock.wall_ns()) {
-            Err(over) => self.refuse(Signal::Logs, over.into(), done),
-            Ok(mut prepared) => {
-                prepared.rejections.merge(huge);
-                let memory_bytes = prepared.batch.memory_bytes();
-                let written = written(prepared.accepted, &mut prepared.rejections);
-                let stored = !prepared.batch.is_empty();
-                let pending = self.pending(Body::Logs(prepared), written, memory_bytes, (held, urgency, done));
-                self.enqueue(Signal::Logs, pending, stored);
-            }
-        }
+        self.write(Batch::Logs(batch), held, urgency, done);
     }
 
     fn write_spans(&self, batch: SpanBatch, held: Reservation, urgency: Urgency, done: Done) {
-        if let Some(error) = self.refusal() {
-            return self.refuse(Signal::Traces, error, done);
+        self.write(Batch::Spans(batch), held, urgency, done);
+    }
+
+    fn write(&self, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        self.take(batch, Handover { delivery: None, held, urgency, done });
+    }
+
+    fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        if let Some(done) = self.admit(&delivery, &batch, done) {
+            self.take(batch, Handover { delivery: Some(delivery), held, urgency, done });
         }
-        let mut huge = Rejections::new();
-        let batch = without_huge_spans(batch, self.shared.sizes.item_bytes_max, &mut huge);
-        match self.shared.stores.spans.prepare(batch, self.shared.clock.wall_ns()) {
-            Err(over) => self.refuse(Signal::Traces, over.into(), done),
-            Ok(mut prepared) => {
-                prepared.rejections.merge(huge);
-                let memory_bytes = prepared.batch.memory_bytes();
-                let written = written(prepared.accepted, &mut prepared.rejections);
-                let stored = !prepared.batch.is_empty();
-                let pending = self.pending(Body::Spans(prepared), written, memory_bytes, (held, urgency, done));
-                self.enqueue(Signal::Traces, pending, stored);
-            }
-        }
+    }
+
+    fn delivered(&self, source: &str) -> Option<Delivered> {
+        self.delivered_of(source)
     }
 
     fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
@@ -423,10 +448,14 @@ impl Shared {
             (group, after) = self.encode_group(side, moved_to, waiting, *partly);
         }
         *partly = after;
-        let Group { ends, began, ended } = group;
+        let Group { ends, began, ended, table } = group;
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let records: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &side.records[start..end]).collect();
         let sequence = side.journal.append(&records)?;
+        if let Some(table) = table {
+            side.tabled_epoch = Some(moved_to);
+            self.deliveries.lock().tabled(table);
+        }
         self.metrics.commits.inc();
         self.metrics.commit_records.inc_by(ends.len() as u64);
         Ok(Committed { began, ended, through: partly.began.map_or(sequence, |first| first - 1) })
@@ -444,21 +473,40 @@ impl Shared {
         side.records.clear();
         let next_sequence = side.journal.next_sequence();
         let (mut ends, mut began, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        let table = self.table_of(side, epoch, &mut ends);
         while began.len() < waiting.len() && side.records.len() < self.sizes.soft_max_bytes {
             let sequence = next_sequence + ends.len() as Sequence;
             let first = *partly.began.get_or_insert(sequence);
-            let left = side.encoder.encode(&waiting[began.len()].body, partly.from, &mut side.records);
-            ends.push(side.records.len());
+            let pending = &waiting[began.len()];
+            let left = side.encoder.encode(&pending.body, partly.from, &mut side.records);
+            if !matches!(pending.body, Body::Nothing(_)) {
+                ends.push(side.records.len());
+            }
             match left {
                 Some(from) => partly.from = from,
                 None => {
+                    if let Some(delivery) = &pending.delivery {
+                        encode_delivery(delivery, &mut side.records);
+                        ends.push(side.records.len());
+                    }
                     began.push(first);
                     ended.push(sequence);
                     partly = Partly::default();
                 }
             }
         }
-        (Group { ends, began, ended }, partly)
+        (Group { ends, began, ended, table }, partly)
+    }
+
+    /// Begins an epoch's records with that of all deliveries, if there are any.
+    fn table_of(&self, side: &mut JournalSide, epoch: u64, ends: &mut Vec<usize>) -> Option<Sequence> {
+        let deliveries = self.deliveries.lock();
+        if side.tabled_epoch == Some(epoch) || deliveries.is_empty() {
+            return None;
+        }
+        deliveries.encode(&mut side.records);
+        ends.push(side.records.len());
+        Some(side.journal.next_sequence())
     }
 
     /// Heads hear the first sequence of a batch: from there on the journal must keep it until it is in a block.
@@ -468,23 +516,25 @@ impl Shared {
         let offering = self.taps.offering();
         for ((pending, &sequence), &ended) in batches.zip(&committed.began).zip(&committed.ended) {
             self.offer(&offering, &pending.body);
-            let signal = match pending.body {
+            let signal = pending.body.signal();
+            match pending.body {
                 Body::Metrics(prepared) => {
                     self.observers.observe(Durable::Metrics(&prepared.batch), ended);
                     self.stores.metrics.apply(prepared, sequence);
-                    Signal::Metrics
                 }
                 Body::Logs(prepared) => {
                     self.observers.observe(Durable::Logs(&prepared.batch), ended);
                     self.stores.logs.apply(prepared, sequence);
-                    Signal::Logs
                 }
                 Body::Spans(prepared) => {
                     self.observers.observe(Durable::Spans(&prepared.batch), ended);
                     self.stores.spans.apply(prepared, sequence);
-                    Signal::Traces
                 }
-            };
+                Body::Nothing(_) => {}
+            }
+            if let Some(delivery) = pending.delivery {
+                self.deliveries.lock().apply(delivery);
+            }
             self.metrics.items.with_label_values(&[signal.as_str()]).inc_by(pending.written.accepted);
             answers.push((pending.done, pending.written, pending.held));
         }
@@ -499,12 +549,7 @@ impl Shared {
 
 fn refuse_all(batches: impl IntoIterator<Item = Pending>, error: &WriteError, shared: &Shared) {
     for pending in batches {
-        let signal = match pending.body {
-            Body::Metrics(_) => Signal::Metrics,
-            Body::Logs(_) => Signal::Logs,
-            Body::Spans(_) => Signal::Traces,
-        };
-        shared.metrics.count_refusal(signal, error);
+        shared.metrics.count_refusal(pending.body.signal(), error);
         (pending.done)(Err(error.clone()));
     }
 }

@@ -18,6 +18,7 @@
 mod catalog_rows;
 mod commit;
 mod deletions;
+mod deliveries;
 mod log_deletions;
 mod maintenance;
 mod metrics;

@@ -36,6 +36,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) full_seconds: Gauge,
     pub(crate) expired_blocks: IntCounterVec,
     pub(crate) damaged_blocks: IntCounter,
+    pub(crate) repeated_deliveries: IntCounter,
     pub(crate) journal_used_ratio: Gauge,
     pub(crate) journal_extents: IntGauge,
     pub(crate) time_synchronised: IntGauge,
@@ -152,6 +153,11 @@ impl IngestMetrics {
                 r,
                 "bramble_storage_damaged_blocks_total",
                 "Blocks set aside because they are damaged.",
+            ),
+            repeated_deliveries: counter(
+                r,
+                "bramble_ingest_repeated_deliveries_total",
+                "Deliveries of nodes and own sources that were durable already and were dropped.",
             ),
             journal_used_ratio: real_gauge(
                 r,

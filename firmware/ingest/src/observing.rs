@@ -43,7 +43,7 @@ pub(crate) fn of_signals(positions: &Positions) -> Sequence {
 
 /// Lowest position of those of the observers.
 pub(crate) fn of_observers(positions: &Positions) -> Sequence {
-    positions.iter().skip(Signal::ALL.len()).copied().min().unwrap_or(0)
+    positions.iter().skip(Signal::ALL.len()).take(Observing::ALL.len()).copied().min().unwrap_or(0)
 }
 
 /// Signals whose records are shown again at a start.

@@ -3,12 +3,14 @@
 use crate::options::IngestOptions;
 use crate::record::Body;
 use bramble_runtime::{Budget, Reservation};
-use bramble_storage::{Done, Urgency, Written};
+use bramble_storage::{Delivery, Done, Urgency, Written};
 use std::collections::VecDeque;
 
 /// A prepared batch that waits for a commit.
 pub(crate) struct Pending {
     pub(crate) body: Body,
+    /// Where it comes from, if that is to be durable with it.
+    pub(crate) delivery: Option<Delivery>,
     pub(crate) written: Written,
     pub(crate) done: Done,
     pub(crate) held: Reservation,

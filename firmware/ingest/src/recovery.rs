@@ -9,7 +9,8 @@ use crate::commit::{JournalSide, OpenError, Parts, Positions, WritePath};
 use crate::metrics::IngestMetrics;
 use crate::observing::Observing;
 use crate::options::IngestOptions;
-use crate::record::{Decoder, Targets, kind_of};
+use crate::deliveries::DELIVERIES;
+use crate::record::{Decoder, RecordError, Targets, kind_of};
 use crate::stores::Stores;
 use crate::timekeeping::{TimeTrust, TrustedTime};
 use bramble_catalog::{BlockRow, Catalog, Change, OpenReport, Place};
@@ -168,6 +169,8 @@ fn positions_of(rows: &[(u8, Sequence)], is_observed: impl Fn(Observing) -> bool
             _ => signals.iter().copied().max().unwrap_or(0),
         };
     }
+    // Of a data directory that never had deliveries, nothing is needed for them.
+    positions[DELIVERIES] = of(DELIVERIES).unwrap_or_else(|| signals.iter().copied().max().unwrap_or(0));
     positions
 }
 
@@ -198,19 +201,21 @@ impl Replay<'_> {
             logs: wanted(Signal::Logs).then_some(&*shared.stores.logs),
             spans: wanted(Signal::Traces).then_some(&*shared.stores.spans),
         };
+        match shared.deliveries.lock().replay(record.sequence, record.record) {
+            Ok(false) => {}
+            outcome => {
+                let mut applied = shared.applied.lock();
+                *applied = record.sequence.max(*applied);
+                return self.note(record.sequence, outcome.map(|_| 0));
+            }
+        }
         let outcome = {
             let mut applied = shared.applied.lock();
             let outcome = self.decoder.replay(record.epoch, record.sequence, record.record, &targets);
             *applied = record.sequence.max(*applied);
             outcome
         };
-        match outcome {
-            Ok(items) => self.items += items,
-            Err(error) => {
-                self.damaged += 1;
-                tracing::error!(sequence = record.sequence, %error, "journal record set aside");
-            }
-        }
+        self.note(record.sequence, outcome);
         // Budgets were divided anew if the cap was lowered; and a replay holds what flushes had not finished.
         for signal in Signal::ALL {
             let head = shared.stores.keeper(signal).head();
@@ -220,6 +225,18 @@ impl Replay<'_> {
                 && let Err(error) = self.path.flush_signal(signal)
             {
                 self.failed = Some(error);
+            }
+        }
+    }
+}
+
+impl Replay<'_> {
+    fn note(&mut self, sequence: Sequence, outcome: Result<u64, RecordError>) {
+        match outcome {
+            Ok(items) => self.items += items,
+            Err(error) => {
+                self.damaged += 1;
+                tracing::error!(sequence, %error, "journal record set aside");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How far each signal is in blocks, and stores that follow the catalog.
 
 use crate::commit::{Positions, Shared};
+use crate::deliveries::DELIVERIES;
 use crate::observing::{AllWaiting, Observing};
 use bramble_catalog::Change;
 use bramble_signal::Signal;
@@ -72,7 +73,8 @@ impl Shared {
         let [metrics, logs, traces] = Signal::ALL.map(of);
         let [derived, correlator] =
             Observing::ALL.map(|which| self.observer_position(which, applied, &recorded, waiting));
-        [metrics, logs, traces, derived, correlator]
+        let deliveries = self.deliveries.lock().position(applied).max(recorded[DELIVERIES]);
+        [metrics, logs, traces, derived, correlator, deliveries]
     }
 
     /// One catalog transaction: new blocks and how far each signal is in blocks.

@@ -7,7 +7,7 @@
 //!
 //! Layouts are in docs/formats.md, "Journal records"; the version is in the kind byte's upper half.
 
-mod bytes;
+pub(crate) mod bytes;
 mod coder;
 mod logs;
 mod metrics;
@@ -106,6 +106,7 @@ impl Encoder {
             Body::Metrics(prepared) => self.metrics.bytes_max(prepared, memory_bytes),
             Body::Logs(_) => self.logs.bytes_likely(memory_bytes),
             Body::Spans(_) => self.spans.bytes_likely(memory_bytes),
+            Body::Nothing(_) => 0,
         }
     }
 
@@ -223,6 +224,19 @@ pub(crate) enum Body {
     Metrics(bramble_storage::PreparedMetrics),
     Logs(bramble_storage::PreparedLogs),
     Spans(bramble_storage::PreparedSpans),
+    /// Of a delivery, nothing to store is left but where it comes from.
+    Nothing(Signal),
+}
+
+impl Body {
+    pub(crate) fn signal(&self) -> Signal {
+        match self {
+            Body::Metrics(_) => Signal::Metrics,
+            Body::Logs(_) => Signal::Logs,
+            Body::Spans(_) => Signal::Traces,
+            Body::Nothing(signal) => *signal,
+        }
+    }
 }
 
 impl Encoder {
@@ -233,6 +247,7 @@ impl Encoder {
             Body::Metrics(prepared) => self.metrics.encode(prepared, from, self.soft_max_bytes, out),
             Body::Logs(prepared) => self.logs.encode(&prepared.batch, from, self.soft_max_bytes, out),
             Body::Spans(prepared) => self.spans.encode(&prepared.batch, from, self.soft_max_bytes, out),
+            Body::Nothing(_) => None,
         }
     }
 }

@@ -41,6 +41,7 @@ fn memory_bytes(body: &Body) -> usize {
         Body::Metrics(prepared) => prepared.batch.memory_bytes(),
         Body::Logs(prepared) => prepared.batch.memory_bytes(),
         Body::Spans(prepared) => prepared.batch.memory_bytes(),
+        Body::Nothing(_) => 0,
     }
 }
 
