@@ -114,6 +114,37 @@ impl LogBatch {
         self.entries[index].metadata = Span32::new(start, self.arena.len());
     }
 
+    /// Gives entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)), another line. The bytes of
+    /// the one before stay in the arena.
+    pub fn set_line(&mut self, index: usize, line: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(line);
+        self.entries[index].line = Span32::new(start, self.arena.len());
+    }
+
+    /// Takes out the entries that `keep` says no to, which is asked once for each with its index, ascending. Streams stay,
+    /// even without entries; bytes stay in the arena.
+    pub fn retain_entries(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let (entries, mut kept) = (&mut self.entries, 0);
+        for stream in &mut self.streams {
+            let first = kept;
+            for at in stream.entries.range() {
+                if keep(at) {
+                    entries.swap(kept, at);
+                    kept += 1;
+                }
+            }
+            stream.entries = Span32::new(first, kept);
+        }
+        entries.truncate(kept);
+    }
+
+    /// All labels, lines and metadata as one run of bytes, in no order to rely on: for who looks for something that is in
+    /// none of them nearly always.
+    pub fn arena(&self) -> &[u8] {
+        &self.arena
+    }
+
     /// Starts a stream from pairs in any order (they are sorted in place).
     ///
     /// # Errors
@@ -254,5 +285,27 @@ mod tests {
         let entries: Vec<_> = batch.stream(0).entries().collect();
         assert_eq!((entries[0].metadata.get("trace_id"), entries[1].metadata.get("k")), (Some("ab"), Some("v")));
         assert_eq!((entries[0].line, entries[1]), (&b"a \xff line"[..], batch.entry(1)));
+    }
+
+    #[test]
+    fn entries_are_taken_out_and_get_other_lines() {
+        let mut batch = LogBatch::new();
+        for stream in 0..3 {
+            batch.start_stream(&mut [("s", ["a", "b", "c"][stream])]).unwrap();
+            for line in 0..3 {
+                batch.push_entry(line, &[b'0' + stream as u8, b'0' + line as u8], &mut []).unwrap();
+            }
+        }
+        batch.set_line(8, b"other");
+        let mut asked = Vec::new();
+        batch.retain_entries(|at| {
+            asked.push(at);
+            at % 2 == 0 && !(3..6).contains(&at)
+        });
+        assert_eq!(asked, (0..9).collect::<Vec<_>>());
+        let lines = |s: LogStream<'_>| s.entries().map(|e| e.line.to_vec()).collect::<Vec<_>>();
+        let lines: Vec<_> = batch.streams().map(lines).collect();
+        assert_eq!(lines, [vec![b"00".to_vec(), b"02".to_vec()], vec![], vec![b"20".to_vec(), b"other".to_vec()]]);
+        assert_eq!(batch.entry_count(), 4);
     }
 }

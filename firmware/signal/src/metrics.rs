@@ -193,6 +193,14 @@ impl MetricBatch {
         self.series.push(SeriesEntry { labels, samples, start_ms: 0 });
     }
 
+    /// Gives entry `index` (below [`series_count`](Self::series_count)) other labels. The bytes of those before stay in the
+    /// arena.
+    pub fn set_labels(&mut self, index: usize, labels: LabelsRef<'_>) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(labels.as_bytes());
+        self.series[index].labels = Span32::new(start, self.arena.len());
+    }
+
     /// Adds a sample to the series started last; ignored when there is none.
     pub fn push_sample(&mut self, timestamp_ms: i64, value: f64) {
         self.push_raw(timestamp_ms, without_marker(value));
@@ -441,6 +449,8 @@ mod tests {
         assert!(is_stale_marker(samples[1].value) && !is_stale_marker(f64::NAN));
         assert_eq!(batch.series(1).1.len(), 0);
         assert_eq!((batch.series_count(), batch.sample_count()), (2, 2));
+        batch.set_labels(1, Labels::from_pairs([("__name__", "sideways")]).as_ref());
+        assert_eq!(batch.series(1).0.to_string(), r#"{__name__="sideways"}"#);
     }
     #[test]
     fn histograms_lie_beside_the_samples() {
