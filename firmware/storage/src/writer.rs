@@ -175,6 +175,11 @@ pub trait Writer: Send + Sync + 'static {
         _ = source;
         Some(Delivered::default())
     }
+    /// A full batch of this source waits behind a delivery that nobody waited for when it was handed over: it would be good
+    /// to commit that one soon. May be ignored.
+    fn hurry(&self, source: &str) {
+        _ = source;
+    }
     /// Whether a batch of a signal that takes so much memory would be taken now, as far as can be told without handing
     /// it over. A door may wait a moment when it would not: a flush makes room.
     fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {

@@ -8,10 +8,12 @@
 //! [`OwnTelemetry`](bramble_storage::Urgency::OwnTelemetry)), and when memory is short they give way: a round is
 //! dropped and counted.
 
+mod feed;
 pub mod host;
 pub mod own;
 mod submit;
 #[cfg(test)]
 mod testing;
 
+pub use feed::{Feed, FeedOptions, FeedStopped, Feeds};
 pub use submit::Outlet;

@@ -3,9 +3,10 @@
 use super::Outlet;
 use bramble_runtime::{Budget, BudgetName, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, SpanBatch};
-use bramble_storage::{Done, Urgency, WriteError, Writer, Written};
+use bramble_storage::{Batch, Delivered, Delivery, Done, Urgency, WriteError, Writer, Written};
 use parking_lot::Mutex;
 use prometheus::Registry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -47,4 +48,69 @@ pub(crate) fn outlet(budget_bytes: usize) -> (Arc<FakeWriter>, Outlet, Registry)
     let budget = Budget::standalone(BudgetName::Receive, budget_bytes);
     let outlet = Outlet::new(writer.clone(), budget, &registry).unwrap();
     (writer, outlet, registry)
+}
+
+/// A writer with a memory of sources, as the write path has one.
+#[derive(Default)]
+pub(crate) struct DeliveryWriter {
+    /// What was stored, in order.
+    pub(crate) batches: Mutex<Vec<LogBatch>>,
+    /// What is durable, by source.
+    pub(crate) durable: Mutex<BTreeMap<String, Delivered>>,
+    /// Sequences of all attempts.
+    pub(crate) sequences: Mutex<Vec<u64>>,
+    pub(crate) urgencies: Mutex<Vec<Urgency>>,
+    /// Answers that come before anything is stored, the last first.
+    pub(crate) refuse: Mutex<Vec<WriteError>>,
+}
+
+impl DeliveryWriter {
+    /// All lines that were stored, as text.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let batches = self.batches.lock();
+        let entries = batches.iter().flat_map(|batch| (0..batch.entry_count()).map(|at| batch.entry(at)));
+        entries.map(|entry| String::from_utf8_lossy(entry.line).into_owned()).collect()
+    }
+}
+
+impl Writer for DeliveryWriter {
+    fn write_metrics(&self, _: MetricBatch, _: Reservation, _: Urgency, done: Done) {
+        done(Ok(Written::default()));
+    }
+
+    fn write_logs(&self, batch: LogBatch, held: Reservation, urgency: Urgency, done: Done) {
+        assert!(held.bytes() >= batch.memory_bytes(), "what is handed over is paid for");
+        self.urgencies.lock().push(urgency);
+        self.batches.lock().push(batch);
+        done(Ok(Written::default()));
+    }
+
+    fn write_spans(&self, _: SpanBatch, _: Reservation, _: Urgency, done: Done) {
+        done(Ok(Written::default()));
+    }
+
+    fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        self.sequences.lock().push(delivery.sequence);
+        if let Some(error) = self.refuse.lock().pop() {
+            return done(Err(error));
+        }
+        let mut durable = self.durable.lock();
+        let source = durable.entry(delivery.source.to_string()).or_default();
+        if delivery.sequence <= source.sequence {
+            return done(Ok(Written::default()));
+        }
+        source.sequence = delivery.sequence;
+        for (key, value) in delivery.positions {
+            match value.is_empty() {
+                true => source.positions.remove(&key),
+                false => source.positions.insert(key, value),
+            };
+        }
+        drop(durable);
+        self.write(batch, held, urgency, done);
+    }
+
+    fn delivered(&self, source: &str) -> Option<Delivered> {
+        Some(self.durable.lock().get(source).cloned().unwrap_or_default())
+    }
 }
