@@ -7,7 +7,7 @@
 //! `submit` hands it to the writer and waits → the protocol's own file turns the outcome into an answer.
 //! Whatever stops a request on the way is a `Refusal`.
 
-mod automatic_labels;
+pub(crate) mod automatic_labels;
 mod body;
 mod correlation;
 mod counters;
