@@ -18,7 +18,9 @@ use bramble_disk::Disk;
 use bramble_disk::journal::{Journal, JournalError};
 use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
-use bramble_storage::{Batch, Delivered, Delivery, Done, Durable, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written};
+use bramble_storage::{
+    Batch, Delivered, Delivery, Done, Durable, LogTaps, Rejections, Sequence, Urgency, WriteError, Writer, Written,
+};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};

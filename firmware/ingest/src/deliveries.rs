@@ -184,7 +184,11 @@ impl WritePath {
         let kept = sources.into_iter().filter(|(source, _)| !source.starts_with(prefix));
         let mut table = Deliveries { table_sequence, ..Deliveries::default() };
         for (source, known) in kept {
-            table.apply(Delivery { source, sequence: known.sequence, positions: known.positions.into_iter().collect() });
+            table.apply(Delivery {
+                source,
+                sequence: known.sequence,
+                positions: known.positions.into_iter().collect(),
+            });
         }
         *deliveries = table;
     }

@@ -5,7 +5,8 @@
 //! that an observer made durable lies never within a batch that it saw whole, and what is above it was not counted.
 //!
 //! Each observer's position is one of those that the catalog records: the journal keeps the items above it. An observer that
-//! falls behind by most of the ring is no longer waited for, because commits are refused when the ring is full. The
+//! falls behind by most of the ring is no longer waited for, because commits are refused when the ring is full (whoever sends
+//! on has a queue of its own on disk, and is behind by moments). The
 //! correlator, which needs minutes of items, is waited for no longer than for so many bytes beyond what heads need: what
 //! a start shows it then is not all of the windows that were open, and a card is spared what hardly ever matters.
 
@@ -24,11 +25,13 @@ pub enum Observing {
     Derived,
     /// The correlator.
     Correlator,
+    /// What is sent on to others.
+    Forwarder,
 }
 
 impl Observing {
     /// All, in the order of their positions.
-    pub const ALL: [Observing; 2] = [Observing::Derived, Observing::Correlator];
+    pub const ALL: [Observing; 3] = [Observing::Derived, Observing::Correlator, Observing::Forwarder];
 
     /// Its place among the [`Positions`], behind the signals'.
     pub(crate) fn index(self) -> usize {
@@ -45,9 +48,6 @@ pub(crate) fn of_signals(positions: &Positions) -> Sequence {
 pub(crate) fn of_observers(positions: &Positions) -> Sequence {
     positions.iter().skip(Signal::ALL.len()).take(Observing::ALL.len()).copied().min().unwrap_or(0)
 }
-
-/// Signals whose records are shown again at a start.
-const REPLAYABLE: [Signal; 2] = [Signal::Logs, Signal::Traces];
 
 /// Part of the ring that may be in use while the journal keeps what only observers need.
 const WAITS_FILL: f64 = 0.75;
@@ -142,11 +142,11 @@ impl WritePath {
             let mut of_seats = seats.iter().zip(counted);
             of_seats.any(|(seat, counted)| last[signal as usize] > counted && seat.of(signal).is_some())
         };
-        if !REPLAYABLE.into_iter().any(is_new) {
+        if !Signal::ALL.into_iter().any(is_new) {
             return Ok(());
         }
         // Dictionaries are built from all records of an epoch, but of signals that nobody wants none are needed.
-        let is_wanted = |signal: &Signal| REPLAYABLE.contains(signal) && seats.iter().any(|s| s.of(*signal).is_some());
+        let is_wanted = |signal: &Signal| seats.iter().any(|s| s.of(*signal).is_some());
         let first = counted.into_iter().min().unwrap_or(0);
         let mut decoder = Decoder::default();
         journal.read_again(first, &mut |record| {
@@ -156,6 +156,7 @@ impl WritePath {
             // What does not decode was reported when it was replayed.
             let Ok(Some(shown)) = decoder.shown(record.epoch, record.record) else { return };
             let batch = match &shown {
+                Shown::Metrics(batch) => Durable::Metrics(batch),
                 Shown::Logs(batch) => Durable::Logs(batch),
                 Shown::Spans(batch) => Durable::Spans(batch),
             };

@@ -6,11 +6,11 @@
 
 use crate::catalog_rows::{meta_of_row, meta_of_segment, row_of};
 use crate::commit::{JournalSide, OpenError, Parts, Positions, WritePath};
+use crate::deliveries::DELIVERIES;
 use crate::metrics::IngestMetrics;
 use crate::observing::Observing;
 use crate::options::IngestOptions;
-use crate::deliveries::DELIVERIES;
-use crate::record::{Decoder, RecordError, Targets, kind_of};
+use crate::record::{Decoder, Head, MetricReplay, RecordError, Targets, kind_of};
 use crate::stores::Stores;
 use crate::timekeeping::{TimeTrust, TrustedTime};
 use bramble_catalog::{BlockRow, Catalog, Change, OpenReport, Place};
@@ -196,8 +196,9 @@ impl Replay<'_> {
             self.last[signal as usize] = record.sequence;
         }
         let wanted = |signal: Signal| record.sequence > self.flushed[signal as usize];
+        let head = Head(&*shared.stores.metrics);
         let targets = Targets {
-            metrics: wanted(Signal::Metrics).then_some(&*shared.stores.metrics),
+            metrics: wanted(Signal::Metrics).then_some(&head as &dyn MetricReplay),
             logs: wanted(Signal::Logs).then_some(&*shared.stores.logs),
             spans: wanted(Signal::Traces).then_some(&*shared.stores.spans),
         };

@@ -6,7 +6,7 @@ use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
 /// A batch that became durable.
 #[derive(Clone, Copy)]
 pub enum Durable<'a> {
-    /// Samples, histograms and exemplars. Only shown as they arrive, never from the journal again.
+    /// Samples, histograms, exemplars and metadata.
     Metrics(&'a MetricBatch),
     /// Entries.
     Logs(&'a LogBatch),

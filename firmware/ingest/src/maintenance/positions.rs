@@ -71,10 +71,10 @@ impl Shared {
         let recorded = *self.recorded.lock();
         let of = |s: Signal| needed_after(&self.stores.keeper(s).head(), applied, recorded[s as usize]);
         let [metrics, logs, traces] = Signal::ALL.map(of);
-        let [derived, correlator] =
+        let [derived, correlator, forwarder] =
             Observing::ALL.map(|which| self.observer_position(which, applied, &recorded, waiting));
         let deliveries = self.deliveries.lock().position(applied).max(recorded[DELIVERIES]);
-        [metrics, logs, traces, derived, correlator, deliveries]
+        [metrics, logs, traces, derived, correlator, forwarder, deliveries]
     }
 
     /// One catalog transaction: new blocks and how far each signal is in blocks.

@@ -24,11 +24,12 @@ pub(crate) mod rich;
 mod runs;
 mod version_0;
 
+use super::MetricReplay;
 use super::bytes::{Reader, put_bytes, put_difference, put_varint};
 use super::range_coder::{RangeDecoder, RangeEncoder};
 use super::{METADATA, METRICS, RECORD_HEAD_BYTES_MAX, RecordError};
 use bramble_signal::{LabelsRef, MetricBatch, MetricKind, MetricMetadata};
-use bramble_storage::{MetricSink, PreparedMetrics, PreparedSeries, Sequence, SeriesRef};
+use bramble_storage::{PreparedMetrics, PreparedSeries, Sequence, SeriesRef};
 use numbering::Numbering;
 use numbers::{Coded, Contexts, Model};
 use rich::{ReadRich, Remembered, RichColumns, Starts};
@@ -267,7 +268,7 @@ impl Replay {
     pub(super) fn replay(
         &mut self,
         body: &[u8],
-        sink: Option<&dyn MetricSink>,
+        sink: Option<&dyn MetricReplay>,
         sequence: Sequence,
     ) -> Result<u64, RecordError> {
         let items = self.read(body, sink, sequence);
@@ -276,7 +277,7 @@ impl Replay {
         items.map(|items| items + last)
     }
 
-    fn read(&mut self, body: &[u8], sink: Option<&dyn MetricSink>, sequence: Sequence) -> Result<u64, RecordError> {
+    fn read(&mut self, body: &[u8], sink: Option<&dyn MetricReplay>, sequence: Sequence) -> Result<u64, RecordError> {
         let mut body = Reader(body);
         let entries = body.varint()?;
         let mut refs = ReadRuns::new(body.bytes()?);
@@ -333,7 +334,7 @@ impl Replay {
         &mut self,
         reference: i64,
         definitions: &mut Reader<'_>,
-        sink: Option<&dyn MetricSink>,
+        sink: Option<&dyn MetricReplay>,
     ) -> Result<(u32, Known), RecordError> {
         let index = u64::try_from(reference).ok().filter(|r| *r < SERIES_REF_MAX);
         let index = index.ok_or(RecordError("series reference"))? as usize;
@@ -348,7 +349,7 @@ impl Replay {
     }
 
     /// Begins an entry of the series, which is resolved if someone wants it.
-    fn start(&mut self, index: u32, known: &mut Known, sink: Option<&dyn MetricSink>) -> Result<(), RecordError> {
+    fn start(&mut self, index: u32, known: &mut Known, sink: Option<&dyn MetricReplay>) -> Result<(), RecordError> {
         if let Some(sink) = sink {
             let series = match known.series {
                 Some(series) => series,
@@ -362,7 +363,7 @@ impl Replay {
     }
 
     /// Gives what was read to the sink; returns the number of samples.
-    fn hand_over(&mut self, sink: Option<&dyn MetricSink>, sequence: Sequence) -> u64 {
+    fn hand_over(&mut self, sink: Option<&dyn MetricReplay>, sequence: Sequence) -> u64 {
         let mut items = 0;
         if let Some(sink) = sink {
             sink.replay(&self.series, &self.entries, sequence);
@@ -377,7 +378,7 @@ impl Replay {
         &mut self,
         index: u32,
         definitions: &mut Reader<'_>,
-        sink: Option<&dyn MetricSink>,
+        sink: Option<&dyn MetricReplay>,
     ) -> Result<Known, RecordError> {
         definitions.difference(&mut self.last_definition)?;
         let labels = LabelsRef::parse(&self.last_definition).ok_or(RecordError("labels"))?;
@@ -389,7 +390,7 @@ impl Replay {
     }
 
     /// The series was defined by a record that is in a block already, and is used by one that is not.
-    fn resolve_late(&mut self, index: u32, sink: &dyn MetricSink) -> Result<SeriesRef, RecordError> {
+    fn resolve_late(&mut self, index: u32, sink: &dyn MetricReplay) -> Result<SeriesRef, RecordError> {
         let labels = self.texts.remove(&index).ok_or(RecordError("undefined series"))?;
         Ok(sink.resolve(LabelsRef::parse(&labels).ok_or(RecordError("labels"))?))
     }
@@ -421,7 +422,7 @@ fn encode_metadata(
 
 pub(super) fn replay_metadata(
     body: &[u8],
-    sink: Option<&dyn MetricSink>,
+    sink: Option<&dyn MetricReplay>,
     sequence: Sequence,
 ) -> Result<u64, RecordError> {
     let mut body = Reader(body);

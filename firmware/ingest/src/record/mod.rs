@@ -12,6 +12,7 @@ mod coder;
 mod logs;
 mod metrics;
 mod range_coder;
+mod shown_metrics;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,8 @@ mod tests;
 pub(crate) use metrics::SAMPLE_BYTES_MAX;
 pub(crate) use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
 
-use bramble_signal::{LogBatch, Signal, SpanBatch};
-use bramble_storage::{LogSink, MetricSink, Sequence, SpanSink};
+use bramble_signal::{LabelsRef, LogBatch, MetricBatch, MetricMetadata, Signal, SpanBatch};
+use bramble_storage::{LogSink, MetricSink, Sequence, SeriesRef, SpanSink};
 
 /// Raw bytes after which a record ends and a large batch goes on in the next one. A record is at most this plus
 /// one item (the largest line is far smaller than this).
@@ -132,13 +133,41 @@ impl Encoder {
 pub(crate) struct Decoder {
     epoch: u64,
     metrics: metrics::Replay,
+    shown_metrics: shown_metrics::ShownMetrics,
     logs: logs::Replay,
     spans: spans::Replay,
 }
 
+/// What is done with samples that are read from the journal.
+pub(crate) trait MetricReplay {
+    /// See [`MetricSink::resolve`].
+    fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef;
+    /// See [`MetricSink::replay`].
+    fn replay(&self, series: &[SeriesRef], batch: &MetricBatch, sequence: Sequence);
+    /// See [`MetricSink::apply_metadata`].
+    fn apply_metadata(&self, metadata: &[MetricMetadata], sequence: Sequence);
+}
+
+/// A store's head as what is replayed into.
+pub(crate) struct Head<'a>(pub(crate) &'a dyn MetricSink);
+
+impl MetricReplay for Head<'_> {
+    fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef {
+        self.0.resolve(labels)
+    }
+
+    fn replay(&self, series: &[SeriesRef], batch: &MetricBatch, sequence: Sequence) {
+        self.0.replay(series, batch, sequence);
+    }
+
+    fn apply_metadata(&self, metadata: &[MetricMetadata], sequence: Sequence) {
+        self.0.apply_metadata(metadata, sequence);
+    }
+}
+
 /// Where replayed records go: only signals whose blocks do not have them yet.
 pub(crate) struct Targets<'a> {
-    pub(crate) metrics: Option<&'a dyn MetricSink>,
+    pub(crate) metrics: Option<&'a dyn MetricReplay>,
     pub(crate) logs: Option<&'a dyn LogSink>,
     pub(crate) spans: Option<&'a dyn SpanSink>,
 }
@@ -178,7 +207,7 @@ impl Decoder {
         }
     }
 
-    /// The entries or spans of a record, if it has any; of other records nothing is decoded. To be asked about all
+    /// The items of a record, if it has any; of other records nothing is decoded. To be asked about all
     /// records of an epoch, or all of the signals that are wanted.
     ///
     /// # Errors
@@ -186,10 +215,21 @@ impl Decoder {
     pub(crate) fn shown(&mut self, epoch: u64, record: &[u8]) -> Result<Option<Shown>, RecordError> {
         if self.epoch != epoch {
             self.epoch = epoch;
+            self.metrics.clear();
+            self.shown_metrics.clear();
             self.logs.clear();
             self.spans.clear();
         }
         match record.split_first() {
+            Some((&kind @ (METRICS | METRICS_0 | METADATA), body)) => {
+                let sink: Option<&dyn MetricReplay> = Some(&self.shown_metrics);
+                match kind {
+                    METRICS => self.metrics.replay(body, sink, 0),
+                    METRICS_0 => self.metrics.replay_0(body, sink, 0),
+                    _ => metrics::replay_metadata(body, sink, 0),
+                }?;
+                Ok(Some(Shown::Metrics(self.shown_metrics.take())))
+            }
             Some((&kind @ (LOGS | LOGS_0), body)) => self.logs.batch(kind, body).map(|batch| Some(Shown::Logs(batch))),
             Some((&kind @ (SPANS | SPANS_1 | SPANS_0), body)) => {
                 self.read_spans(kind, body).map(|batch| Some(Shown::Spans(batch)))
@@ -205,6 +245,7 @@ impl Decoder {
 
 /// What a record has for observers.
 pub(crate) enum Shown {
+    Metrics(MetricBatch),
     Logs(LogBatch),
     Spans(SpanBatch),
 }
@@ -212,7 +253,7 @@ pub(crate) enum Shown {
 /// The signal of a record's items; `None` where it has none.
 pub(crate) fn kind_of(record: &[u8]) -> Option<Signal> {
     match *record.first()? {
-        METRICS | METRICS_0 => Some(Signal::Metrics),
+        METRICS | METRICS_0 | METADATA => Some(Signal::Metrics),
         LOGS | LOGS_0 => Some(Signal::Logs),
         SPANS | SPANS_1 | SPANS_0 => Some(Signal::Traces),
         _ => None,

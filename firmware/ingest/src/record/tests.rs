@@ -1,9 +1,9 @@
 //! What is encoded comes back, for any batch, cut into records anywhere.
 
-use super::{Body, Decoder, Encoder, Targets};
+use super::{Body, Decoder, Encoder, Head, MetricReplay, Shown, Targets};
 use bramble_signal::{
     BucketSpan, Exemplar, Labels, LogBatch, MetricBatch, NativeHistogram, ResetHint, SeriesExemplars, SeriesSamples,
-    StatusCode,
+    StatusCode, stale_marker,
 };
 use bramble_storage::contract::spans_of;
 use bramble_storage::memory::{MemoryLogs, MemoryMetrics, MemoryTraces, span_ids};
@@ -77,7 +77,7 @@ proptest! {
             sent.load(batch.clone());
             bodies.push(Body::Metrics(sent.prepare(batch, 0).unwrap()));
         }
-        round_trip(&bodies, &Targets { metrics: Some(&replayed), logs: None, spans: None });
+        round_trip(&bodies, &Targets { metrics: Some(&Head(&replayed)), logs: None, spans: None });
         prop_assert_eq!(bits(&all_metrics(&sent)), bits(&all_metrics(&replayed)));
     }
 
@@ -101,7 +101,7 @@ proptest! {
             sent.load(batch.clone());
             bodies.push(Body::Metrics(sent.prepare(batch, 0).unwrap()));
         }
-        round_trip(&bodies, &Targets { metrics: Some(&replayed), logs: None, spans: None });
+        round_trip(&bodies, &Targets { metrics: Some(&Head(&replayed)), logs: None, spans: None });
         // Debug text tells -0 from 0 and takes NaN as equal to NaN.
         prop_assert_eq!(format!("{:?}", all_metrics(&sent)), format!("{:?}", all_metrics(&replayed)));
         prop_assert_eq!(format!("{:?}", all_exemplars(&sent)), format!("{:?}", all_exemplars(&replayed)));
@@ -129,7 +129,7 @@ proptest! {
         let mut bytes = vec![kind];
         bytes.extend(record);
         let (metrics, logs, spans) = (MemoryMetrics::new(), MemoryLogs::new(), MemoryTraces::new());
-        let _ = Decoder::default().replay(1, 1, &bytes, &Targets { metrics: Some(&metrics), logs: Some(&logs), spans: Some(&spans) });
+        let _ = Decoder::default().replay(1, 1, &bytes, &Targets { metrics: Some(&Head(&metrics)), logs: Some(&logs), spans: Some(&spans) });
     }
 }
 
@@ -173,7 +173,9 @@ fn a_record_of_version_0_is_replayed() {
     super::bytes::put_bytes(&mut record, &definition);
     record.extend([1, 2, 2, 10, 4, 2, 1, 0, 6]);
     let replayed = MemoryMetrics::new();
-    Decoder::default().replay(1, 1, &record, &Targets { metrics: Some(&replayed), logs: None, spans: None }).unwrap();
+    Decoder::default()
+        .replay(1, 1, &record, &Targets { metrics: Some(&Head(&replayed)), logs: None, spans: None })
+        .unwrap();
     let all = all_metrics(&replayed);
     assert_eq!((all[0].timestamps_ms.as_slice(), all[0].values.as_slice()), (&[5, 7][..], &[3.0, 3.0][..]));
 }
@@ -197,7 +199,7 @@ fn more_histograms_than_are_remembered_come_back() {
         sent.load(batch.clone());
         bodies.push(Body::Metrics(sent.prepare(batch, 0).unwrap()));
     }
-    round_trip(&bodies, &Targets { metrics: Some(&replayed), logs: None, spans: None });
+    round_trip(&bodies, &Targets { metrics: Some(&Head(&replayed)), logs: None, spans: None });
     assert!(all_metrics(&replayed).iter().all(|s| s.histograms.len() == 2 && s.histograms[1] == wide(2.0)));
 }
 
@@ -271,7 +273,8 @@ fn a_series_defined_before_the_flush_is_known_after_it() {
         batch.push_sample(sequence as i64, value);
         let mut record = Vec::new();
         encoder.encode(&Body::Metrics(sent.prepare(batch, 0).unwrap()), 0, &mut record);
-        let target: Option<&dyn MetricSink> = if sequence == 2 { Some(&replayed) } else { None };
+        let head = Head(&replayed);
+        let target: Option<&dyn MetricReplay> = if sequence == 2 { Some(&head) } else { None };
         decoder.replay(0, sequence, &record, &Targets { metrics: target, logs: None, spans: None }).unwrap();
     }
     let all = all_metrics(&replayed);
@@ -296,10 +299,37 @@ fn references_may_grow_for_ever() {
         }
         let mut record = Vec::new();
         encoder.encode(&Body::Metrics(prepared), 0, &mut record);
-        let targets = Targets { metrics: Some(&replayed), logs: None, spans: None };
+        let targets = Targets { metrics: Some(&Head(&replayed)), logs: None, spans: None };
         decoder.replay(3, 1, &record, &targets).unwrap();
     }
     let all = all_metrics(&replayed);
     assert!(all.len() == 2 && all.iter().all(|series| series.values == [0.0, 1.0, 2.0]));
     assert!(encoder.memory_bytes() < 16 << 20, "{} bytes", encoder.memory_bytes());
+}
+
+#[test]
+fn who_observes_is_shown_the_samples_that_were_written() {
+    let sent = MemoryMetrics::new();
+    let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+    for epoch in 1..3 {
+        encoder.enter(epoch);
+        for round in 0..3 {
+            let mut batch = MetricBatch::new();
+            for series in ["a", "b"] {
+                batch.start_series(&mut [("__name__", "m"), ("of", series)]).unwrap();
+                batch.set_start(7);
+                batch.push_sample(epoch as i64 * 100 + round, round as f64);
+                batch.push_sample(epoch as i64 * 100 + round + 50, stale_marker());
+            }
+            let body = Body::Metrics(sent.prepare(batch.clone(), 0).unwrap());
+            let mut record = Vec::new();
+            assert_eq!(encoder.encode(&body, 0, &mut record), None);
+            let Ok(Some(Shown::Metrics(shown))) = decoder.shown(epoch, &record) else { panic!("no samples") };
+            let of = |batch: &MetricBatch| {
+                let series = batch.iter().map(|(labels, samples)| (labels.to_string(), samples.to_vec()));
+                (series.collect::<Vec<_>>(), batch.start_ms(0))
+            };
+            assert_eq!(of(&shown), of(&batch));
+        }
+    }
 }

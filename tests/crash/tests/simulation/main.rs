@@ -7,6 +7,7 @@
 
 mod counter;
 mod deletions;
+mod delivering;
 mod files;
 mod joined;
 mod load;

@@ -1,6 +1,7 @@
 //! One seed's story: a card, several lives of the process, power cuts between and within them.
 
 use crate::deletions::{CANCEL_PERIOD_MS, delete_logs, delete_metrics, take_back};
+use crate::delivering::Delivering;
 use crate::load::{Batch, Senders};
 use crate::machine::{Hardware, Machine, options};
 use crate::model::{Item, Model};
@@ -104,6 +105,7 @@ pub(crate) struct World {
     model: Model,
     senders: Senders,
     answers: Answers,
+    delivering: Delivering,
     /// Batches that were not answered yet.
     waiting: u64,
     rotten: bool,
@@ -134,6 +136,7 @@ impl World {
             model: Model::default(),
             senders: Senders::new(trouble.large_chance, if trouble.observed { 0.0 } else { 0.15 }),
             answers: Answers::default(),
+            delivering: Delivering::default(),
             waiting: 0,
             rotten: false,
             tally: Tally::default(),
@@ -176,6 +179,7 @@ impl World {
         self.tally.cuts += 1;
         // Whoever waited for an answer never hears one.
         self.waiting = 0;
+        self.delivering.cut();
         // Cuts the power if it is still on.
         self.hardware.disk.reboot();
     }
@@ -222,6 +226,9 @@ impl World {
                 Ok(machine) => {
                     self.tally.recoveries += 1;
                     self.examine(&machine)?;
+                    if !self.rotten {
+                        self.delivering.check(&machine.path)?;
+                    }
                     self.verify(&machine, "after recovery")?;
                     return Ok(machine);
                 }
@@ -436,10 +443,15 @@ impl World {
             };
             answers.lock().push((items, counted, outcome));
         });
-        match batch {
-            Batch::Metrics(batch) => machine.path.write_metrics(batch, held, Urgency::SenderWaits, done),
-            Batch::Logs(batch) => machine.path.write_logs(batch, held, Urgency::SenderWaits, done),
-            Batch::Spans(batch) => machine.path.write_spans(batch, held, Urgency::SenderWaits, done),
+        let batch = match batch {
+            Batch::Metrics(batch) => bramble_storage::Batch::Metrics(batch),
+            Batch::Logs(batch) => bramble_storage::Batch::Logs(batch),
+            Batch::Spans(batch) => bramble_storage::Batch::Spans(batch),
+        };
+        if self.delivering.is_free() && self.rng.chance(0.3) {
+            self.delivering.send(&machine.path, batch, held, done);
+        } else {
+            machine.path.write(batch, held, Urgency::SenderWaits, done);
         }
     }
 

@@ -11,7 +11,8 @@
 use super::super::RecordError;
 use super::super::bytes::Reader;
 use super::Replay;
-use bramble_storage::{MetricSink, Sequence};
+use crate::record::MetricReplay;
+use bramble_storage::Sequence;
 
 const SCALES: [f64; 3] = [1.0, 100.0, 1000.0];
 
@@ -33,7 +34,7 @@ impl Replay {
     pub(in super::super) fn replay_0(
         &mut self,
         body: &[u8],
-        sink: Option<&dyn MetricSink>,
+        sink: Option<&dyn MetricReplay>,
         sequence: Sequence,
     ) -> Result<u64, RecordError> {
         let outcome = self.read_0(body, sink);
@@ -41,7 +42,7 @@ impl Replay {
         outcome.map(|()| items)
     }
 
-    fn read_0(&mut self, body: &[u8], sink: Option<&dyn MetricSink>) -> Result<(), RecordError> {
+    fn read_0(&mut self, body: &[u8], sink: Option<&dyn MetricReplay>) -> Result<(), RecordError> {
         let mut body = Reader(body);
         let entries = body.varint()?;
         let mut refs = Reader(body.bytes()?);
