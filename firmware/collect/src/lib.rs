@@ -1,5 +1,5 @@
 //! Ways in: what is pushed to us ([`receivers`]), what is done to it ([`pipeline`]) and what we go and read
-//! ([`sources`]).
+//! ([`sources`]). Labels of what is read may be rewritten by Prometheus' rules ([`relabel`]).
 //!
 //! Everything ends in a [`Writer`](bramble_storage::Writer), the trait of the write path: this crate knows no store,
 //! no journal and no file of ours. It promises:
@@ -14,4 +14,5 @@
 
 pub mod pipeline;
 pub mod receivers;
+pub mod relabel;
 pub mod sources;
