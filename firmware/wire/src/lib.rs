@@ -19,6 +19,7 @@
 
 pub mod compression;
 pub mod correlation_logs;
+pub mod delivery;
 mod error;
 mod exemplar;
 pub mod exposition;

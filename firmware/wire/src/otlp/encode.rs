@@ -31,7 +31,16 @@ pub(super) fn span_order(batch: &SpanBatch) -> Vec<u32> {
 /// Appends the batch as an OTLP `TracesData` message (also an `ExportTraceServiceRequest` and a Tempo `Trace`:
 /// all three have the same field), spans grouped by resource and scope, in order of arrival within.
 pub fn encode_traces_protobuf(batch: &SpanBatch, out: &mut Vec<u8>) {
-    let order = span_order(batch);
+    encode_in_order(batch, &span_order(batch), out);
+}
+
+/// The same with all spans in order of arrival: a resource or a scope is repeated where spans of another come between.
+pub(crate) fn encode_arrivals_protobuf(batch: &SpanBatch, out: &mut Vec<u8>) {
+    let order: Vec<u32> = (0..batch.spans.len() as u32).collect();
+    encode_in_order(batch, &order, out);
+}
+
+fn encode_in_order(batch: &SpanBatch, order: &[u32], out: &mut Vec<u8>) {
     let mut writer = Writer::new(out);
     for of_resource in order.chunk_by(same_resource(batch)) {
         writer.message(1, |w| {

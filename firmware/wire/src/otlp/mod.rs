@@ -19,6 +19,7 @@ mod traces;
 mod transcode;
 
 pub use answer::{RpcStatus, encode_export_response, encode_status};
+pub(crate) use encode::encode_arrivals_protobuf;
 pub use encode::encode_traces_protobuf;
 pub use encode_json::{JsonDialect, encode_resource_spans_json, encode_traces_json};
 pub use logs::LogOptions;

@@ -80,6 +80,11 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// One number of a packed field.
+    pub(crate) fn packed_varint(&mut self, value: u64) {
+        put_varint(self.out, value);
+    }
+
     /// The vector written to.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         self.out

@@ -15,7 +15,7 @@ const STANDARD_SCHEMA_MAX: i8 = 52;
 
 /// Memory reused from histogram to histogram.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     positive: Side,
     negative: Side,
     custom_bounds: Vec<f64>,
@@ -52,11 +52,11 @@ impl Side {
 }
 
 /// What a `Histogram` message says.
-pub(super) struct Point {
-    pub(super) timestamp_ms: i64,
+pub(crate) struct Point {
+    pub(crate) timestamp_ms: i64,
     /// 0 when not known; only in 2.0.
-    pub(super) start_ms: i64,
-    pub(super) histogram: Result<NativeHistogram, HistogramError>,
+    pub(crate) start_ms: i64,
+    pub(crate) histogram: Result<NativeHistogram, HistogramError>,
 }
 
 /// Adds to `out` unless it is full, and counts what did not fit.
@@ -92,7 +92,7 @@ fn bucket(field: &Field<'_>, side: &mut Side, first: u32, dropped: &mut usize) -
 ///
 /// # Errors
 /// [`DecodeError`] for damage; a histogram that contradicts itself is an error inside the point.
-pub(super) fn read(mut reader: Reader<'_>, scratch: &mut Scratch) -> Result<Point, DecodeError> {
+pub(crate) fn read(mut reader: Reader<'_>, scratch: &mut Scratch) -> Result<Point, DecodeError> {
     let Scratch { positive, negative, custom_bounds, dropped } = scratch;
     positive.clear();
     negative.clear();

@@ -11,7 +11,7 @@
 //! `prompb/io/prometheus/write/v2/types.proto`; of 2.0 both the series' `created_timestamp` of earlier candidates and
 //! the samples' `start_timestamp` are read.
 
-mod histogram;
+pub(crate) mod histogram;
 mod metadata;
 mod plain;
 mod series;
