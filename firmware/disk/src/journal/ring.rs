@@ -28,6 +28,8 @@ pub struct Journal {
     options: JournalOptions,
     ring: u64,
     extents: Vec<Extent>,
+    /// Highest number that an extent had, or that was given to one in the making: two may be in the making at a time.
+    last_number: u32,
     current: Option<Current>,
     last_epoch: u64,
     next_sequence: Sequence,
@@ -69,7 +71,9 @@ impl Journal {
         let failed = |_| JournalError::TooLarge { bytes: 0, max: COMMIT_RAW_BYTES_MAX };
         compressor.set_parameter(CParameter::CompressionLevel(COMPRESSION_LEVEL)).map_err(failed)?;
         compressor.set_parameter(CParameter::WindowLog(WINDOW_LOG)).map_err(failed)?;
+        let last_number = recovered.extents.iter().map(|extent| extent.number).max().unwrap_or(0);
         let mut journal = Journal {
+            last_number,
             disk,
             options,
             ring: recovered.ring,
@@ -300,6 +304,25 @@ impl Journal {
         (extent.last_sequence > 0).then_some((extent, written))
     }
 
+    /// The first and last sequence of the oldest extent that is still needed and is not being written: who must make room
+    /// without having used its records releases the last one.
+    pub fn oldest_extent(&self) -> Option<(Sequence, Sequence)> {
+        let current = self.current.as_ref().map(|current| current.extent);
+        let held = self.extents.iter().enumerate().filter(|(index, extent)| {
+            Some(*index) != current && extent.last_sequence > self.released
+        });
+        held.map(|(_, extent)| (extent.first_sequence, extent.last_sequence)).min()
+    }
+
+    /// Extents with records.
+    pub(super) fn holding(&self) -> impl Iterator<Item = &Extent> {
+        self.extents.iter().filter(|extent| extent.last_sequence > 0)
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
     /// Bytes of frames written since it was opened, padding included, growth not.
     pub fn bytes_written(&self) -> u64 {
         self.bytes_written
@@ -313,18 +336,19 @@ impl Journal {
     /// The work of making one more extent, when the ring should have one: none is free, and the current one is half
     /// full. Zeroing an extent costs as many bytes as filling it, so one that may never be needed is not made.
     /// Run it on any thread and [`adopt`](Journal::adopt) the result before asking again.
-    pub fn growth(&self) -> Option<Growth> {
+    pub fn growth(&mut self) -> Option<Growth> {
         let half_full = self.current.as_ref().is_some_and(|current| self.room(current) as u64 <= current.offset);
         self.growth_when(self.extents.is_empty() || half_full)
     }
 
-    fn growth_when(&self, wanted: bool) -> Option<Growth> {
+    fn growth_when(&mut self, wanted: bool) -> Option<Growth> {
         let count = self.extents() as u64;
         if !wanted || self.free().next().is_some() || count >= u64::from(self.options.extents_max.max(2)) {
             return None;
         }
-        let number = self.extents.iter().map(|extent| extent.number).max().unwrap_or(0) + 1;
-        Some(Growth { disk: self.disk.clone(), number, bytes: self.extent_bytes() })
+        // A commit may need an extent while another thread makes one: they must not share a file.
+        self.last_number += 1;
+        Some(Growth { disk: self.disk.clone(), number: self.last_number, bytes: self.extent_bytes() })
     }
 
     /// Takes a new extent into the ring.

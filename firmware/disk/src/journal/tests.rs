@@ -138,6 +138,29 @@ fn the_ring_grows_ahead_of_need() {
 }
 
 #[test]
+fn a_commit_that_cannot_wait_makes_an_extent_of_its_own() {
+    let (_directory, disk) = disk();
+    let (mut journal, ..) = open(&disk, SMALL, 0);
+    let growth = loop {
+        if let Some(growth) = journal.growth() {
+            break growth;
+        }
+        commit(&mut journal, &[&noise(1000, 1)]).unwrap();
+    };
+    // Elsewhere the extent is being made; here commits go on into the next one, and beyond.
+    while journal.extents() < 2 {
+        commit(&mut journal, &[&noise(1000, 2)]).unwrap();
+    }
+    let last = commit(&mut journal, &[b"must stay"]).unwrap();
+    journal.adopt(growth.run().unwrap());
+    assert_eq!(journal.extents(), 3);
+    fill(&mut journal, last + 40).unwrap();
+    drop(journal);
+    let (_, report, records) = open(&disk, SMALL, 0);
+    assert_eq!((report.damaged, records.len() as u64), (Vec::new(), last + 40));
+}
+
+#[test]
 fn needed_bytes_fall_with_each_release() {
     let (mut journal, ..) = open(&disk_of_unit(512), SMALL, 0);
     assert_eq!(journal.needed_bytes(), 0);
@@ -349,7 +372,8 @@ fn no_cut_loses_what_was_acknowledged_or_invents_anything() {
             simulated.configure(|options| options.write_error_chance = write_error_chance);
             match result {
                 Ok(()) | Err(Ended::Journal(JournalError::Disk(DiskError::PowerLost | DiskError::Io { .. }))) => {}
-                Err(other) => panic!("seed {seed}: {other:?}"),
+                Err(Ended::Broken(what)) => panic!("seed {seed}: {what}"),
+                Err(Ended::Journal(other)) => panic!("seed {seed}: {other}"),
             }
             simulated.reboot();
             simulated.configure(|options| options.write_error_chance = 0.0);

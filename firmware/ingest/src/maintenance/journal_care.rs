@@ -49,7 +49,7 @@ impl Maintenance {
         {
             tracing::warn!(%error, "an extent's file stays until the next start");
         }
-        let growth = self.path.shared.journal.lock().as_ref().and_then(|side| side.journal.growth());
+        let growth = self.path.shared.journal.lock().as_mut().and_then(|side| side.journal.growth());
         let Some(growth) = growth else { return };
         match growth.run() {
             Ok(extent) => {
