@@ -145,6 +145,11 @@ pub(crate) fn find(extent: u32, offset: usize, bytes: &[u8]) -> Found<'_> {
     Found::Frame(found, payload)
 }
 
+/// What the first [`HEAD_BYTES`] of a frame say of its payload's length; not checked.
+pub(crate) fn payload_bytes(head: &[u8]) -> u64 {
+    head.split_first_chunk::<HEAD_BYTES>().map_or(0, |(head, _)| u64::from(u32_at(head, 40)))
+}
+
 /// Splits the decompressed payload into its records; `None` unless it is exactly `count` of them.
 pub(crate) fn split_records(mut raw: &[u8], count: u32, mut on_record: impl FnMut(&[u8])) -> Option<()> {
     // Twice, so that nothing is handed over from a payload that turns out to be wrong.

@@ -22,6 +22,9 @@
 //! What records mean, when to commit and what is still needed is the caller's: it [releases](Journal::release) what
 //! blocks hold durably. Field tables: docs/formats.md, "Journal".
 
+mod cursor;
+#[cfg(test)]
+mod cursor_tests;
 mod extent;
 mod frame;
 mod recovery;
@@ -29,6 +32,7 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
+pub use cursor::{Cursor, Step};
 pub use extent::{Growth, NewExtent};
 pub use ring::Journal;
 

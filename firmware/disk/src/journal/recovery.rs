@@ -334,7 +334,7 @@ fn hand_over(
     Ok(())
 }
 
-fn decompress(
+pub(crate) fn decompress(
     decoder: &mut DCtx<'static>,
     payload: &[u8],
     raw_bytes: usize,
