@@ -146,9 +146,11 @@ pub fn is_place(name: &str) -> bool {
     place(name).is_some()
 }
 
-/// Whether a name may be that of a label of the stream as it is sent: those with two underscores in front are ours.
+/// Whether a name may be that of a label of the stream as it is sent: those with two underscores in front are ours, and
+/// what no name of a label has becomes an underscore.
 pub(super) fn may_label(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with("__")
+    let first = name.chars().take(2);
+    !name.is_empty() && first.filter(|c| !c.is_ascii_alphanumeric()).count() < 2
 }
 
 /// The text of a JSON string as it stands in a document, with its quotes. `None` for escapes that are no character.
@@ -163,6 +165,16 @@ pub(super) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_with_two_underscores_in_front_are_ours() {
+        for name in ["__bramble__", "!!bramble!!", "_-x", "", "éé"] {
+            assert!(!may_label(name), "{name}");
+        }
+        for name in ["a", "_a", "!a", "9", "-", "a__"] {
+            assert!(may_label(name), "{name}");
+        }
+    }
 
     #[test]
     fn names_have_meanings() {
