@@ -4,7 +4,7 @@
 #     tests/fuzz/run.sh [SECONDS]
 #
 # Ends at the first crash with a non-zero status and the path of the input that reproduces it. What a run finds
-# on the way is thrown away; `FUZZ_KEEP=DIR` keeps it, one directory per target, for longer campaigns.
+# on the way is thrown away; the same seed each time makes a run repeatable (`FUZZ_SEED=0` draws another, for campaigns); `FUZZ_KEEP=DIR` keeps it, one directory per target, for longer campaigns.
 #
 # Stable Rust and gcc suffice: coverage comes from LLVM's own pass (-Cpasses=sancov-module, set by cargo-fuzz), and
 # address sanitizing, which would need a nightly compiler, has little to find in crates that deny unsafe code.
@@ -45,7 +45,7 @@ for target in $targets; do
     log="$scratch/$target.log"
     # The first directory receives what is found, so it must not be the committed one.
     if ! "$CARGO_TARGET_DIR/$triple/release/$target" "$keep/$target" "corpus/$target" \
-        -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+        -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="$fuzz/artifacts/$target/" >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         reproducer=$(sed -n 's/^.*Test unit written to //p' "$log" | tail -n 1)
