@@ -34,6 +34,7 @@ pub mod sabotage;
 mod sizes;
 mod snapshot;
 mod stores;
+mod taking;
 mod taps;
 mod timekeeping;
 

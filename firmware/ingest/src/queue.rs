@@ -59,6 +59,11 @@ impl Queue {
         self.own_bytes + memory_bytes <= options.own_telemetry_bytes
     }
 
+    /// What nobody waited for is waited for now.
+    pub(crate) fn hurry(&mut self) {
+        self.first_sender_ns = self.first_sender_ns.or(self.first_background_ns);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.batches.len()
     }

@@ -187,3 +187,37 @@ pub trait Writer: Send + Sync + 'static {
         true
     }
 }
+
+impl<W: Writer + ?Sized> Writer for Arc<W> {
+    fn write_metrics(&self, batch: MetricBatch, held: Reservation, urgency: Urgency, done: Done) {
+        (**self).write_metrics(batch, held, urgency, done);
+    }
+
+    fn write_logs(&self, batch: LogBatch, held: Reservation, urgency: Urgency, done: Done) {
+        (**self).write_logs(batch, held, urgency, done);
+    }
+
+    fn write_spans(&self, batch: SpanBatch, held: Reservation, urgency: Urgency, done: Done) {
+        (**self).write_spans(batch, held, urgency, done);
+    }
+
+    fn write(&self, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        (**self).write(batch, held, urgency, done);
+    }
+
+    fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        (**self).deliver(delivery, batch, held, urgency, done);
+    }
+
+    fn delivered(&self, source: &str) -> Option<Delivered> {
+        (**self).delivered(source)
+    }
+
+    fn hurry(&self, source: &str) {
+        (**self).hurry(source);
+    }
+
+    fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
+        (**self).has_room(signal, memory_bytes)
+    }
+}

@@ -8,7 +8,7 @@ use super::tail::Tail;
 use super::tokens::Tokens;
 use bramble_runtime::{Budget, Clock, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch, SpanEntry, TraceId};
-use bramble_storage::{Done, Urgency, WriteError, Writer, Written};
+use bramble_storage::{Batch, Delivered, Delivery, Done, Urgency, WriteError, Writer, Written};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::sync::Arc;
@@ -240,6 +240,19 @@ impl<W: Writer> Writer for Sampling<W> {
             }));
         });
         self.0.inner.write_spans(batch, held, urgency, done);
+    }
+
+    /// Deliveries go by: whoever numbers what it sends is told that it is durable when it is, and a node samples by itself.
+    fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        self.0.inner.deliver(delivery, batch, held, urgency, done);
+    }
+
+    fn delivered(&self, source: &str) -> Option<Delivered> {
+        self.0.inner.delivered(source)
+    }
+
+    fn hurry(&self, source: &str) {
+        self.0.inner.hurry(source);
     }
 
     fn has_room(&self, signal: Signal, memory_bytes: usize) -> bool {
