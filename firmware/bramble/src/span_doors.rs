@@ -15,6 +15,14 @@ pub(crate) const OF_PACKETS: [&str; 2] = ["jaeger_thrift_compact", "jaeger_thrif
 
 /// What the door of this name serves; `None` when it is none of these.
 pub(crate) fn served(name: &str, config: &Config, receivers: &ReceiverState, path: &WritePath) -> Option<Served> {
+    match name {
+        "health" | "jaeger_health" => Some(Served::Http(health(path.clone()))),
+        _ => of_senders(name, config, receivers),
+    }
+}
+
+/// What the door of this name serves, if it is one of Jaeger's and Zipkin's senders.
+pub(crate) fn of_senders(name: &str, config: &Config, receivers: &ReceiverState) -> Option<Served> {
     let strategy = strategy(config);
     Some(match name {
         name if OF_PACKETS.contains(&name) => Served::Packets(receivers.clone()),
@@ -22,7 +30,6 @@ pub(crate) fn served(name: &str, config: &Config, receivers: &ReceiverState, pat
         "jaeger_grpc" => Served::Http(receivers::jaeger_grpc(receivers.clone(), strategy)),
         "jaeger_sampling" => Served::Http(receivers::jaeger_sampling(strategy)),
         "zipkin" => Served::Http(receivers::zipkin(receivers.clone())),
-        "health" | "jaeger_health" => Served::Http(health(path.clone())),
         _ => return None,
     })
 }

@@ -33,14 +33,16 @@ pub enum BudgetName {
     Derived,
     /// Open windows of the correlator, and what was published of late.
     Correlate,
+    /// What waits to be sent on to others.
+    Forward,
 }
 
 impl BudgetName {
     /// All budgets with their share of the budgeted memory in thousandths; the shares sum to 1000.
-    pub const ALL: [(BudgetName, usize); 11] = [
+    pub const ALL: [(BudgetName, usize); 12] = [
         (BudgetName::Receive, 65),
         (BudgetName::Journal, 40),
-        (BudgetName::MetricHead, 325),
+        (BudgetName::MetricHead, 305),
         (BudgetName::LogHead, 120),
         (BudgetName::TraceHead, 110),
         (BudgetName::PageCache, 60),
@@ -49,6 +51,7 @@ impl BudgetName {
         (BudgetName::Merge, 55),
         (BudgetName::Derived, 20),
         (BudgetName::Correlate, 60),
+        (BudgetName::Forward, 20),
     ];
 
     /// The name used in configuration, metrics and messages.
@@ -65,6 +68,7 @@ impl BudgetName {
             BudgetName::Merge => "merge",
             BudgetName::Derived => "derived",
             BudgetName::Correlate => "correlate",
+            BudgetName::Forward => "forward",
         }
     }
 }

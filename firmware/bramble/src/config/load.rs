@@ -1,6 +1,7 @@
 //! Reading the file and the environment.
 
-use super::{Config, Raw};
+use super::lists;
+use super::{Config, Lists, Raw};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Loaded {
     /// The settings.
     pub config: Config,
+    /// What there may be several of.
+    pub lists: Lists,
     /// The file, if there was one.
     pub file: Option<PathBuf>,
     /// Variables of the environment that were used.
@@ -55,7 +58,7 @@ pub(crate) fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
-    let mut config = Config::default();
+    let (mut config, mut lists) = (Config::default(), Lists::default());
     let usual = Path::new(USUAL_FILE);
     let file = file.map(Path::to_owned).or_else(|| usual.exists().then(|| usual.to_owned()));
     if let Some(path) = &file {
@@ -64,17 +67,17 @@ pub(crate) fn load(
             message: format!("cannot be read: {e}"),
             hint: None,
         })?;
-        read_text(&text, &path.display().to_string(), &mut config)?;
+        lists = read_text(&text, &path.display().to_string(), &mut config)?;
     }
     let variables = read_environment(environment, &mut config)?;
-    Ok(Loaded { config, file, variables })
+    Ok(Loaded { config, lists, file, variables })
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
 }
 
-fn read_text(text: &str, file: &str, config: &mut Config) -> Result<(), ConfigError> {
+fn read_text(text: &str, file: &str, config: &mut Config) -> Result<Lists, ConfigError> {
     let document = toml_edit::Document::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |s| line_of(text, s.start));
         ConfigError { place: format!("{file}:{line}"), message: e.message().trim().to_owned(), hint: None }
@@ -82,6 +85,18 @@ fn read_text(text: &str, file: &str, config: &mut Config) -> Result<(), ConfigEr
     let place = |span: Option<std::ops::Range<usize>>| format!("{file}:{}", span.map_or(1, |s| line_of(text, s.start)));
     for (section, item) in document.as_table().iter() {
         let section_span = document.as_table().key(section).and_then(|k| k.span());
+        if lists::NAMES.contains(&section) {
+            continue;
+        }
+        if section == "role" && item.is_value() {
+            let outcome = config.set("cluster", "role", &raw_of(item)).unwrap_or(Ok(()));
+            outcome.map_err(|message| ConfigError {
+                place: place(section_span),
+                message: format!("role: {message}"),
+                hint: None,
+            })?;
+            continue;
+        }
         let Some(table) = item.as_table_like() else {
             return Err(unknown(place(section_span), section));
         };
@@ -100,7 +115,11 @@ fn read_text(text: &str, file: &str, config: &mut Config) -> Result<(), ConfigEr
             }
         }
     }
-    Ok(())
+    Lists::read(text).map_err(|(offset, message)| ConfigError {
+        place: format!("{file}:{}", line_of(text, offset)),
+        message,
+        hint: None,
+    })
 }
 
 fn raw_of(item: &toml_edit::Item) -> Raw {
@@ -170,7 +189,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        read_text(text, "bramble.toml", &mut config).map(|()| config)
+        read_text(text, "bramble.toml", &mut config).map(|_| config)
     }
 
     #[test]

@@ -5,15 +5,19 @@
 
 mod deletion;
 mod derived;
+mod lists;
 mod load;
 mod sampling;
+mod secret;
 mod share;
 mod value;
 
 pub(crate) use deletion::DeletionMode;
 pub(crate) use derived::{Bounds, HistogramsSetting, SpanNamesSetting};
+pub(crate) use lists::Lists;
 pub(crate) use load::{Loaded, load};
 pub(crate) use sampling::Rules;
+pub(crate) use secret::Secret;
 pub(crate) use share::Share;
 pub(crate) use value::{
     Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
@@ -294,6 +298,64 @@ settings! {
         storage_max: Size = Size::mib(1024);
         /// Clients that may listen for new correlations at once.
         listeners_max: u64 = 16;
+    }
+    /// Hub or node.
+    cluster: ClusterSettings {
+        /// "hub" stores and serves; "node" collects and sends everything on to a hub. `role` at the top of the file says the same.
+        role: Words = Words::of("hub", &["hub", "node"]);
+        /// Whether a hub announces itself in the local network by mDNS (`_bramble._tcp`), if it listens on more than loopback.
+        announce: bool = true;
+        /// Nodes that a hub takes.
+        nodes_max: u64 = 256;
+    }
+    /// A node: how it reaches its hubs, and how much waits while they are away.
+    node: NodeSettings {
+        /// Its hubs, one or two, as `host` or `host:port` of their OTLP gRPC door. None: hubs that announce themselves in the local network.
+        hubs: Names = Names::default();
+        /// What the hub calls it. "auto" is the host name.
+        name: Optional<String> = Optional(None);
+        /// The one-time token that enrols it (`bramble token create` on the hub). Needed until it is enrolled.
+        token: Secret = Secret::default();
+        /// A file with that token.
+        token_file: Optional<String> = Optional(None);
+        /// Bytes of the queue on disk, of each hub, while it is away; beyond, the oldest are dropped and counted.
+        queue_max: Size = Size::mib(1024);
+        /// Age at which what waits is dropped, and counted.
+        queue_max_age: Interval = Interval::days(7);
+        /// Memory of what waits to be sent; beyond, it goes to the queue on disk.
+        memory_max: Size = Size::mib(4);
+        /// Time limit of one request to the hub.
+        request_timeout: Interval = Interval::seconds(10);
+    }
+    /// Scraping.
+    scrape: ScrapeSettings {
+        /// Prometheus' configuration (`prometheus.yml`), read as it is. "auto" scrapes nothing.
+        config: Optional<String> = Optional(None);
+    }
+    /// Promtail's configuration.
+    promtail: PromtailSettings {
+        /// `promtail.yaml`, read as it is. "auto" is none.
+        config: Optional<String> = Optional(None);
+        /// Whether `${VARIABLE}` in it is replaced from the environment, as Promtail's `-config.expand-env` does.
+        expand_env: bool = false;
+    }
+    /// Log sources of this machine.
+    collect: CollectSettings {
+        /// Files that are tailed without further words: mdso (`/var/log/ciena/blueplanet.log`, `/bp2/log/*.log`), k3s, docker, host.
+        presets: Names = Names::default();
+        /// Files that are tailed at once.
+        files_max: u64 = 1024;
+        /// Files that are open at once.
+        file_handles_max: u64 = 128;
+    }
+    /// Secrets and personal data in what is taken in.
+    redaction: RedactionSettings {
+        /// Whether well-known shapes of secrets (access keys, tokens, private keys, passwords in URLs) are replaced in log lines, metadata and span attributes before they are stored.
+        enabled: bool = true;
+        /// Kinds that are replaced beside those: email, ipv4, ipv6, phone.
+        also: Names = Names::default();
+        /// Kinds that are left alone.
+        not: Names = Names::default();
     }
     /// Which traces are kept, of those that are sent. Derived metrics count all of them.
     sampling: SamplingSettings {

@@ -1,0 +1,59 @@
+//! What a node says of itself.
+
+use crate::collecting::Collecting;
+use crate::machine;
+use bramble_forward::NodeWriter;
+use bramble_runtime::Clock;
+use parking_lot::Mutex;
+use prometheus::{Registry, TextEncoder};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Answers for the whole process.
+pub(crate) struct NodeStatus {
+    writer: Arc<NodeWriter>,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    started_ms: i64,
+    sources: Mutex<Option<crate::collecting::Shown>>,
+}
+
+impl NodeStatus {
+    pub(crate) fn new(
+        writer: Arc<NodeWriter>,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        started_ms: i64,
+    ) -> Self {
+        NodeStatus { writer, registry, clock, started_ms, sources: Mutex::default() }
+    }
+
+    /// From now on sources are shown too.
+    pub(crate) fn set_collecting(&self, collecting: &Collecting) {
+        *self.sources.lock() = Some(collecting.shown());
+    }
+
+    pub(crate) fn metrics_text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// Role, hubs and what waits for them.
+    pub(crate) fn json(&self) -> Value {
+        let hubs: Vec<Value> = self.writer.hubs().borrow().iter().map(|hub| json!(hub)).collect();
+        json!({
+            "role": "node",
+            "node_id": self.writer.node_id(),
+            "hostname": machine::hostname(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": ((self.clock.wall_ms() - self.started_ms) / 1000).max(0),
+            "rss_bytes": machine::resident_bytes(),
+            "hubs": hubs,
+            "sources": self.sources.lock().as_ref().map(crate::collecting::Shown::json),
+        })
+    }
+
+    /// Whether any hub takes what we send; without one, everything waits in the queue on disk.
+    pub(crate) fn has_hub(&self) -> bool {
+        self.writer.hubs().borrow().iter().any(|hub| hub.connected)
+    }
+}
