@@ -6,9 +6,9 @@ use crate::{file, root};
 /// A path of Prometheus' API, its handler, and where the code of its feature will be: a part of a directory's name
 /// below `firmware` (a crate, or a module of `collect`).
 const PENDING: [(&str, &str, &str); 6] = [
-    ("/api/v1/targets", "rules::targets", "scrape"),
-    ("/api/v1/targets/metadata", "metadata::of_targets", "scrape"),
-    ("/api/v1/scrape_pools", "rules::scrape_pools", "scrape"),
+    ("/api/v1/targets", "targets::targets", "scrape"),
+    ("/api/v1/targets/metadata", "targets::metadata", "scrape"),
+    ("/api/v1/scrape_pools", "targets::scrape_pools", "scrape"),
     ("/api/v1/rules", "rules::rules", "alert"),
     ("/api/v1/alerts", "rules::alerts", "alert"),
     ("/api/v1/alertmanagers", "rules::alertmanagers", "alert"),

@@ -10,6 +10,7 @@ mod client;
 mod gate;
 mod params;
 mod run;
+mod scraping;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -19,4 +20,5 @@ pub use client::{Peer, as_client, remember_client};
 pub use gate::{Client, QueryGate};
 pub use params::{Params, TimeError, parse_duration_ms, parse_time_ms};
 pub use run::{RunError, run};
+pub use scraping::{ActiveTarget, DroppedTarget, LabelMap, NothingScraped, RelabelStep, Scraping, TargetLists};
 pub use state::{ApiState, BuildInfo, ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};

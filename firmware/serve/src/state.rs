@@ -5,6 +5,7 @@ use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
+use crate::scraping::Scraping;
 use bramble_correlate::CorrelationSource;
 use bramble_query_promql::Engine;
 use bramble_runtime::{Budget, Clock};
@@ -161,6 +162,8 @@ pub struct ApiState {
     pub query_gate: QueryGate,
     /// Default and longest time of one query.
     pub query_timeout: Duration,
+    /// What is scraped.
+    pub scraping: Arc<dyn Scraping>,
     /// The rest of the process.
     pub operations: Arc<dyn Operations>,
     /// What this program is.

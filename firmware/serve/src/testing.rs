@@ -5,6 +5,7 @@ use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
+use crate::scraping::NothingScraped;
 use crate::state::{ApiState, BuildInfo, ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{Budget, BudgetName, ManualClock};
@@ -100,6 +101,7 @@ pub(crate) fn state(metrics: Arc<MemoryMetrics>, logs: Arc<MemoryLogs>, budget_b
         query_budget,
         query_gate: QueryGate::new(2, &prometheus::Registry::new()).unwrap(),
         query_timeout: Duration::from_secs(60),
+        scraping: Arc::new(NothingScraped),
         operations: Arc::new(Quiet(true)),
         build: BuildInfo { version: "", revision: "" },
         started_ms: 0,

@@ -303,6 +303,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
         query_budget: core.budgets.get(BudgetName::Query),
         query_gate: QueryGate::new(config.query.concurrency.clamp(1, 1024) as usize, &core.registry)?,
         query_timeout: config.query.timeout.0,
+        scraping: Arc::new(bramble_serve::NothingScraped),
         operations: process,
         build: BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: revision() },
         started_ms: core.started_ms,

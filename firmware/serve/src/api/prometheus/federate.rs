@@ -33,10 +33,11 @@ pub(super) async fn federate(State(state): State<Arc<ApiState>>, headers: Header
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let (format, utf8_names) = negotiate(accept);
     let now_ms = state.clock.wall_ms();
+    let external = state.scraping.external_labels();
     let work = move |state: &Arc<ApiState>, context: &QueryContext, pieces: &mut Pieces<'_>| {
         let lookback_ms = state.promql.options().lookback_ms;
         let newest = newest_samples(&*state.metrics, &selectors, (now_ms - lookback_ms, now_ms), context)?;
-        print(&newest, Printer::new(format, utf8_names), pieces)
+        print(&newest, &external, Printer::new(format, utf8_names), pieces)
     };
     bulk::answer(&state, format.content_type(utf8_names), work).await.unwrap_or_else(BulkError::into_text)
 }
@@ -101,7 +102,21 @@ fn newest_samples(
     Ok(found)
 }
 
-fn print(newest: &[Newest], mut printer: Printer, pieces: &mut Pieces<'_>) -> Result<(), BulkError> {
+/// Labels that a series gets on its way out: those of this server where it has none of the name, and an `instance`, so that
+/// the scraper does not put its own there.
+fn added<'a>(labels: &Labels, external: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+    let own = |name: &str| labels.get(name).is_some();
+    let instance = (!own(INSTANCE) && !external.iter().any(|(name, _)| name == INSTANCE)).then_some((INSTANCE, ""));
+    let external = external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    instance.into_iter().chain(external.filter(|(name, _)| !own(name))).collect()
+}
+
+fn print(
+    newest: &[Newest],
+    external: &[(String, String)],
+    mut printer: Printer,
+    pieces: &mut Pieces<'_>,
+) -> Result<(), BulkError> {
     let can_histograms = printer.format() == ExpositionFormat::Protobuf;
     let mut family: Option<(&str, MetricKind)> = None;
     for sample in newest {
@@ -114,14 +129,14 @@ fn print(newest: &[Newest], mut printer: Printer, pieces: &mut Pieces<'_>) -> Re
             printer.family(FamilyHeader { name, help: "", kind }, &mut pieces.buffer);
             family = Some((name, kind));
         }
-        let instance: &[(&str, &str)] = if sample.labels.get(INSTANCE).is_some() { &[] } else { &[(INSTANCE, "")] };
+        let added = added(&sample.labels, external);
         match &sample.histogram {
             None => {
                 let (labels, out) = (sample.labels.as_ref(), &mut pieces.buffer);
-                printer.sample(labels, instance, sample.value, sample.timestamp_ms, out);
+                printer.sample(labels, &added, sample.value, sample.timestamp_ms, out);
             }
             Some(histogram) => {
-                printer.histogram(sample.labels.as_ref(), instance, histogram, sample.timestamp_ms);
+                printer.histogram(sample.labels.as_ref(), &added, histogram, sample.timestamp_ms);
             }
         }
         if printer.pending_bytes() >= bulk::PIECE_BYTES {

@@ -1,4 +1,4 @@
-//! `/metadata` and `/targets/metadata`.
+//! `/metadata`.
 
 use super::answer::{ApiError, success};
 use super::asked::number_of;
@@ -6,10 +6,8 @@ use crate::params::Params;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
-use bramble_query_promql::parse_selector;
 use bramble_signal::MetricMetadata;
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,13 +37,4 @@ pub(super) async fn metadata(State(state): State<Arc<ApiState>>, params: Params)
         }
     }
     Ok(success(families))
-}
-
-/// Metadata by target. There are no targets until something is scraped, but what is asked is checked.
-pub(super) async fn of_targets(params: Params) -> Result<Response, ApiError> {
-    number_of(&params, "limit", -1)?;
-    if let Some(text) = params.get("match_target") {
-        parse_selector(text).map_err(|e| ApiError::bad_data(e.to_string()))?;
-    }
-    Ok(success(json!([])))
 }

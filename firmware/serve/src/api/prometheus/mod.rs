@@ -15,6 +15,7 @@ mod remote_read;
 mod rules;
 mod stats;
 mod status;
+mod targets;
 mod tree;
 mod tsdb;
 mod value;
@@ -39,9 +40,10 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/labels", get(find::label_names).post(find::label_names))
         .route("/api/v1/label/{name}/values", get(find::label_values))
         .route("/api/v1/metadata", get(metadata::metadata))
-        .route("/api/v1/targets", get(rules::targets))
-        .route("/api/v1/targets/metadata", get(metadata::of_targets))
-        .route("/api/v1/scrape_pools", get(rules::scrape_pools))
+        .route("/api/v1/targets", get(targets::targets))
+        .route("/api/v1/targets/metadata", get(targets::metadata))
+        .route("/api/v1/targets/relabel_steps", get(targets::relabel_steps))
+        .route("/api/v1/scrape_pools", get(targets::scrape_pools))
         .route("/api/v1/rules", get(rules::rules))
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/alertmanagers", get(rules::alertmanagers))

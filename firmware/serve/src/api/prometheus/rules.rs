@@ -1,25 +1,14 @@
-//! Calls about what is scraped and what is evaluated: `/targets`, `/scrape_pools`, `/rules`, `/alerts`,
-//! `/alertmanagers`, `/notifications`.
+//! Calls about what is evaluated: `/rules`, `/alerts`, `/alertmanagers`, `/notifications`.
 //!
-//! Nothing is scraped or evaluated yet, so the lists are empty; parameters are judged as Prometheus judges them.
-//! `tests/house` fails once there is such a part and these answers have not been connected to it.
+//! Nothing is evaluated yet, so the lists are empty; parameters are judged as Prometheus judges them. `tests/house` fails
+//! once there is such a part and these answers have not been connected to it.
 
 use super::answer::{ApiError, success};
 use super::asked::selectors_of;
 use crate::params::Params;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::{Value, json};
-
-pub(super) async fn scrape_pools() -> Response {
-    success(json!({"scrapePools": []}))
-}
-
-pub(super) async fn targets(params: Params) -> Response {
-    let with_dropped = matches!(params.get("state"), None | Some("any" | "dropped"));
-    let counts = if with_dropped { json!({}) } else { Value::Null };
-    success(json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": counts}))
-}
+use serde_json::json;
 
 pub(super) async fn rules(params: Params) -> Result<Response, ApiError> {
     if let Some(kind) = params.get("type")

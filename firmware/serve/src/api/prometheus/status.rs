@@ -116,9 +116,10 @@ pub(super) async fn flags(State(state): Shared) -> Response {
     success(state.operations.flags().into_iter().collect::<BTreeMap<_, _>>())
 }
 
-/// The configuration in the form that clients expect.
+/// The configuration in the form that clients expect: `prometheus.yml` where one is in force, else Bramble's own.
 pub(super) async fn config(State(state): Shared) -> Response {
-    success(json!({"yaml": yaml(&state.operations.config_text())}))
+    let yaml = state.scraping.config_yaml().unwrap_or_else(|| yaml(&state.operations.config_text()));
+    success(json!({"yaml": yaml}))
 }
 
 /// The printed settings (sections of keys with plain values) as YAML, which reads the same values in the same way.
