@@ -93,7 +93,7 @@ impl TokenSource {
         *self.last.lock().await = None;
     }
 
-    async fn ask(&self, secret: &str, in_header: bool) -> Result<Answer, Refusal> {
+    fn request(&self, secret: &str, in_header: bool) -> Result<Request<Bytes>, Refusal> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !self.config.scopes.is_empty() {
@@ -111,9 +111,13 @@ impl TokenSource {
             form.append_pair("client_id", &self.config.client_id);
             form.append_pair("client_secret", secret);
         }
-        let request = request
+        request
             .body(Bytes::from(form.finish()))
-            .map_err(|error| Refusal::Client(ClientError::Config(format!("token_url: {error}"))))?;
+            .map_err(|error| Refusal::Client(ClientError::Config(format!("token_url: {error}"))))
+    }
+
+    async fn ask(&self, secret: &str, in_header: bool) -> Result<Answer, Refusal> {
+        let request = self.request(secret, in_header)?;
         // The client may itself ask for a token by type, though this one never does: the future needs a known size.
         let answer = Box::pin(self.client.send(request, LIMITS)).await.map_err(Refusal::Client)?;
         if answer.status() != StatusCode::OK && answer.status() != StatusCode::CREATED {

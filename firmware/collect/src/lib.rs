@@ -12,6 +12,7 @@
 //! Which status each sender retries on, drops on, or ignores decides the answers (reference/apis.md §9.1): they
 //! differ, and the tables in each receiver's head say how.
 
+pub mod discovery;
 pub mod pipeline;
 pub mod receivers;
 pub mod relabel;

@@ -1,0 +1,1 @@
+//! Translation of monitoring.coreos.com objects.

@@ -1,0 +1,1 @@
+//! Roles against replayed answers.

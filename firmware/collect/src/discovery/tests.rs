@@ -1,0 +1,1 @@
+//! Mechanisms end to end.
