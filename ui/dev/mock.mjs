@@ -6,6 +6,7 @@ import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { correlations, follow } from "./correlations.mjs";
 import { followed, loki, templates, traceId } from "./logs.mjs";
+import { nodes } from "./nodes.mjs";
 import { noise, wave } from "./noise.mjs";
 import { upgrade } from "./socket.mjs";
 import { tempo } from "./traces.mjs";
@@ -227,6 +228,7 @@ const TYPES = {
 function answer(url) {
   const { pathname, searchParams } = url;
   if (pathname === "/api/v1/status") return status();
+  if (pathname === "/api/nodes") return nodes(mode);
   if (mode === "errors" && /^\/(prometheus|loki|tempo|jaeger)\//.test(pathname) && Math.random() < 0.5)
     return [503, { status: "error", error: "The query was over its memory limit of 8 MiB." }];
   if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);

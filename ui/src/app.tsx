@@ -23,6 +23,7 @@ const CorrelationPage = lazily(() =>
   import("./pages/correlation/correlation").then((module) => module.CorrelationPage),
 );
 const StoriesPage = lazily(() => import("./pages/stories/stories").then((module) => module.StoriesPage));
+const NodesPage = lazily(() => import("./pages/nodes/nodes").then((module) => module.NodesPage));
 
 const PAGES = [
   { page: "overview", href: "#/", name: "Overview" },
@@ -30,6 +31,7 @@ const PAGES = [
   { page: "logs", href: "#/logs", name: "Logs" },
   { page: "traces", href: "#/traces", name: "Traces" },
   { page: "correlations", href: "#/correlations", name: "Correlations" },
+  { page: "nodes", href: "#/nodes", name: "Nodes" },
 ] as const;
 
 /** Pages below one of the bar's. */
@@ -126,6 +128,8 @@ function Page({ route }: { route: Route }) {
       return <CorrelationPage route={route} />;
     case "stories":
       return <StoriesPage route={route} />;
+    case "nodes":
+      return <NodesPage />;
   }
 }
 

@@ -17,6 +17,7 @@ const BUDGET_KIB = {
   correlations: 6,
   correlation: 8,
   stories: 6,
+  nodes: 5,
 };
 
 const packedKib = (name: string): number => gzipSync(readFileSync(join(dist, name))).length / 1024;
@@ -49,6 +50,7 @@ describe.skipIf(!existsSync(join(dist, "index.html")))("the built page", () => {
       "correlations",
       "correlation",
       "stories",
+      "nodes",
     ] as const;
     for (const page of pages) {
       expect(built(`${page}-`)).toHaveLength(1);

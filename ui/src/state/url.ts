@@ -110,7 +110,8 @@ export type Route =
       readonly range: TimeRange;
       /** What it is about; one, or several that all must fit. */
       readonly ids: readonly NamedId[];
-    };
+    }
+  | { readonly page: "nodes" };
 
 /** The logs page. */
 export type LogsRoute = Extract<Route, { page: "logs" }>;
@@ -318,6 +319,8 @@ export function parseRoute(hash: string): Route {
         limit: TRACE_LIMITS.find((limit) => limit === Number(get("limit"))) ?? TRACE_LIMITS[0],
         colour: get("colour") === "service" ? "service" : "status",
       };
+    case "nodes":
+      return { page };
     case "map":
       return { page, range: parseRange(query, DEFAULT_LAST.map), focus: get("focus") };
     case "services":
@@ -388,6 +391,8 @@ export function formatRoute(route: Route): string {
       if (route.sort !== "newest") query.set("sort", route.sort);
       if (route.limit !== TRACE_LIMITS[0]) query.set("limit", String(route.limit));
       if (route.colour !== "status") query.set("colour", route.colour);
+      break;
+    case "nodes":
       break;
     case "map":
       putRange(query, route.range, DEFAULT_LAST.map);
