@@ -27,6 +27,7 @@ pub use labels::LabelSet;
 pub use line_tests::line_tests;
 pub use log::{LogParams, log};
 pub use tail::{EntryTest, Tail};
+pub use template::TextTemplate;
 
 use crate::syntax::{Expr, Sample};
 use bramble_runtime::OverBudget;

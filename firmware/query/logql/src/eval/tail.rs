@@ -68,6 +68,9 @@ impl EntryTest {
         if !self.looks_at_entries {
             return true;
         }
+        if self.pipeline.is_empty() {
+            return self.pipeline.predicates.iter().all(|p| p.accepts(entry.line));
+        }
         let mut scratch = self.pipeline.scratch(Fields::default());
         pass(&self.pipeline, &mut scratch, &Base::new(labels), entry).is_some()
     }

@@ -10,7 +10,7 @@ mod token;
 mod tree;
 
 pub use numbers::{duration_text, parse_bytes, parse_duration};
-pub use parser::{parse, parse_selector};
+pub use parser::{parse, parse_log, parse_selector};
 pub use print::{quote, value_text};
 pub use tree::*;
 

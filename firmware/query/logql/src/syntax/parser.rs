@@ -42,6 +42,18 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     }
 }
 
+/// Reads a selector with its pipeline. The selector may accept everything: it chooses among lines at hand, not among stored
+/// streams.
+///
+/// # Errors
+/// [`ParseError`]; also for a metric query.
+pub fn parse_log(text: &str) -> Result<LogExpr, ParseError> {
+    let mut parser = Parser::new(text)?;
+    let log = parser.log()?;
+    parser.end()?;
+    Ok(log)
+}
+
 fn check_matchers(matchers: &[Matcher]) -> Result<(), ParseError> {
     let selective = |m: &Matcher| matches!(m.op, MatchOp::Equal | MatchOp::Regex) && !m.matches_absent();
     if matchers.iter().any(selective) {

@@ -1,6 +1,7 @@
 //! Functions of templates: Go's own, and those that Loki adds.
 
 use super::codec::{base64, base64_decode, url_decode, url_encode};
+use super::hash;
 use super::logic::logic;
 use super::math::numbers;
 use super::printf::{print, printf};
@@ -8,7 +9,9 @@ use super::time;
 use super::value::Value;
 use bramble_line::regexp::complaint;
 
-const NAMES: [&str; 86] = [
+const NAMES: [&str; 88] = [
+    "Hash",
+    "Sha2Hash",
     "__line__",
     "__timestamp__",
     "ToLower",
@@ -198,6 +201,8 @@ fn strings(name: &str, a: &[Value]) -> Result<Option<Value>, String> {
         ("trunc", [_, s]) => trunc(s, a.first().map_or(0, Value::int)),
         ("regexReplaceAll", [pattern, s, with]) => regex_replace(pattern, s, with, false)?,
         ("regexReplaceAllLiteral", [pattern, s, with]) => regex_replace(pattern, s, with, true)?,
+        ("Hash", [salt, s]) => hash::hex(&hash::sha3_256(&[salt.as_bytes(), s.as_bytes()])),
+        ("Sha2Hash", [salt, s]) => hash::hex(&hash::sha2_256(&[salt.as_bytes(), s.as_bytes()])),
         ("print", _) => print(a),
         ("println", _) => a.iter().map(Value::text).collect::<Vec<_>>().join(" ") + "\n",
         ("printf", [format, ..]) => printf(format, a.get(1..).unwrap_or(&[])),

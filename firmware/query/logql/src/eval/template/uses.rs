@@ -11,6 +11,8 @@ pub(crate) struct Uses {
     pub(crate) all: bool,
     /// Whether it looks at the line or at a time.
     pub(crate) row: bool,
+    /// A function that LogQL does not have.
+    pub(crate) hashes: Option<&'static str>,
 }
 
 impl Uses {
@@ -54,7 +56,10 @@ impl Uses {
         }
     }
 
-    fn function(&mut self, name: &str) {
+    fn function(&mut self, name: &'static str) {
+        if matches!(name, "Hash" | "Sha2Hash") {
+            self.hashes = Some(name);
+        }
         self.row |= matches!(name, "__line__" | "__timestamp__" | "now");
     }
 
