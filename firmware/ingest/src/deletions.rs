@@ -80,6 +80,11 @@ impl Admin {
         Ok(Admin { maintenance, place, state: Arc::new(state), store, deletions: Mutex::new(deletions) })
     }
 
+    /// The file itself, for what others keep in it under keys of their own.
+    pub fn state(&self) -> Arc<State> {
+        self.state.clone()
+    }
+
     /// Deletions of logs, which are kept in the same file. To be called before anything is asked of `store`. `read` reads
     /// queries; `cancel_period_ms` is how long a request can be taken back.
     ///

@@ -1,7 +1,7 @@
 //! What receivers tell about themselves.
 
 use bramble_signal::Signal;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Which way in; the label `protocol`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,6 +17,9 @@ pub(crate) enum Protocol {
     JaegerHttp,
     JaegerGrpc,
     Zipkin,
+    SyslogUdp,
+    SyslogTcp,
+    Node,
 }
 
 impl Protocol {
@@ -33,6 +36,9 @@ impl Protocol {
             Protocol::JaegerHttp => "jaeger_http",
             Protocol::JaegerGrpc => "jaeger_grpc",
             Protocol::Zipkin => "zipkin",
+            Protocol::SyslogUdp => "syslog_udp",
+            Protocol::SyslogTcp => "syslog_tcp",
+            Protocol::Node => "node",
         }
     }
 
@@ -48,6 +54,8 @@ impl Protocol {
 /// * `bramble_receive_packets_total{protocol}`: datagrams, which have no answer;
 /// * `bramble_receive_rejected_total{protocol,reason}`: whole requests refused, and items refused for good by
 ///   decoding (the write path counts those that it refuses itself);
+/// * `bramble_receive_irregular_total{protocol,reason}`: items that break their protocol's rules, and are stored all the same;
+/// * `bramble_receive_connections{protocol}`: connections of protocols that are no requests;
 /// * `bramble_receive_bytes_total{protocol}`: bytes of bodies as they arrived;
 /// * `bramble_receive_delta_streams`: streams of delta temporality whose sums are kept, and
 ///   `bramble_receive_delta_forgotten_total`: those forgotten for want of memory.
@@ -57,6 +65,8 @@ pub struct ReceiveCounters {
     rejected: IntCounterVec,
     bytes: IntCounterVec,
     packets: IntCounterVec,
+    irregular: IntCounterVec,
+    connections: IntGaugeVec,
     delta_streams: IntGauge,
     delta_forgotten: IntCounter,
 }
@@ -80,7 +90,16 @@ impl ReceiveCounters {
             "Streams of delta temporality that were forgotten for want of memory.",
         )?;
         registry.register(Box::new(delta_forgotten.clone()))?;
+        let connections = Opts::new("bramble_receive_connections", "Open connections of protocols without requests.");
+        let connections = IntGaugeVec::new(connections, &["protocol"])?;
+        registry.register(Box::new(connections.clone()))?;
         Ok(ReceiveCounters {
+            connections,
+            irregular: make(
+                "bramble_receive_irregular_total",
+                "Items that break their protocol's rules and are stored all the same.",
+                &["protocol", "reason"],
+            )?,
             delta_streams,
             delta_forgotten,
             requests: make(
@@ -108,6 +127,15 @@ impl ReceiveCounters {
 
     pub(crate) fn rejected(&self, protocol: Protocol, reason: &str, count: u64) {
         self.rejected.with_label_values(&[protocol.as_str(), reason]).inc_by(count);
+    }
+
+    pub(crate) fn irregular(&self, protocol: Protocol, reason: &str) {
+        self.irregular.with_label_values(&[protocol.as_str(), reason]).inc();
+    }
+
+    /// The gauge of open connections.
+    pub(crate) fn connections(&self, protocol: Protocol) -> IntGauge {
+        self.connections.with_label_values(&[protocol.as_str()])
     }
 
     /// Called by one thread at a time; `forgotten` since the start.

@@ -11,6 +11,7 @@ pub(crate) mod automatic_labels;
 mod body;
 mod correlation;
 mod counters;
+mod datagrams;
 mod decode;
 mod grpc;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod jaeger_udp;
 mod json_lines;
 mod log_batch;
 mod loki_push;
+mod node;
 mod otlp;
 mod otlp_grpc;
 mod otlp_http;
@@ -34,6 +36,7 @@ mod remote_write;
 mod span_tests;
 mod spans;
 mod submit;
+mod syslog;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -51,11 +54,15 @@ pub use jaeger_sampling::{SamplingStrategy, jaeger_sampling};
 pub use jaeger_udp::jaeger_udp;
 pub use log_batch::LokiOptions;
 pub use loki_push::loki_push;
+pub use node::{
+    NewToken, NodeAddress, NodeError, NodeOptions, NodeRegistry, NodeStore, NodeView, TokenView, node, register_nodes,
+};
 pub use otlp::OtlpOptions;
 pub use otlp_grpc::otlp_grpc;
 pub use otlp_http::otlp_http;
 pub use rates::RateLimits;
 pub use remote_write::remote_write;
+pub use syslog::{SyslogOptions, SyslogZone, UnknownZone, syslog_tcp, syslog_udp};
 pub use zipkin::zipkin;
 
 use bramble_runtime::{Budget, Clock};

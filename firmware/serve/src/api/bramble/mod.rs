@@ -1,5 +1,6 @@
 //! Bramble's own API, on the main port.
 
+pub mod nodes;
 mod templates;
 
 use crate::api::{json, text};
