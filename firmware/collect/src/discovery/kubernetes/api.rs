@@ -65,11 +65,25 @@ impl Api {
     /// # Errors
     /// Outside a cluster without an address, and for files that cannot be read or used.
     pub fn new(config: &KubernetesSdConfig) -> Result<Api, String> {
-        if let Some(file) = &config.kubeconfig_file {
-            let found = kubeconfig::read(file)?;
-            return Self::at(&found.server, &found.http, found.namespace);
+        match config.api_server.as_str() {
+            "" => Self::find("", config.kubeconfig_file.as_deref()),
+            server => Self::at(server, &config.http, None),
         }
-        if config.api_server.is_empty() { Self::in_cluster() } else { Self::at(&config.api_server, &config.http, None) }
+    }
+
+    /// The API at an address or by a `kubeconfig`, or else of the cluster that this process runs in.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn find(api_server: &str, kubeconfig_file: Option<&Path>) -> Result<Api, String> {
+        match kubeconfig_file {
+            Some(file) => {
+                let found = kubeconfig::read(file)?;
+                Self::at(&found.server, &found.http, found.namespace)
+            }
+            None if api_server.is_empty() => Self::in_cluster(),
+            None => Self::at(api_server, &HttpConfig::default(), None),
+        }
     }
 
     /// The API of the cluster that this process runs in, as its service account. The token is read again when it is

@@ -21,7 +21,8 @@ mod watch;
 mod world;
 
 pub use api::{Api, ApiError};
-use watch::{Change, Resource, follow};
+pub(crate) use objects::{Metadata, Object};
+pub(crate) use watch::{Change, Resource, follow};
 
 use super::config::{KubernetesRole, KubernetesSdConfig};
 use super::poll::{Backoff, Sink};

@@ -19,6 +19,7 @@ pub(crate) struct Metadata {
     pub(crate) namespace: String,
     pub(crate) uid: String,
     pub(crate) resource_version: String,
+    pub(crate) creation_timestamp: Option<String>,
     pub(crate) labels: Option<Map>,
     pub(crate) annotations: Option<Map>,
     pub(crate) owner_references: Option<Vec<Owner>>,

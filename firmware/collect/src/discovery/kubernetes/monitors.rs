@@ -1,1 +1,0 @@
-//! Translation of monitoring.coreos.com objects.
