@@ -12,24 +12,17 @@
 
 use super::ReceiverState;
 use super::counters::Protocol;
+use super::datagrams::{DROPS_EVERY, Drops, PACKET_BYTES_MAX, enlarge_buffer};
 use super::submit::wait_for_room;
 use bramble_runtime::Reservation;
 use bramble_signal::{Signal, SpanBatch};
 use bramble_storage::{Done, Urgency};
 use bramble_wire::{DecodeErrorKind, Decoded, jaeger};
-use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 const PROTOCOL: Protocol = Protocol::JaegerUdp;
-
-/// Largest datagram that there is.
-const PACKET_BYTES_MAX: usize = 64 << 10;
-
-/// What the kernel may keep for us, in bytes: at 20 k spans/s of 300 bytes, a third of a second. Without the capability
-/// to go beyond it, `net.core.rmem_max` (208 KiB by default) is what we get.
-const SOCKET_BUFFER_BYTES: usize = 2 << 20;
 
 /// A batch is not older than this when it is handed over.
 const LINGER: Duration = Duration::from_millis(100);
@@ -41,17 +34,10 @@ const BATCH_FULL_BYTES: usize = BATCH_BYTES / 2;
 /// Packets that are still read when we stop: a full buffer of small ones.
 const LAST_PACKETS_MAX: usize = 4096;
 
-/// How often the kernel is asked what it has dropped.
-const DROPS_EVERY: Duration = Duration::from_secs(10);
-
 /// Receives until `stop` is done; what came until then is handed over.
 pub async fn jaeger_udp(state: ReceiverState, socket: UdpSocket, stop: impl Future<Output = ()>) {
-    let fd = socket.as_fd();
-    // Without the privilege to exceed the system's limit, as far as it goes.
-    if rustix::net::sockopt::set_socket_recv_buffer_size_force(fd, SOCKET_BUFFER_BYTES).is_err() {
-        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(fd, SOCKET_BUFFER_BYTES);
-    }
-    let mut drops = Drops::new(&socket);
+    enlarge_buffer(&socket);
+    let mut drops = Drops::new(PROTOCOL, &socket);
     let mut agent = Agent::new(state);
     let mut packet = vec![0; PACKET_BYTES_MAX];
     let mut tick = interval(DROPS_EVERY);
@@ -174,47 +160,5 @@ impl Agent {
             }
         });
         self.state.0.writer.write_spans(decoded.batch, held, Urgency::Background, done);
-    }
-}
-
-/// What the kernel dropped: the last column of the socket's line in `/proc/net/udp`.
-struct Drops {
-    inode: Option<u64>,
-    counted: u64,
-}
-
-impl Drops {
-    fn new(socket: &UdpSocket) -> Self {
-        Drops { inode: rustix::fs::fstat(socket).ok().map(|stat| stat.st_ino), counted: 0 }
-    }
-
-    fn count(&mut self, state: &ReceiverState) {
-        let Some(inode) = self.inode else { return };
-        let tables =
-            ["/proc/net/udp", "/proc/net/udp6"].into_iter().filter_map(|path| std::fs::read_to_string(path).ok());
-        let dropped = tables.filter_map(|table| dropped_of(&table, inode)).next().unwrap_or(0);
-        state.0.counters.rejected(PROTOCOL, "socket_full", dropped.saturating_sub(self.counted));
-        self.counted = self.counted.max(dropped);
-    }
-}
-
-/// Of a line `sl local remote st queues tr:when retrnsmt uid timeout inode ref pointer drops`.
-fn dropped_of(table: &str, inode: u64) -> Option<u64> {
-    table.lines().skip(1).find_map(|line| {
-        let mut columns = line.split_ascii_whitespace();
-        (columns.nth(9)?.parse() == Ok(inode)).then(|| columns.nth(2)?.parse().ok()).flatten()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drops_are_found_by_the_sockets_inode() {
-        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
-            \x20 12: 0100007F:1AAF 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 77 2 0000000000000000 0\n\
-            \x20 13: 0100007F:1AB0 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 78 2 0000000000000000 41\n";
-        assert_eq!((dropped_of(table, 77), dropped_of(table, 78), dropped_of(table, 79)), (Some(0), Some(41), None));
     }
 }

@@ -79,6 +79,8 @@ pub struct SyslogLine<'a> {
     pub has_header: bool,
     /// Nanoseconds since the Unix epoch.
     pub timestamp_ns: Option<i64>,
+    /// Whether the time stood there without a zone, and `timestamp_ns` takes it for UTC.
+    pub is_local_time: bool,
     /// Host name or address.
     pub host: Option<&'a str>,
     /// The program: APP-NAME, or TAG.
@@ -169,6 +171,7 @@ fn rfc5424(rest: &[u8], strict: bool) -> Option<SyslogLine<'_>> {
         priority: None,
         has_header: true,
         timestamp_ns,
+        is_local_time: false,
         host: given(host),
         app: given(app),
         procid: given(procid),
@@ -187,7 +190,12 @@ fn rfc3164(rest: &[u8], now_ns: i64) -> Option<SyslogLine<'_>> {
             (parse_rfc3339(time)?, rest, true)
         }
     };
-    let line = SyslogLine { has_header: true, timestamp_ns: Some(timestamp_ns), ..SyslogLine::default() };
+    let line = SyslogLine {
+        has_header: true,
+        timestamp_ns: Some(timestamp_ns),
+        is_local_time: !is_iso,
+        ..SyslogLine::default()
+    };
     let rest = rest.trim_ascii_start();
     if let Some(tag) = tag(rest) {
         return Some(SyslogLine { app: Some(tag.app), procid: tag.procid, message: tag.message, ..line });

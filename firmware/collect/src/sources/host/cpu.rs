@@ -43,7 +43,9 @@ pub(super) fn stat(text: &str, emit: &mut Emitter<'_>) {
 
 /// Current and limiting clock speeds of each CPU.
 pub(super) fn frequencies(sys: &Path, emit: &mut Emitter<'_>) {
-    const FILES: [(&str, &str); 3] = [
+    const FILES: [(&str, &str); 5] = [
+        ("cpuinfo_max_freq", "node_cpu_frequency_max_hertz"),
+        ("cpuinfo_min_freq", "node_cpu_frequency_min_hertz"),
         ("scaling_cur_freq", "node_cpu_scaling_frequency_hertz"),
         ("scaling_max_freq", "node_cpu_scaling_frequency_max_hertz"),
         ("scaling_min_freq", "node_cpu_scaling_frequency_min_hertz"),
@@ -57,6 +59,24 @@ pub(super) fn frequencies(sys: &Path, emit: &mut Emitter<'_>) {
             // The kernel says kilohertz.
             if let Ok(khz) = read(&root.join(&name).join("cpufreq").join(file)).trim().parse::<f64>() {
                 emit.put(metric, &[("cpu", cpu)], khz * 1000.0);
+            }
+        }
+    }
+}
+
+/// `/proc/schedstat`: per CPU, in nanoseconds, time running and waiting, and how many slices.
+pub(super) fn schedstat(text: &str, emit: &mut Emitter<'_>) {
+    const COLUMNS: [(usize, f64, &str); 3] = [
+        (6, 1e-9, "node_schedstat_running_seconds_total"),
+        (7, 1e-9, "node_schedstat_waiting_seconds_total"),
+        (8, 1.0, "node_schedstat_timeslices_total"),
+    ];
+    for line in text.lines() {
+        let Some((cpu, rest)) = line.strip_prefix("cpu").and_then(|line| line.split_once(' ')) else { continue };
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        for (column, factor, metric) in COLUMNS {
+            if let Some(value) = fields.get(column).and_then(|field| field.parse::<f64>().ok()) {
+                emit.put(metric, &[("cpu", cpu)], value * factor);
             }
         }
     }
@@ -76,5 +96,18 @@ mod tests {
         assert!(lines.contains(&"node_intr_total{} 77".to_owned()));
         assert_eq!(lines.iter().filter(|line| line.contains("cpu=\"1\"")).count(), 1, "columns that are missing");
         assert!(!lines.iter().any(|line| line.contains("blocked")));
+    }
+
+    #[test]
+    fn schedstat_is_in_seconds() {
+        let text = "version 15\ntimestamp 1\ncpu0 0 0 0 0 0 0 2000000000 500000000 7\ndomain0 3 1\n";
+        assert_eq!(
+            emitted(|emit| schedstat(text, emit)),
+            [
+                "node_schedstat_running_seconds_total{cpu=\"0\"} 2",
+                "node_schedstat_waiting_seconds_total{cpu=\"0\"} 0.5",
+                "node_schedstat_timeslices_total{cpu=\"0\"} 7",
+            ]
+        );
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn diskstats(text: &str, emit: &mut Emitter<'_>) {
 
 /// RAM disks, loops, floppies and partitions of classic disks, as node_exporter's default has it; SD cards keep
 /// theirs.
-fn is_skipped(device: &str) -> bool {
+pub(super) fn is_skipped(device: &str) -> bool {
     let stem = device.trim_end_matches(|c: char| c.is_ascii_digit());
     if stem.len() == device.len() {
         return false;

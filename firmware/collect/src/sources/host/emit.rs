@@ -3,7 +3,7 @@
 use bramble_signal::{METRIC_NAME, MetricBatch};
 
 /// Labels of a sample beside its name, job and instance: at most so many.
-const EXTRA_LABELS_MAX: usize = 8;
+const EXTRA_LABELS_MAX: usize = 16;
 
 /// Adds samples of one moment to a batch.
 pub(crate) struct Emitter<'a> {
@@ -29,6 +29,21 @@ impl<'a> Emitter<'a> {
         if let Some(pairs) = pairs.get_mut(..count)
             && self.batch.start_series(pairs).is_ok()
         {
+            self.batch.push_sample(self.now_ms, value);
+        }
+    }
+
+    /// Adds one sample whose labels were given by others, its name among them; theirs that we set are renamed as Prometheus
+    /// renames them.
+    pub(crate) fn put_all<'b>(&mut self, labels: impl Iterator<Item = (&'b str, &'b str)>, value: f64) {
+        let renamed = |name: &'b str| match name {
+            "job" => "exported_job",
+            "instance" => "exported_instance",
+            name => name,
+        };
+        let mut pairs = vec![("job", "node"), ("instance", self.instance)];
+        pairs.extend(labels.map(|(name, value)| (renamed(name), value)));
+        if self.batch.start_series(&mut pairs).is_ok() {
             self.batch.push_sample(self.now_ms, value);
         }
     }

@@ -59,9 +59,11 @@ struct Mount {
 
 pub(super) fn mounts(text: &str, emit: &mut Emitter<'_>) {
     for mount in parse(text) {
-        let Ok(stat) = rustix::fs::statvfs(Path::new(&mount.mountpoint)) else { continue };
         let labels =
             [("device", mount.device.as_str()), ("mountpoint", &mount.mountpoint), ("fstype", mount.kind.as_str())];
+        let stat = rustix::fs::statvfs(Path::new(&mount.mountpoint));
+        emit.put("node_filesystem_device_error", &labels, f64::from(u8::from(stat.is_err())));
+        let Ok(stat) = stat else { continue };
         let unit = stat.f_frsize as f64;
         emit.put("node_filesystem_size_bytes", &labels, stat.f_blocks as f64 * unit);
         emit.put("node_filesystem_free_bytes", &labels, stat.f_bfree as f64 * unit);
@@ -139,8 +141,9 @@ mod tests {
         let shown: Vec<_> = mounts.iter().map(|m| (m.mountpoint.as_str(), m.kind.as_str(), m.read_only)).collect();
         assert_eq!(shown, [("/", "overlay", false), ("/run/my dir", "tmpfs", true), ("/data", "xfs", false)]);
         let lines = emitted(|emit| super::mounts(MOUNTS, emit));
+        assert!(lines[0].starts_with("node_filesystem_device_error") && lines[0].ends_with(" 0"));
         assert!(
-            lines[0].starts_with("node_filesystem_size_bytes{device=\"overlay\",fstype=\"overlay\",mountpoint=\"/\"} ")
+            lines[1].starts_with("node_filesystem_size_bytes{device=\"overlay\",fstype=\"overlay\",mountpoint=\"/\"} ")
         );
         assert_eq!(unescape("a\\134b\\x"), "a\\b\\x");
     }

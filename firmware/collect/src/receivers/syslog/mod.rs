@@ -1,0 +1,60 @@
+//! Syslog: RFC 5424 and RFC 3164 by UDP (RFC 5426) and TCP (RFC 6587), on one port.
+//!
+//! No sender hears an answer, so nothing is refused that can be kept: what is no syslog is stored as the line that it is,
+//! as facility `user`, as rsyslogd does, and counted in `bramble_receive_irregular_total{protocol,reason}`:
+//! `not_syslog`, `no_header` (a bare priority), `truncated` (over [`SyslogOptions::message_bytes_max`]), `incomplete` (the
+//! connection ended in the middle), `clock` (a time so far off that the time of arrival is taken instead, and the sender's is
+//! kept as metadata `sent_at`).
+//!
+//! * Stream labels: `job="syslog"`, `host` (the header's, else the peer's address), `service` (APP-NAME or TAG), `facility`,
+//!   `level`. Metadata: `procid`, `msgid`, `severity` (the standard's word) and each value of structured data as
+//!   `<id>_<name>`. The line is the message without its header.
+//! * By TCP each frame says how it is framed: `<length> <` is octet counting, anything else ends at a line feed or NUL.
+//!   A connection is read only while its lines can be handed over, so that a store that has no room slows the sender down
+//!   instead of losing lines: at most [`intake::SLOTS`] batches wait, each handed over again until it is taken.
+//! * By UDP the socket's buffer is the queue; what the kernel dropped is `socket_full` among the rejected.
+//!
+//! Lines are written in the background (durable within 30 s): neither protocol lets a sender wait.
+
+mod entry;
+mod framing;
+mod intake;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod udp;
+mod zone;
+
+pub use tcp::syslog_tcp;
+pub use udp::syslog_udp;
+pub use zone::{SyslogZone, UnknownZone};
+
+use std::time::Duration;
+
+/// What can be chosen of syslog.
+#[derive(Clone, Debug)]
+pub struct SyslogOptions {
+    /// The zone of times that name none (RFC 3164). Default: this machine's.
+    pub zone: SyslogZone,
+    /// Most TCP connections at a time; more are closed at once and counted as rejected, `too_many_connections`. Default 256.
+    pub connections_max: usize,
+    /// Longest message, in bytes; the rest is cut off. Default 64 KiB.
+    pub message_bytes_max: usize,
+    /// How long a TCP connection may be silent. Default 12 h: senders learn only by their next message, which is lost then,
+    /// that they were disconnected. Peers that vanished are found by keep-alive probes within three minutes.
+    pub idle_max: Duration,
+    /// How long a sender may pause within a message; the part is stored then. Default 60 s.
+    pub frame_idle_max: Duration,
+}
+
+impl Default for SyslogOptions {
+    fn default() -> Self {
+        SyslogOptions {
+            zone: SyslogZone::default(),
+            connections_max: 256,
+            message_bytes_max: 64 << 10,
+            idle_max: Duration::from_secs(12 * 3600),
+            frame_idle_max: Duration::from_secs(60),
+        }
+    }
+}
