@@ -9,6 +9,7 @@ mod fields;
 mod filter;
 mod limit;
 pub mod logs;
+mod redact_spans;
 mod run_logs;
 mod run_metrics;
 mod run_spans;
@@ -20,7 +21,7 @@ mod writer;
 
 pub use compiled::PipelineError;
 pub use config::{
-    ActionConfig, ActionKind, ConvertTo, Detector, EnrichConfig, FieldValue, FilterConfig, LimiterConfig, PipelineConfig,
-    Place, SignalName, StepConfig,
+    ActionConfig, ActionKind, ConvertTo, Detector, EnrichConfig, FieldValue, FilterConfig, LimiterConfig,
+    PipelineConfig, Place, SignalName, StepConfig,
 };
 pub use writer::{OpenPipelinesError, PipelineOptions, Pipelines};

@@ -194,7 +194,7 @@ fn redact_labels(redactor: &Redactor, labels: LabelsRef<'_>, out: &mut Vec<u8>) 
     let (mut clean, mut hits) = (Vec::new(), 0);
     let mut changed: Vec<(&str, String)> = Vec::new();
     for (name, value) in labels.iter() {
-        if let Some(count) = redactor.redact(value.as_bytes(), &mut clean) {
+        if let Some(count) = redactor.redact_field(name, value.as_bytes(), &mut clean) {
             changed.push((name, String::from_utf8_lossy(&clean).into_owned()));
             hits += u64::from(count.get());
         }
