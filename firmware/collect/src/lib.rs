@@ -14,6 +14,7 @@
 
 pub mod discovery;
 pub mod pipeline;
+pub mod promtail;
 pub mod receivers;
 pub mod relabel;
 pub mod sources;
