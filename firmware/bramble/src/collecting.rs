@@ -1,19 +1,16 @@
 //! Sources: what this process goes and reads itself, alike on a hub and on a node.
 
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, When};
 use crate::lines::LinePipelines;
 use crate::machine;
-use anyhow::Context;
-use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::pipeline::logs::Redactor;
-use bramble_collect::promtail;
 use bramble_collect::receivers::ReceiverState;
-use bramble_collect::sources::files::{self, FileTarget, Files, FilesOptions};
+use bramble_collect::sources::journald::{self, JournalPlace, Journald, JournaldMetrics, JournaldOptions};
+use bramble_collect::sources::kmsg::{Kmsg, KmsgOptions};
 use bramble_collect::sources::{FeedOptions, Feeds, Outlet, host, own};
 use bramble_runtime::{Budget, Cancel, Clock};
 use bramble_storage::Writer;
 use prometheus::Registry;
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Where sources hand over what they read, and what they need.
@@ -33,9 +30,9 @@ pub(crate) struct Place<'a> {
 
 /// Running sources.
 pub(crate) struct Collecting {
-    files: Files,
     feeds: Feeds,
-    promtail: Option<promtail::Started>,
+    journald: Option<Journald>,
+    kmsg: Option<Kmsg>,
 }
 
 impl Collecting {
@@ -58,52 +55,24 @@ impl Collecting {
         };
         let feeds = Feeds::new(place.writer.clone(), place.receive.clone(), labels, &place.registry)?;
         let lines = LinePipelines::new(place.loaded, place.redactor.clone(), &place.registry)?;
-        let options = FilesOptions {
-            files_max: config.collect.files_max as usize,
-            handles_max: config.collect.file_handles_max as usize,
-            ..FilesOptions::default()
-        };
-        let files = Files::start(feeds.open("files"), options, place.clock.clone(), &place.registry)?;
-        let discovery = DiscoveryMetrics::new(&place.registry)?;
-        let promtail = start_promtail(place, &lines, &files, &feeds, &discovery)?;
-        files.set_targets("config", file_targets(place.loaded, &lines)?);
-        Ok(Collecting { files, feeds, promtail })
+        let (journald, kmsg) = start_machine(place, &lines, &feeds)?;
+        Ok(Collecting { feeds, journald, kmsg })
     }
 
     /// Reads no more; what was read is delivered.
     pub(crate) async fn stop(self) {
-        drop(self.promtail);
-        self.files.stop().await;
+        if let Some(journald) = self.journald {
+            journald.stop().await;
+        }
+        if let Some(kmsg) = self.kmsg {
+            kmsg.stop().await;
+        }
         drop(self.feeds);
-    }
-
-    /// What can be shown of running sources.
-    pub(crate) fn shown(&self) -> Shown {
-        Shown { files: self.files.clone() }
-    }
-}
-
-/// Handles on running sources, to be looked at.
-#[derive(Clone)]
-pub(crate) struct Shown {
-    files: Files,
-}
-
-impl Shown {
-    pub(crate) fn json(&self) -> Value {
-        let files: Vec<Value> = self.files.status().iter().map(|file| json!(file)).collect();
-        json!({"files": files})
     }
 }
 
 /// Own telemetry, and the machine's.
-fn start_own(
-    config: &Config,
-    place: &Place<'_>,
-    outlet: &Outlet,
-    own_logs: own::OwnLogs,
-    own_spans: own::OwnSpans,
-) {
+fn start_own(config: &Config, place: &Place<'_>, outlet: &Outlet, own_logs: own::OwnLogs, own_spans: own::OwnSpans) {
     let (hostname, clock, cancel) = (machine::hostname(), &place.clock, &place.cancel);
     if config.host.enabled {
         let options = host::HostOptions {
@@ -128,53 +97,52 @@ fn start_own(
     }
 }
 
-/// Files of presets and of `[[files]]`.
-fn file_targets(loaded: &Loaded, lines: &LinePipelines) -> anyhow::Result<Vec<FileTarget>> {
-    let mut targets = Vec::new();
-    for name in &loaded.config.collect.presets.0 {
-        let configs = files::preset(name)
-            .with_context(|| format!("collect.presets: {name:?} is none of mdso, k3s, docker, host"))?;
-        let target = |config| FileTarget { config, pipeline: lines.plain() };
-        targets.extend(configs.into_iter().map(target));
-    }
-    for (index, config) in loaded.lists.files.iter().enumerate() {
-        let pipeline = match &config.pipeline {
-            None => lines.plain(),
-            Some(name) => lines.named(name).with_context(|| format!("files[{index}]"))?,
-        };
-        targets.push(FileTarget { config: config.clone(), pipeline });
-    }
-    Ok(targets)
-}
-
-fn start_promtail(
+/// What the machine logs by itself: the systemd journal, or where there is none the kernel's messages.
+fn start_machine(
     place: &Place<'_>,
     lines: &LinePipelines,
-    files: &Files,
     feeds: &Feeds,
-    discovery: &DiscoveryMetrics,
-) -> anyhow::Result<Option<promtail::Started>> {
-    let settings = &place.loaded.config.promtail;
-    let Some(path) = &settings.config.0 else { return Ok(None) };
-    let plan = promtail::Plan::load(path.as_ref(), settings.expand_env, lines.redactor())?;
-    for warning in &plan.warnings {
-        tracing::warn!(file = %path, line = warning.line, what = %warning.what, "promtail's configuration");
-    }
-    for remote in &plan.remotes {
-        tracing::warn!(
-            file = %path,
-            line = remote.line,
-            url = %remote.url,
-            "lines are stored here and not sent to this Loki; a [[forward]] of kind \"loki\" sends them there too"
-        );
-    }
-    let environment = promtail::Environment {
-        files: files.clone(),
-        feeds: feeds.clone(),
-        receivers: place.receivers.clone(),
-        discovery: discovery.clone(),
-        clock: place.clock.clone(),
-        cancel: place.cancel.clone(),
+) -> anyhow::Result<(Option<Journald>, Option<Kmsg>)> {
+    let settings = &place.loaded.config.journald;
+    let directory = settings.directory.0.as_ref();
+    let journal = directory.map_or(JournalPlace::Local, |directory| JournalPlace::Directory(directory.into()));
+    let metrics = JournaldMetrics::register(&place.registry)?;
+    let available = match settings.enabled {
+        When::Off => false,
+        when => match journald::available(&journal) {
+            Ok(()) => true,
+            Err(error) if when == When::On => {
+                tracing::warn!(%error, "the systemd journal cannot be read (journald.enabled)");
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no systemd journal is read");
+                false
+            }
+        },
     };
-    Ok(Some(promtail::start(plan, &environment)))
+    let mut running = None;
+    if available {
+        let options = JournaldOptions {
+            place: journal,
+            units: settings.units.0.clone(),
+            matches: settings.matches.0.clone(),
+            max_age: settings.first_read.0,
+            ..JournaldOptions::default()
+        };
+        let feed = feeds.open("journald");
+        running = Some(Journald::start(options, lines.plain(), feed, place.clock.clone(), metrics)?);
+    }
+    let kernel = place.loaded.config.kmsg.enabled;
+    let wanted = kernel == When::On || kernel == When::Auto && !available;
+    let mut kmsg = None;
+    if wanted {
+        let feed = feeds.open("kmsg");
+        match Kmsg::start(KmsgOptions::default(), lines.plain(), feed, place.clock.clone(), &place.registry) {
+            Ok(started) => kmsg = Some(started),
+            Err(error) if kernel == When::On => tracing::warn!(%error, "/dev/kmsg cannot be read (kmsg.enabled)"),
+            Err(error) => tracing::debug!(%error, "/dev/kmsg cannot be read"),
+        }
+    }
+    Ok((running, kmsg))
 }

@@ -2,7 +2,7 @@
 //! know no LogQL.
 
 use crate::config::{Config, DeletionMode};
-use bramble_catalog::Place;
+use bramble_catalog::{Place, State};
 use bramble_ingest::{Admin, LogDeletions, Maintenance};
 use bramble_query_logql::eval::EntryTest;
 use bramble_query_logql::{Expr, parse};
@@ -19,6 +19,8 @@ pub(crate) struct Admins {
     pub(crate) logs: Option<Arc<dyn LogAdmin>>,
     /// To be stepped, also where nobody may delete: what was asked for earlier is carried out.
     pub(crate) log_deletions: Option<Arc<LogDeletions>>,
+    /// `state.db`, where it is open: nobody else can open it then.
+    pub(crate) state: Option<Arc<State>>,
 }
 
 impl Admins {
@@ -38,6 +40,7 @@ impl Admins {
         let cancel_period_ms = config.loki.delete_request_cancel_period.ms();
         let log_deletions = Arc::new(admin.log_deletions(logs.clone(), Arc::new(read_query), cancel_period_ms)?);
         Ok(Admins {
+            state: Some(admin.state()),
             metrics: deletes_metrics.then(|| Arc::new(admin) as Arc<dyn MetricAdmin>),
             logs: deletes_logs.then(|| log_deletions.clone() as Arc<dyn LogAdmin>),
             log_deletions: Some(log_deletions),

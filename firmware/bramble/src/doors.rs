@@ -1,7 +1,7 @@
 //! Ports: binding, accepting, serving.
 
 use axum::Router;
-use bramble_collect::receivers::{ReceiverState, jaeger_udp};
+use bramble_collect::receivers::{ReceiverState, SyslogOptions, jaeger_udp, syslog_tcp, syslog_udp};
 use bramble_serve::Peer;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -32,6 +32,8 @@ pub(crate) enum Served {
     Http(Router),
     /// Packets for Jaeger's agent.
     Packets(ReceiverState),
+    /// Syslog, by packets and by connections.
+    Syslog(ReceiverState, SyslogOptions),
 }
 
 /// A port and what is served on it.
@@ -58,6 +60,7 @@ pub(crate) struct Bound {
 enum Listener {
     Http(TcpListener, Router),
     Packets(UdpSocket, ReceiverState),
+    Syslog(TcpListener, UdpSocket, ReceiverState, SyslogOptions),
 }
 
 impl Listener {
@@ -65,6 +68,10 @@ impl Listener {
         Ok(match served {
             Served::Http(router) => Listener::Http(TcpListener::bind(address).await?, router),
             Served::Packets(state) => Listener::Packets(UdpSocket::bind(address).await?, state),
+            Served::Syslog(state, options) => {
+                let listener = TcpListener::bind(address).await?;
+                Listener::Syslog(listener, UdpSocket::bind(address).await?, state, options)
+            }
         })
     }
 }
@@ -108,9 +115,11 @@ pub(crate) async fn serve_all(bound: Vec<Bound>, stop: watch::Receiver<bool>, gr
                 acceptors.spawn(accept(listener, router, slots.clone(), stop.clone()));
             }
             Some(Listener::Packets(socket, state)) => {
-                let mut stop = stop.clone();
-                let stopped = async move { drop(stop.wait_for(|s| *s).await) };
-                agents.spawn(jaeger_udp(state, socket, stopped));
+                agents.spawn(jaeger_udp(state, socket, stopped(stop.clone())));
+            }
+            Some(Listener::Syslog(listener, socket, state, options)) => {
+                agents.spawn(syslog_udp(state.clone(), options.clone(), socket, stopped(stop.clone())));
+                agents.spawn(syslog_tcp(state, options, listener, stopped(stop.clone())));
             }
         }
     }
@@ -121,6 +130,11 @@ pub(crate) async fn serve_all(bound: Vec<Bound>, stop: watch::Receiver<bool>, gr
     let _ = tokio::time::timeout(grace, agents.join_all()).await;
     // Running connections hold slots; when all are free, everything was answered.
     let _ = tokio::time::timeout(grace, slots.acquire_many(CONNECTIONS_MAX as u32)).await;
+}
+
+/// Ends when it is time to stop.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopping| *stopping).await);
 }
 
 async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, stop: watch::Receiver<bool>) {

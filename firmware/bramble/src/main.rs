@@ -1,13 +1,17 @@
 //! The binary: command line, configuration, wiring. The only place that names everything.
 
 mod clock_trust;
+mod collecting;
 mod commands;
 mod config;
 mod correlating;
 mod deletions;
 mod derived;
 mod doors;
+mod lines;
 mod machine;
+mod mdns;
+mod nodes;
 mod operations;
 mod process_metrics;
 mod receiving;
@@ -48,6 +52,10 @@ enum Command {
     PrintConfig(ConfigArguments),
     /// Look at this machine, the data directory and the ports, and say what to do about what is wrong.
     Doctor(ConfigArguments),
+    /// Make, list or take back the one-time tokens that enrol nodes; asks the hub that runs on this machine.
+    Token(commands::TokenArguments),
+    /// Run lines through a log pipeline and show what each stage makes of them.
+    Pipeline(commands::PipelineArguments),
     /// Print version and build.
     Version,
 }
@@ -80,6 +88,8 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => commands::check_config(&arguments),
         Command::PrintConfig(arguments) => commands::print_config(&arguments),
         Command::Doctor(arguments) => commands::doctor(&arguments),
+        Command::Token(arguments) => commands::token(&arguments),
+        Command::Pipeline(arguments) => commands::pipeline(&arguments),
         Command::Version => commands::version(),
     };
     match outcome {

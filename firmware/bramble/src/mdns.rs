@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn loopback_is_not_announced() {
-        assert!(!is_reachable("127.0.0.1") && !is_reachable("::1") && !is_reachable("[::1]") && !is_reachable("localhost"));
+        assert!(
+            !is_reachable("127.0.0.1") && !is_reachable("::1") && !is_reachable("[::1]") && !is_reachable("localhost")
+        );
         assert!(is_reachable("0.0.0.0") && is_reachable("::") && is_reachable("192.168.1.5"));
         assert!(announce("hub", "0123456789", 4317, "127.0.0.1").unwrap().is_none());
     }

@@ -62,8 +62,12 @@ pub(crate) fn open(
         Some(state) => state,
         None => Arc::new(State::open(place).context("state.db")?.0),
     };
-    let options =
-        NodeOptions { hub_name, hub_version: env!("CARGO_PKG_VERSION").to_owned(), nodes_max, ..NodeOptions::default() };
+    let options = NodeOptions {
+        hub_name,
+        hub_version: env!("CARGO_PKG_VERSION").to_owned(),
+        nodes_max,
+        ..NodeOptions::default()
+    };
     let registry = Arc::new(NodeRegistry::open(Arc::new(Kept(state)), clock, options)?);
     receivers::register_nodes(registry.clone(), metrics)?;
     Ok(registry)

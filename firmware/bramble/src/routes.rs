@@ -2,10 +2,11 @@
 
 use crate::config::Config;
 use crate::doors::{Door, Served};
+use crate::nodes;
 use crate::serving::door_addresses;
 use crate::span_doors;
 use axum::Router;
-use bramble_collect::receivers::{self, ReceiverState};
+use bramble_collect::receivers::{self, NodeRegistry, ReceiverState};
 use bramble_ingest::WritePath;
 use bramble_serve::{ApiState, api, ui};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(crate) fn routed_doors(
     state: Arc<ApiState>,
     receivers: ReceiverState,
     path: &WritePath,
+    (nodes, announced): (Arc<NodeRegistry>, bool),
 ) -> Vec<Door> {
     let prometheus = || {
         let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
@@ -29,7 +31,11 @@ pub(crate) fn routed_doors(
     let tempo_grpc = || api::tempo::grpc_router(state.clone());
     let jaeger = || api::jaeger::router(state.clone());
     let otlp_http = || receivers::otlp_http(receivers.clone());
-    let otlp_grpc = || receivers::otlp_grpc(receivers.clone());
+    let otlp_grpc = || {
+        let of_nodes = nodes::receiver(receivers.clone(), nodes.clone());
+        receivers::otlp_grpc(receivers.clone()).merge(of_nodes)
+    };
+    let node_port = config.doors.otlp_grpc.number().unwrap_or(0);
     let correlation = || api::correlate::router(state.clone());
     let main = || {
         Router::new()
@@ -42,6 +48,7 @@ pub(crate) fn routed_doors(
             .merge(api::bramble::router(state.clone()))
             .merge(correlation().merge(receivers::correlation(receivers.clone())))
             .merge(otlp_http())
+            .merge(nodes::api(nodes.clone(), node_port, announced))
             .merge(ui::router())
     };
     let router = |name: &str| match name {

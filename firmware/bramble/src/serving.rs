@@ -56,6 +56,7 @@ pub(crate) fn door_addresses(config: &Config) -> Vec<(&'static str, Option<Strin
         ("jaeger_sampling", address(&doors.jaeger_sampling)),
         ("zipkin", address(&doors.zipkin)),
         ("health", address(&doors.health)),
+        ("syslog", address(&doors.syslog)),
         ("correlation", address(&doors.correlation)),
         ("jaeger_health", address(&doors.jaeger_health)),
     ]

@@ -1,4 +1,4 @@
-//! The doors of Jaeger's and Zipkin's senders, and of what asks whether we live where a collector used to.
+//! The doors of Jaeger's, Zipkin's and syslog's senders, and of what asks whether we live where a collector used to.
 
 use crate::config::Config;
 use crate::doors::Served;
@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use bramble_collect::receivers::{self, ReceiverState, SamplingStrategy};
+use bramble_collect::receivers::{self, ReceiverState, SamplingStrategy, SyslogOptions};
 use bramble_ingest::WritePath;
 
 /// Doors of packets; all others are of connections.
@@ -21,10 +21,11 @@ pub(crate) fn served(name: &str, config: &Config, receivers: &ReceiverState, pat
     }
 }
 
-/// What the door of this name serves, if it is one of Jaeger's and Zipkin's senders.
+/// What the door of this name serves, if it is one of Jaeger's, Zipkin's and syslog's senders.
 pub(crate) fn of_senders(name: &str, config: &Config, receivers: &ReceiverState) -> Option<Served> {
     let strategy = strategy(config);
     Some(match name {
+        "syslog" => Served::Syslog(receivers.clone(), syslog_options(config)),
         name if OF_PACKETS.contains(&name) => Served::Packets(receivers.clone()),
         "jaeger_thrift_http" => Served::Http(receivers::jaeger_http(receivers.clone(), strategy)),
         "jaeger_grpc" => Served::Http(receivers::jaeger_grpc(receivers.clone(), strategy)),
@@ -32,6 +33,16 @@ pub(crate) fn of_senders(name: &str, config: &Config, receivers: &ReceiverState)
         "zipkin" => Served::Http(receivers::zipkin(receivers.clone())),
         _ => return None,
     })
+}
+
+fn syslog_options(config: &Config) -> SyslogOptions {
+    let syslog = &config.syslog;
+    SyslogOptions {
+        zone: syslog.time_zone.zone(),
+        connections_max: syslog.connections_max as usize,
+        message_bytes_max: syslog.message_max.0 as usize,
+        ..SyslogOptions::default()
+    }
 }
 
 /// What clients that ask are told to record.

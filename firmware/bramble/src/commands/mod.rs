@@ -1,10 +1,14 @@
 //! One file per subcommand.
 
 mod doctor;
+mod pipeline;
 mod serve;
+mod token;
 
 pub(crate) use doctor::doctor;
-pub(crate) use serve::serve;
+pub(crate) use pipeline::{PipelineArguments, pipeline};
+pub(crate) use serve::{serve, wait_for_signal};
+pub(crate) use token::{TokenArguments, token};
 
 use crate::ConfigArguments;
 use crate::config::Config;

@@ -3,7 +3,8 @@
 use super::revision;
 use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
-use crate::config::{Config, Loaded};
+use crate::collecting::{Collecting, Place as Sources};
+use crate::config::{Config, Loaded, Role};
 use crate::correlating::Correlating;
 use crate::deletions::Admins;
 use crate::derived::Derived;
@@ -14,12 +15,13 @@ use crate::receiving::{log_limits, loki_options, otlp_options, receive_limits};
 use crate::reload::{LogLevels, Reload};
 use crate::routes::routed_doors;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
-use crate::{machine, sampling, watchdog};
+use crate::{lines, machine, mdns, nodes, sampling, watchdog};
 use anyhow::Context;
 use bramble_catalog::Place;
+use bramble_collect::pipeline::Pipelines;
 use bramble_collect::pipeline::sampling::Sampling;
 use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
-use bramble_collect::sources::{Outlet, host, own};
+use bramble_collect::sources::own;
 use bramble_correlate::{CorrelationSource, stored::StoredCorrelations};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
 use bramble_ingest::{LogDeletions, Maintenance, Progress, Stores, WritePath};
@@ -87,9 +89,9 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
         .with(log_layer.with_filter(levels.filter(&loaded.config)))
         .with(span_layer.with_filter(levels.filter(&loaded.config)))
         .init();
-    let core = open(&loaded.config, clock)?;
+    let is_node = loaded.config.cluster.role == Role::Node;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(if is_node { 1 } else { 2 })
         .max_blocking_threads(loaded.config.query.concurrency as usize + 6)
         // Address space, not memory: a query may nest a hundred deep.
         .thread_stack_size(4 << 20)
@@ -98,14 +100,22 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("async runtime")?;
-    let reload = Reload::new(arguments.clone(), &loaded, levels, core.started_ms);
-    let outcome = runtime.block_on(run(&loaded, core, reload, own_logs, own_spans, began));
+    let outcome = if is_node {
+        anyhow::bail!("not yet")
+    } else {
+        let entered = runtime.enter();
+        let core = open(&loaded, clock)?;
+        drop(entered);
+        let reload = Reload::new(arguments.clone(), &loaded, levels, core.started_ms);
+        runtime.block_on(run(&loaded, core, reload, own_logs, own_spans, began))
+    };
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
 /// Opens disk, stores, catalog and blocks; the journal is replayed later, while doors are open already.
-fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
+fn open(loaded: &Loaded, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
+    let config = &loaded.config;
     let cap_bytes = config.memory.cap.0.map_or_else(machine::default_cap_bytes, |s| s.0);
     anyhow::ensure!(cap_bytes >= 16 << 20, "memory.cap is {cap_bytes} bytes; at least 16MiB are needed");
     let budgets = Budgets::new(cap_bytes as usize);
@@ -140,7 +150,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
     let (metrics, logs, traces) = (Arc::new(metrics), Arc::new(logs), Arc::new(traces));
     let stores = Stores::new(metrics.clone(), logs.clone(), traces.clone());
     let trust = Arc::new(KernelTrust::new(config.storage.time_trust));
-    let place = Place::Directory(directory);
+    let place = Place::Directory(directory.clone());
     let opened = WritePath::open(
         &place,
         disk.clone(),
@@ -190,7 +200,10 @@ async fn run(
 ) -> anyhow::Result<()> {
     let config = &loaded.config;
     let maintenance = Arc::new(Maintenance::new(core.path.clone()));
-    let admins = Admins::open(config, Place::Directory(data_dir(config)?), (&core.metrics, &core.logs), &maintenance)?;
+    let place = || Ok::<_, anyhow::Error>(Place::Directory(data_dir(config)?));
+    let admins = Admins::open(config, place()?, (&core.metrics, &core.logs), &maintenance)?;
+    let hub = (machine::hostname(), config.cluster.nodes_max as usize);
+    let nodes = nodes::open((&place()?, admins.state.clone()), core.clock.clone(), hub, &core.registry)?;
     let process = Arc::new(Process {
         path: core.path.clone(),
         maintenance: maintenance.clone(),
@@ -207,9 +220,13 @@ async fn run(
     });
     let log_deletions = admins.log_deletions.clone();
     let state = api_state(config, &core, process.clone(), admins)?;
-    let receivers = receiver_state(config, &core)?;
+    let cancel = Cancel::new();
+    let sources = sources(loaded, &core, &cancel)?;
     let feed = state.correlation_feed.clone();
-    let bound = doors::bind_all(routed_doors(config, state, receivers, &core.path)).await?;
+    let announcement = announce(config, nodes.hub_id());
+    let announced = announcement.is_some();
+    let doors = routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced));
+    let bound = doors::bind_all(doors).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
         name: b.name.to_owned(),
         address: b.address.clone(),
@@ -222,8 +239,7 @@ async fn run(
     let (stop, stopping) = watch::channel(false);
     let committer = spawn_committer(core.path.clone(), began)?;
     let maintainer = spawn_maintainer(core.path.clone(), maintenance, log_deletions)?;
-    let cancel = Cancel::new();
-    start_sources(config, &core, own_logs, own_spans, &cancel)?;
+    let collecting = Collecting::start(&sources, own_logs, own_spans)?;
     if let Some(derived) = core.derived.clone() {
         tokio::spawn(derived.run(cancel.clone()));
     }
@@ -251,8 +267,10 @@ async fn run(
     // Who listens to what is new would hold its door open.
     feed.close();
     // Doors first, so that what was being received is still answered; then the last commit.
+    drop(announcement);
     let _ = stop.send(true);
     let _ = serving.await;
+    collecting.stop().await;
     if let Some(sampling) = &core.sampling {
         sampling.finish();
     }
@@ -310,15 +328,38 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
     }))
 }
 
-fn receiver_state(config: &Config, core: &Core) -> anyhow::Result<ReceiverState> {
-    let (limits, options) = (receive_limits(config), (loki_options(config), otlp_options(config)?));
-    let counters = ReceiveCounters::register(&core.registry)?;
+/// What receivers and sources need: pipelines in front of sampling in front of the write path.
+fn sources<'a>(loaded: &'a Loaded, core: &Core, cancel: &Cancel) -> anyhow::Result<Sources<'a>> {
+    let config = &loaded.config;
+    let (clock, registry) = (core.clock.clone(), core.registry.clone());
     let receive = core.budgets.get(BudgetName::Receive);
-    let writer: Arc<dyn Writer> = match &core.sampling {
+    let own: Arc<dyn Writer> = Arc::new(core.path.clone());
+    let inner: Arc<dyn Writer> = match &core.sampling {
         Some(sampling) => Arc::new(sampling.clone()),
-        None => Arc::new(core.path.clone()),
+        None => own.clone(),
     };
-    Ok(ReceiverState::new(writer, receive, core.clock.clone(), limits, options, counters))
+    let redactor = lines::redactor(loaded, &registry)?;
+    let options = lines::pipeline_options(loaded, redactor.clone());
+    let pipelines = Pipelines::new(inner, &options, receive.clone(), clock.clone(), &registry)?;
+    let writer: Arc<dyn Writer> = Arc::new(pipelines);
+    let receivers = ReceiverState::new(
+        writer.clone(),
+        receive.clone(),
+        clock.clone(),
+        receive_limits(config),
+        (loki_options(config), otlp_options(config)?),
+        ReceiveCounters::register(&registry)?,
+    );
+    Ok(Sources { loaded, writer, own, receive, receivers, redactor, clock, registry, cancel: cancel.clone() })
+}
+
+/// Lets nodes find this hub, if they can reach it.
+fn announce(config: &Config, hub_id: &str) -> Option<mdns::Announcement> {
+    let port = config.doors.otlp_grpc.number().filter(|_| config.cluster.announce)?;
+    mdns::announce(&machine::hostname(), hub_id, port, &config.doors.listen).unwrap_or_else(|why| {
+        tracing::warn!(why, "nodes cannot find this hub by themselves; name it in their node.hubs");
+        None
+    })
 }
 
 /// Correlations as the log store has them.
@@ -383,40 +424,6 @@ fn spawn_maintainer(
     Ok(std::thread::Builder::new().name("bramble-maintain".into()).spawn(work)?)
 }
 
-fn start_sources(
-    config: &Config,
-    core: &Core,
-    own_logs: own::OwnLogs,
-    own_spans: own::OwnSpans,
-    cancel: &Cancel,
-) -> anyhow::Result<()> {
-    let writer: Arc<dyn Writer> = Arc::new(core.path.clone());
-    let outlet = Outlet::new(writer, core.budgets.get(BudgetName::Receive), &core.registry)?;
-    let hostname = machine::hostname();
-    if config.host.enabled {
-        let options = host::HostOptions {
-            interval: config.host.interval.0,
-            instance: hostname.clone(),
-            ..host::HostOptions::default()
-        };
-        tokio::spawn(host::run(options, outlet.clone(), core.clock.clone(), cancel.clone()));
-    }
-    if config.own.enabled {
-        let metrics = own::run_metrics(
-            core.registry.clone(),
-            hostname.clone(),
-            config.own.interval.0,
-            outlet.clone(),
-            core.clock.clone(),
-            cancel.clone(),
-        );
-        tokio::spawn(metrics);
-        tokio::spawn(own::run_logs(own_logs, hostname.clone(), outlet.clone(), cancel.clone()));
-        tokio::spawn(own::run_spans(own_spans, hostname, outlet, cancel.clone()));
-    }
-    Ok(())
-}
-
 /// Tells systemd that we are ready, and feeds its watchdog after each round trip.
 async fn notify_systemd(
     path: WritePath,
@@ -441,7 +448,7 @@ async fn notify_systemd(
     }
 }
 
-async fn wait_for_signal() -> &'static str {
+pub(crate) async fn wait_for_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;

@@ -1,5 +1,6 @@
 //! What there may be several of: tables of the file that are written in double brackets.
 
+use bramble_collect::pipeline::PipelineConfig;
 use serde::Deserialize;
 
 /// Names of the lists.
@@ -9,6 +10,8 @@ pub(crate) const NAMES: [&str; 3] = ["files", "pipeline", "forward"];
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Lists {
+    /// `[[pipeline]]`: what is done to items on their way in.
+    pub pipeline: Vec<PipelineConfig>,
 }
 
 impl Lists {

@@ -185,7 +185,7 @@ fn unknown(place: String, name: &str) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Door, Interval, Optional, Size};
+    use crate::config::{Door, Interval, Optional, Role, Size};
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::default();
@@ -207,6 +207,24 @@ mod tests {
         assert_eq!((error.place.as_str(), error.hint.as_deref()), ("bramble.toml:1", Some("did you mean memory?")));
         let error = read("[query]\ndata_dir = \"/x\"\n").unwrap_err();
         assert_eq!(error.hint.as_deref(), Some("did you mean storage.data_dir?"));
+    }
+
+    #[test]
+    fn the_role_may_stand_at_the_top() {
+        assert_eq!(read("role = \"node\"\n[memory]\ncap = \"96MiB\"\n").unwrap().cluster.role, Role::Node);
+        assert_eq!(read("[cluster]\nrole = \"node\"\n").unwrap().cluster.role, Role::Node);
+        let error = read("\nrole = \"boss\"\n").unwrap_err();
+        assert_eq!(error.place, "bramble.toml:2");
+    }
+
+    #[test]
+    fn lists_are_read_with_their_lines() {
+        let lists = |text: &str| read_text(text, "bramble.toml", &mut Config::default());
+        let read = lists("[[files]]\ninclude = [\"/var/log/*.log\"]\n[[files]]\ninclude = [\"/x\"]\n").unwrap();
+        assert_eq!((read.files.len(), read.files[1].include.as_slice()), (2, &["/x".to_owned()][..]));
+        let error = lists("[memory]\n[[files]]\ninclude = [\"/x\"]\nincluded = 5\n").unwrap_err();
+        assert_eq!(error.place, "bramble.toml:4", "{error}");
+        assert!(error.message.contains("included"), "{error}");
     }
 
     #[test]

@@ -7,21 +7,27 @@ mod deletion;
 mod derived;
 mod lists;
 mod load;
+mod role;
 mod sampling;
 mod secret;
 mod share;
 mod value;
+mod when;
+mod zone;
 
 pub(crate) use deletion::DeletionMode;
 pub(crate) use derived::{Bounds, HistogramsSetting, SpanNamesSetting};
 pub(crate) use lists::Lists;
 pub(crate) use load::{Loaded, load};
+pub(crate) use role::Role;
 pub(crate) use sampling::Rules;
 pub(crate) use secret::Secret;
 pub(crate) use share::Share;
 pub(crate) use value::{
     Door, Interval, LogLevel, Names, Optional, Raw, SettingValue, Size, TimeTrustSetting, TranslationSetting, Words,
 };
+pub(crate) use when::When;
+pub(crate) use zone::Zone;
 
 use bramble_collect::receivers::LogOptions;
 use bramble_derive::{DeriveOptions, Histograms, SpanNames};
@@ -174,6 +180,8 @@ settings! {
         jaeger_sampling: Door = Door::port(5778);
         /// Zipkin's collector.
         zipkin: Door = Door::port(9411);
+        /// Syslog, RFC 5424 and 3164, by UDP and by TCP.
+        syslog: Door = Door::port(1514);
         /// Correlations, and the API of the engine that made them before: logs and OTLP in, correlations and stories out.
         correlation: Door = Door::port(8080);
         /// Whether we are ready, where OpenTelemetry's Collector and Jaeger 2 say it.
@@ -302,7 +310,7 @@ settings! {
     /// Hub or node.
     cluster: ClusterSettings {
         /// "hub" stores and serves; "node" collects and sends everything on to a hub. `role` at the top of the file says the same.
-        role: Words = Words::of("hub", &["hub", "node"]);
+        role: Role = Role::Hub;
         /// Whether a hub announces itself in the local network by mDNS (`_bramble._tcp`), if it listens on more than loopback.
         announce: bool = true;
         /// Nodes that a hub takes.
@@ -347,6 +355,33 @@ settings! {
         files_max: u64 = 1024;
         /// Files that are open at once.
         file_handles_max: u64 = 128;
+    }
+    /// The systemd journal.
+    journald: JournaldSettings {
+        /// Whether it is read: "auto" where libsystemd and a journal are there.
+        enabled: When = When::Auto;
+        /// Directory of the journal. "auto" is the machine's own.
+        directory: Optional<String> = Optional(None);
+        /// Units whose entries are read; none for all.
+        units: Names = Names::default();
+        /// What entries must match, each as FIELD=value.
+        matches: Names = Names::default();
+        /// How far back reading begins at the first start.
+        first_read: Interval = Interval::days(1);
+    }
+    /// Messages of the kernel.
+    kmsg: KmsgSettings {
+        /// Whether they are read from /dev/kmsg: "auto" where no systemd journal is read, which has them too.
+        enabled: When = When::Auto;
+    }
+    /// Syslog.
+    syslog: SyslogSettings {
+        /// The zone of times that name none: "local", "UTC" or an offset such as "+01:00".
+        time_zone: Zone = Zone::default();
+        /// TCP connections at a time.
+        connections_max: u64 = 256;
+        /// Longest message; the rest is cut off.
+        message_max: Size = Size::kib(64);
     }
     /// Secrets and personal data in what is taken in.
     redaction: RedactionSettings {
@@ -484,6 +519,14 @@ settings! {
         enabled: bool = true;
         /// How often.
         interval: Interval = Interval::seconds(5);
+        /// Directory of text files (`*.prom`) whose samples are taken along, as node_exporter's textfile collector does. "auto" is none.
+        textfile_directory: Optional<String> = Optional(None);
+        /// Programs that are told one by one, those that take the most CPU and memory; 0 for none.
+        processes_top: u64 = 10;
+        /// Whether states of systemd's units are told.
+        systemd_units: bool = true;
+        /// Bytes that the card may be written in its life, as its maker says: for the forecast of its wear. "auto" is not known.
+        card_endurance: Optional<Size> = Optional(None);
     }
     /// Bramble's own telemetry, into its own stores.
     own: OwnSettings {

@@ -255,6 +255,14 @@ impl Door {
         Door::Port(port)
     }
 
+    /// The port; `None` when off.
+    pub(crate) fn number(&self) -> Option<u16> {
+        match self {
+            Door::Off => None,
+            Door::Port(port) | Door::Address(_, port) => Some(*port),
+        }
+    }
+
     /// Address and port, given the common address; `None` when off.
     pub(crate) fn address(&self, listen: &str) -> Option<String> {
         let joined = |host: &str, port: u16| {

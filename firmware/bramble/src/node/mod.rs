@@ -21,6 +21,7 @@ use bramble_forward::{Environment, NodeOptions, NodeWriter};
 use bramble_runtime::{Budget, BudgetName, Budgets, Cancel, Clock};
 use bramble_storage::Writer;
 use prometheus::Registry;
+use std::path::Path;
 use status::NodeStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ pub(crate) async fn run(
     let (process, build) = ProcessMetrics::new(budgets, cache, started_ms, env!("CARGO_PKG_VERSION"));
     registry.register(Box::new(process))?;
     registry.register(Box::new(build))?;
-    let (hubs, _finder) = hubs(config)?;
+    let (hubs, _finder) = hubs(config, &directory)?;
     let environment = Environment {
         data_dir: directory.clone(),
         clock: clock.clone(),
@@ -72,10 +73,7 @@ pub(crate) async fn run(
     // A half of the cap is for bodies, batches and what waits; the other is the program.
     let receive = Budget::standalone(BudgetName::Receive, cap_bytes / 8);
     let inner: Arc<dyn Writer> = writer.clone();
-    let redactor = lines::redactor(loaded)?;
-    if let Some(redactor) = &redactor {
-        redactor.register(&registry)?;
-    }
+    let redactor = lines::redactor(loaded, &registry)?;
     let options = lines::pipeline_options(loaded, redactor.clone());
     let pipelines = Pipelines::new(inner, &options, receive.clone(), clock.clone(), &registry)?;
     let writer_of_doors: Arc<dyn Writer> = Arc::new(pipelines);
@@ -123,11 +121,13 @@ pub(crate) async fn run(
 }
 
 /// Addresses of the hubs: those that are named, or those that announce themselves.
-fn hubs(config: &Config) -> anyhow::Result<(watch::Receiver<Vec<String>>, Option<mdns::Finder>)> {
+fn hubs(config: &Config, data_dir: &Path) -> anyhow::Result<(watch::Receiver<Vec<String>>, Option<mdns::Finder>)> {
     let named = &config.node.hubs.0;
     anyhow::ensure!(named.len() <= 2, "node.hubs has {} hubs; a node sends to two at most", named.len());
     if named.is_empty() {
-        let (found, finder) = mdns::find();
+        let (found, finder) = mdns::find(data_dir).map_err(|why| {
+            anyhow::anyhow!("hubs cannot be looked for in the local network: {why}\nhint: name them in node.hubs")
+        })?;
         return Ok((found, Some(finder)));
     }
     Ok((watch::channel(named.iter().map(|hub| hub_address(hub)).collect()).1, None))
