@@ -18,7 +18,7 @@ pub mod ui;
 
 pub use client::{Peer, as_client, remember_client};
 pub use gate::{Client, QueryGate};
-pub use params::{Params, TimeError, parse_duration_ms, parse_time_ms};
+pub use params::{Params, TimeError, parse_duration_ms, parse_time_ms, rfc3339_of_ns};
 pub use run::{RunError, run};
 pub use scraping::{ActiveTarget, DroppedTarget, LabelMap, NothingScraped, RelabelStep, Scraping, TargetLists};
 pub use state::{ApiState, BuildInfo, ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};

@@ -107,7 +107,7 @@ pub(crate) fn rfc3339_of_ms(ms: i64) -> String {
 }
 
 /// RFC 3339 with nanoseconds, UTC.
-pub(crate) fn rfc3339_of_ns(ns: i64) -> String {
+pub fn rfc3339_of_ns(ns: i64) -> String {
     rfc3339(i128::from(ns))
 }
 
