@@ -3,14 +3,18 @@
 use crate::config::{Config, Loaded, When};
 use crate::lines::LinePipelines;
 use crate::machine;
+use crate::scraping::Scraping;
+use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::pipeline::logs::Redactor;
 use bramble_collect::receivers::ReceiverState;
+use bramble_collect::sources::events::{EventsOptions, KubernetesEvents};
 use bramble_collect::sources::journald::{self, JournalPlace, Journald, JournaldMetrics, JournaldOptions};
 use bramble_collect::sources::kmsg::{Kmsg, KmsgOptions};
 use bramble_collect::sources::{FeedOptions, Feeds, Outlet, host, own};
 use bramble_runtime::{Budget, Cancel, Clock};
 use bramble_storage::Writer;
 use prometheus::Registry;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where sources hand over what they read, and what they need.
@@ -25,7 +29,20 @@ pub(crate) struct Place<'a> {
     pub(crate) redactor: Option<Arc<Redactor>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
+    pub(crate) discovery: DiscoveryMetrics,
     pub(crate) cancel: Cancel,
+}
+
+impl Place<'_> {
+    /// Begins to scrape what Prometheus' configuration names. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What is wrong with that file, and where.
+    pub(crate) fn scraping(&self) -> anyhow::Result<Scraping> {
+        let (writer, receive) = (self.writer.clone(), self.receive.clone());
+        let (clock, discovery) = (self.clock.clone(), self.discovery.clone());
+        Scraping::open(&self.loaded.config, writer, receive, clock, discovery, &self.registry)
+    }
 }
 
 /// Running sources.
@@ -33,6 +50,7 @@ pub(crate) struct Collecting {
     feeds: Feeds,
     journald: Option<Journald>,
     kmsg: Option<Kmsg>,
+    events: Option<KubernetesEvents>,
 }
 
 impl Collecting {
@@ -56,7 +74,8 @@ impl Collecting {
         let feeds = Feeds::new(place.writer.clone(), place.receive.clone(), labels, &place.registry)?;
         let lines = LinePipelines::new(place.loaded, place.redactor.clone(), &place.registry)?;
         let (journald, kmsg) = start_machine(place, &lines, &feeds)?;
-        Ok(Collecting { feeds, journald, kmsg })
+        let events = start_events(place, &lines, &feeds)?;
+        Ok(Collecting { feeds, journald, kmsg, events })
     }
 
     /// Reads no more; what was read is delivered.
@@ -66,6 +85,9 @@ impl Collecting {
         }
         if let Some(kmsg) = self.kmsg {
             kmsg.stop().await;
+        }
+        if let Some(events) = self.events {
+            events.stop().await;
         }
         drop(self.feeds);
     }
@@ -78,6 +100,10 @@ fn start_own(config: &Config, place: &Place<'_>, outlet: &Outlet, own_logs: own:
         let options = host::HostOptions {
             interval: config.host.interval.0,
             instance: hostname.clone(),
+            textfile_directory: config.host.textfile_directory.0.as_ref().map(PathBuf::from),
+            processes_top: config.host.processes_top as usize,
+            systemd_units: config.host.systemd_units,
+            endurance_bytes: config.host.card_endurance.0.map(|size| size.0),
             ..host::HostOptions::default()
         };
         tokio::spawn(host::run(options, outlet.clone(), clock.clone(), cancel.clone()));
@@ -145,4 +171,19 @@ fn start_machine(
         }
     }
     Ok((running, kmsg))
+}
+
+/// Events of the Kubernetes cluster.
+fn start_events(place: &Place<'_>, lines: &LinePipelines, feeds: &Feeds) -> anyhow::Result<Option<KubernetesEvents>> {
+    let settings = &place.loaded.config.kubernetes;
+    if !settings.events {
+        return Ok(None);
+    }
+    let options = EventsOptions {
+        api_server: settings.api_server.0.clone().unwrap_or_default(),
+        kubeconfig_file: settings.kubeconfig.0.as_ref().map(PathBuf::from),
+        pipeline: lines.plain(),
+    };
+    let feed = feeds.open("kubernetes_events");
+    Ok(Some(KubernetesEvents::start(options, feed, place.clock.clone(), &place.registry)?))
 }

@@ -18,6 +18,7 @@ mod receiving;
 mod reload;
 mod routes;
 mod sampling;
+mod scraping;
 mod serving;
 mod span_doors;
 mod watchdog;

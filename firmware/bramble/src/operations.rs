@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::derived::Derived;
 use crate::machine;
 use crate::reload::Reload;
+use crate::scraping::Scraping;
 use crate::serving::flags;
 use bramble_disk::Disk;
 use bramble_ingest::{Maintenance, WritePath};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 /// Answers for the whole process.
 pub(crate) struct Process {
+    pub(crate) scraping: Scraping,
     pub(crate) path: WritePath,
     pub(crate) maintenance: Arc<Maintenance>,
     pub(crate) derived: Option<Derived>,
@@ -50,6 +52,7 @@ impl Operations for Process {
     }
 
     fn metrics_text(&self) -> String {
+        self.scraping.count_targets();
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
@@ -82,7 +85,8 @@ impl Operations for Process {
     }
 
     fn reload(&self) -> Result<(), String> {
-        self.reload.reload(self.clock.wall_ms())
+        self.reload.reload(self.clock.wall_ms())?;
+        self.scraping.reload()
     }
 
     fn quit(&self) {

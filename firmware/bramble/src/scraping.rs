@@ -5,7 +5,7 @@ use crate::machine;
 use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::relabel::RelabelConfig;
 use bramble_collect::sources::scrape::{PrometheusConfig, ScrapedTarget, Scraper, relabel_steps};
-use bramble_runtime::{BudgetName, Budgets, Clock};
+use bramble_runtime::{Budget, Clock};
 use bramble_serve::{ActiveTarget, DroppedTarget, LabelMap, RelabelStep, TargetLists};
 use bramble_signal::{Labels, MetricMetadata};
 use bramble_storage::Writer;
@@ -13,6 +13,7 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Go's zero time, which Prometheus shows before the first scrape.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -32,12 +33,11 @@ impl Scraping {
     pub(crate) fn open(
         config: &Config,
         writer: Arc<dyn Writer>,
-        budgets: &Budgets,
+        receive: Budget,
         clock: Arc<dyn Clock>,
         discovery: DiscoveryMetrics,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
-        let receive = budgets.get(BudgetName::Receive);
         let scraper = Scraper::new(writer, receive, clock, discovery, &machine::hostname(), registry)?;
         let file = config.scrape.config.0.as_ref().map(PathBuf::from);
         let scraping = Scraping { scraper, file };
@@ -60,6 +60,15 @@ impl Scraping {
             self.scraper.reload_failed();
             tracing::error!(error, "the scrape configuration cannot be used; the old one stays in force");
         })
+    }
+
+    /// Scrapes what a cluster's monitors ask for, as they change. Ends with their watch; to be spawned.
+    pub(crate) async fn follow_monitors(self, mut entries: watch::Receiver<Arc<Vec<Value>>>) {
+        entries.mark_changed();
+        while entries.changed().await.is_ok() {
+            let now = entries.borrow_and_update().clone();
+            self.scraper.set_monitored(&now);
+        }
     }
 
     /// Stops scraping; series do not end, since somebody goes on later.

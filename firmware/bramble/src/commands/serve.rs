@@ -14,10 +14,12 @@ use crate::process_metrics::ProcessMetrics;
 use crate::receiving::{log_limits, loki_options, otlp_options, receive_limits};
 use crate::reload::{LogLevels, Reload};
 use crate::routes::routed_doors;
+use crate::scraping::Scraping;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
 use crate::{lines, machine, mdns, nodes, sampling, watchdog};
 use anyhow::Context;
 use bramble_catalog::Place;
+use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::pipeline::Pipelines;
 use bramble_collect::pipeline::sampling::Sampling;
 use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
@@ -204,7 +206,11 @@ async fn run(
     let admins = Admins::open(config, place()?, (&core.metrics, &core.logs), &maintenance)?;
     let hub = (machine::hostname(), config.cluster.nodes_max as usize);
     let nodes = nodes::open((&place()?, admins.state.clone()), core.clock.clone(), hub, &core.registry)?;
+    let cancel = Cancel::new();
+    let sources = sources(loaded, &core, &cancel)?;
+    let scraping = sources.scraping()?;
     let process = Arc::new(Process {
+        scraping: scraping.clone(),
         path: core.path.clone(),
         maintenance: maintenance.clone(),
         derived: core.derived.clone(),
@@ -219,9 +225,7 @@ async fn run(
         doors: Default::default(),
     });
     let log_deletions = admins.log_deletions.clone();
-    let state = api_state(config, &core, process.clone(), admins)?;
-    let cancel = Cancel::new();
-    let sources = sources(loaded, &core, &cancel)?;
+    let state = api_state(config, &core, process.clone(), admins, scraping.clone())?;
     let feed = state.correlation_feed.clone();
     let announcement = announce(config, nodes.hub_id());
     let announced = announcement.is_some();
@@ -266,6 +270,7 @@ async fn run(
     cancel.cancel();
     // Who listens to what is new would hold its door open.
     feed.close();
+    scraping.stop();
     // Doors first, so that what was being received is still answered; then the last commit.
     drop(announcement);
     let _ = stop.send(true);
@@ -288,7 +293,13 @@ async fn run(
     Ok(())
 }
 
-fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins) -> anyhow::Result<Arc<ApiState>> {
+fn api_state(
+    config: &Config,
+    core: &Core,
+    process: Arc<Process>,
+    admins: Admins,
+    scraping: Scraping,
+) -> anyhow::Result<Arc<ApiState>> {
     let metrics: Arc<dyn MetricSource> = core.metrics.clone();
     let options = EngineOptions {
         lookback_ms: config.query.lookback.ms(),
@@ -321,7 +332,7 @@ fn api_state(config: &Config, core: &Core, process: Arc<Process>, admins: Admins
         query_budget: core.budgets.get(BudgetName::Query),
         query_gate: QueryGate::new(config.query.concurrency.clamp(1, 1024) as usize, &core.registry)?,
         query_timeout: config.query.timeout.0,
-        scraping: Arc::new(bramble_serve::NothingScraped),
+        scraping: Arc::new(scraping),
         operations: process,
         build: BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: revision() },
         started_ms: core.started_ms,
@@ -350,7 +361,19 @@ fn sources<'a>(loaded: &'a Loaded, core: &Core, cancel: &Cancel) -> anyhow::Resu
         (loki_options(config), otlp_options(config)?),
         ReceiveCounters::register(&registry)?,
     );
-    Ok(Sources { loaded, writer, own, receive, receivers, redactor, clock, registry, cancel: cancel.clone() })
+    let discovery = DiscoveryMetrics::new(&registry)?;
+    Ok(Sources {
+        loaded,
+        writer,
+        own,
+        receive,
+        receivers,
+        redactor,
+        clock,
+        registry,
+        discovery,
+        cancel: cancel.clone(),
+    })
 }
 
 /// Lets nodes find this hub, if they can reach it.

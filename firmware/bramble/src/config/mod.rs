@@ -340,6 +340,19 @@ settings! {
         /// Prometheus' configuration (`prometheus.yml`), read as it is. "auto" scrapes nothing.
         config: Optional<String> = Optional(None);
     }
+    /// Kubernetes.
+    kubernetes: KubernetesSettings {
+        /// Whether ServiceMonitor and PodMonitor objects are scraped, as the Prometheus operator makes Prometheus do.
+        monitors: bool = false;
+        /// Whether pods and services with the annotations `prometheus.io/scrape`, `port`, `path` and `scheme` are scraped.
+        annotations: bool = false;
+        /// Whether events (OOMKilled, Evicted, FailedScheduling…) are taken as log lines.
+        events: bool = false;
+        /// Address of the API. "auto" is that of the cluster that this runs in.
+        api_server: Optional<String> = Optional(None);
+        /// A kubeconfig with address and credentials.
+        kubeconfig: Optional<String> = Optional(None);
+    }
     /// Promtail's configuration.
     promtail: PromtailSettings {
         /// `promtail.yaml`, read as it is. "auto" is none.
