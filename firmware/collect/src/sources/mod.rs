@@ -12,7 +12,7 @@
 
 pub mod events;
 mod feed;
-mod gathering;
+pub(crate) mod gathering;
 pub mod host;
 pub mod journald;
 pub mod kmsg;

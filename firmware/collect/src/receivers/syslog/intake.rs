@@ -35,7 +35,7 @@ const LAST_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Intake {
     state: ReceiverState,
     protocol: Protocol,
-    options: SyslogOptions,
+    options: Arc<SyslogOptions>,
     batch_bytes: usize,
     slots: Arc<Semaphore>,
     open: Mutex<Option<Open>>,
@@ -56,9 +56,9 @@ impl Intake {
             slots: Arc::new(Semaphore::new(SLOTS)),
             open: Mutex::new(None),
             stopping: Arc::new(AtomicBool::new(false)),
+            options: Arc::new(options),
             state,
             protocol,
-            options,
         }
     }
 
@@ -90,13 +90,32 @@ impl Intake {
         loop {
             // Never closed.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-            let entries = Entries::new(self.options.zone.clone(), self.state.0.limits.items, 0);
-            let open = Open { entries, since: Instant::now(), slot };
+            let open = self.new_batch(slot);
             // Another connection may have been faster: its batch is used, ours given back.
             self.open.lock().get_or_insert(open);
             if self.push_now(message, peer) {
                 return;
             }
+        }
+    }
+
+    fn new_batch(&self, slot: OwnedSemaphorePermit) -> Open {
+        let entries = Entries::new(Arc::clone(&self.options), self.state.0.limits.items);
+        Open { entries, since: Instant::now(), slot }
+    }
+
+    /// Lines that a stage of the pipeline has held come without a message: into the batch at hand, or one of their own.
+    fn release(&self, all: bool) {
+        if self.options.pipeline.is_none() {
+            return;
+        }
+        let mut place = self.open.lock();
+        if place.is_none() {
+            // Without a slot they are held until the next time.
+            *place = Arc::clone(&self.slots).try_acquire_owned().ok().map(|slot| self.new_batch(slot));
+        }
+        if let Some(open) = place.as_mut() {
+            open.entries.release(self.state.0.clock.wall_ns(), all);
         }
     }
 
@@ -107,8 +126,10 @@ impl Intake {
         let irregular = open.entries.push(message, peer, self.state.0.clock.wall_ns());
         let full = if open.entries.memory_bytes() >= self.batch_bytes { place.take() } else { None };
         drop(place);
-        if let Some(reason) = irregular {
-            self.irregular(reason);
+        match irregular {
+            Some("relabelled") => self.rejected("relabelled", 1),
+            Some(reason) => self.irregular(reason),
+            None => {}
         }
         if let Some(open) = full {
             self.send(open);
@@ -118,6 +139,7 @@ impl Intake {
 
     /// Hands the batch over if it is old enough.
     pub(super) fn tick(&self) {
+        self.release(false);
         let mut place = self.open.lock();
         let due = place.as_ref().is_some_and(|open| open.since.elapsed() >= LINGER);
         let open = if due { place.take() } else { None };
@@ -130,6 +152,7 @@ impl Intake {
     /// Hands over what is there and waits until all of it is durable, for a while.
     pub(super) async fn finish(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.release(true);
         let open = self.open.lock().take();
         if let Some(open) = open {
             self.send(open);

@@ -29,10 +29,14 @@ pub use tcp::syslog_tcp;
 pub use udp::syslog_udp;
 pub use zone::{SyslogZone, UnknownZone};
 
+use crate::pipeline::logs::LogPipeline;
+use crate::relabel::{LabelPairs, RelabelConfig};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What can be chosen of syslog.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SyslogOptions {
     /// The zone of times that name none (RFC 3164). Default: this machine's.
     pub zone: SyslogZone,
@@ -45,6 +49,20 @@ pub struct SyslogOptions {
     pub idle_max: Duration,
     /// How long a sender may pause within a message; the part is stored then. Default 60 s.
     pub frame_idle_max: Duration,
+    /// Labels of all lines. Default none.
+    pub labels: LabelPairs,
+    /// Instead of labels and metadata of our own, what these rules make of `__syslog_connection_ip_address`,
+    /// `__syslog_connection_hostname` (the address: no name server is asked), `__syslog_message_{severity,facility,hostname,
+    /// app_name,proc_id,msg_id}` and of structured data, as Promtail does. Default none.
+    pub relabel: Option<Vec<RelabelConfig>>,
+    /// Whether rules see `__syslog_message_sd_<id>_<name>`. Default no.
+    pub label_structured_data: bool,
+    /// Whether the sender's time is the line's, unless it is far off. Default yes.
+    pub use_incoming_timestamp: bool,
+    /// Whether the line is the whole message with its header. Default no.
+    pub whole_message: bool,
+    /// Stages that lines go through. Default none.
+    pub pipeline: Option<Arc<Mutex<LogPipeline>>>,
 }
 
 impl Default for SyslogOptions {
@@ -55,6 +73,12 @@ impl Default for SyslogOptions {
             message_bytes_max: 64 << 10,
             idle_max: Duration::from_secs(12 * 3600),
             frame_idle_max: Duration::from_secs(60),
+            labels: LabelPairs::new(),
+            relabel: None,
+            label_structured_data: false,
+            use_incoming_timestamp: true,
+            whole_message: false,
+            pipeline: None,
         }
     }
 }

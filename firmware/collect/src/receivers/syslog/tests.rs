@@ -170,3 +170,44 @@ async fn connections_and_pauses_are_bounded() {
     let rejected = |reason| bench.counted("bramble_receive_rejected_total", &["syslog_tcp", reason]);
     assert_eq!((rejected("too_many_connections"), rejected("idle_connection")), (1, 1));
 }
+
+#[tokio::test]
+async fn rules_and_stages_as_promtail_has_them() {
+    let rules = serde_json::json!([
+        {"source_labels": ["__syslog_message_hostname"], "target_label": "host"},
+        {"source_labels": ["__syslog_message_severity"], "target_label": "level"},
+        {"source_labels": ["__syslog_message_sd_origin_32473_ip"], "target_label": "ip"},
+        {"source_labels": ["__syslog_message_app_name"], "regex": "noise", "action": "drop"},
+    ]);
+    let stages = serde_json::json!([{"multiline": {"firstline": "^start", "max_wait_time": "1h"}}]);
+    let stages: Vec<crate::pipeline::logs::StageConfig> = serde_json::from_value(stages).unwrap();
+    let options = SyslogOptions {
+        labels: vec![("job".to_owned(), "mine".to_owned())],
+        relabel: Some(serde_json::from_value(rules).unwrap()),
+        label_structured_data: true,
+        use_incoming_timestamp: false,
+        pipeline: Some(Arc::new(Mutex::new(LogPipeline::compile(&stages).unwrap()))),
+        ..options()
+    };
+    let door = tcp(options).await;
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    for (app, text) in [("a", "start of it"), ("a", "its end"), ("noise", "start"), ("a", "start again")] {
+        let line = format!("<14>1 2026-11-18T10:00:00Z h {app} - - [origin@32473 ip=\"10.0.0.1\"] {text}\n");
+        stream.write_all(line.as_bytes()).await.unwrap();
+    }
+    drop(stream);
+    let bench = Arc::clone(&door.bench);
+    let rejected = || bench.counted("bramble_receive_rejected_total", &["syslog_tcp", "relabelled"]);
+    let read = async {
+        while rejected() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
+    let lines = door.end().await;
+    // The last line is held until the end.
+    let labels = "{host=\"h\", ip=\"10.0.0.1\", job=\"mine\", level=\"informational\", service_name=\"mine\"}";
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].starts_with(&format!("{labels} {NOW_SECONDS} start of it\nits end {{")), "{}", lines[0]);
+    assert!(lines[1].starts_with(&format!("{labels} {NOW_SECONDS} start again {{")), "{}", lines[1]);
+}

@@ -169,8 +169,13 @@ impl Journal {
     pub(super) fn go_to(&mut self, cursor: &str) -> io::Result<bool> {
         let cursor = CString::new(cursor).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         // SAFETY: the handle is open; the text ends with NUL.
-        checked(unsafe { (self.functions.seek_cursor)(self.handle, cursor.as_ptr()) })?;
-        if !self.next()? {
+        let found = checked(unsafe { (self.functions.seek_cursor)(self.handle, cursor.as_ptr()) });
+        // What is no cursor at all is nowhere.
+        let is_cursor = found.map(|_| true).or_else(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => Ok(false),
+            _ => Err(error),
+        })?;
+        if !is_cursor || !self.next()? {
             return Ok(false);
         }
         // SAFETY: as above, and the handle is at an entry.

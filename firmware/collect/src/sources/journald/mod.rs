@@ -52,6 +52,8 @@ pub struct JournaldOptions {
     /// Instead of labels and metadata of our own, what these rules make of `__journal_<field>` (in lower case),
     /// `__journal_priority_keyword` and `__journal_syslog_facility_keyword`, as Promtail does. Default none.
     pub relabel: Option<Vec<RelabelConfig>>,
+    /// The entry behind which the first start reads, of whoever read the journal before us; goes before `max_age`. Default none.
+    pub cursor: Option<String>,
     /// Whether entries of this process are left out. Default yes.
     pub skip_own: bool,
 }
@@ -66,6 +68,7 @@ impl Default for JournaldOptions {
             json: false,
             labels: LabelPairs::new(),
             relabel: None,
+            cursor: None,
             skip_own: true,
         }
     }

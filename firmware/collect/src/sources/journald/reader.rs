@@ -131,6 +131,11 @@ impl Reader {
             journal.add_match(text.as_bytes())?;
         }
         let Some((place, realtime_us)) = self.last.clone() else {
+            if let Some(cursor) = &self.options.cursor
+                && journal.go_to(cursor)?
+            {
+                return Ok(journal);
+            }
             let now_us = u64::try_from(self.clock.wall_ns() / 1000).unwrap_or(0);
             let age_us = u64::try_from(self.options.max_age.as_micros()).unwrap_or(u64::MAX);
             journal.seek_realtime(now_us.saturating_sub(age_us))?;

@@ -149,6 +149,18 @@ async fn what_is_read_can_be_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_cursor_is_where_the_first_start_begins() {
+    let mut bench = Bench::new();
+    let cursor = bench.read(bench.options(), "[]", 7).await;
+    assert_eq!(cursor.last_realtime_us, Some(1_795_000_007_000_000));
+    let cursor = bench.writer.delivered("journald").unwrap().positions["cursor"].clone();
+    let mut bench = Bench::new();
+    unpack(SECOND, &bench.path("second.journal"));
+    bench.read(JournaldOptions { cursor: Some(cursor), ..bench.options() }, "[]", 3).await;
+    assert_eq!(bench.writer.lines(), ["after rotation 8", "after rotation 9", "after rotation 10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_a_stage_holds_back_is_read_again() {
     let mut bench = Bench::new();
     let stages =
