@@ -143,6 +143,10 @@ export function App() {
   useEffect(() => {
     document.title = [name, host, "Bramble"].filter((part) => part !== "").join(" · ");
   }, [name, host]);
+  useEffect(
+    () => document.querySelector(".bar [aria-current]")?.scrollIntoView({ block: "nearest" }),
+    [section],
+  );
   return (
     <div class={`shell shell-${route.page} ${pulse.state === "lost" ? "is-lost" : ""}`}>
       <button type="button" class="skip" onClick={() => document.getElementById("content")?.focus()}>
