@@ -107,7 +107,7 @@ fn is_integer(count: f64) -> bool {
 
 /// A histogram of whole counts is written as one of integers, whose differences take a byte or two where a double takes
 /// eight.
-fn put_histogram(w: &mut Writer<'_>, histogram: &NativeHistogram, timestamp_ms: i64) {
+pub(crate) fn put_histogram(w: &mut Writer<'_>, histogram: &NativeHistogram, timestamp_ms: i64) {
     let counts = histogram.positive_counts.iter().chain(&histogram.negative_counts);
     let whole = counts.chain([&histogram.count, &histogram.zero_count]).all(|count| is_integer(*count));
     if whole {

@@ -24,6 +24,7 @@ mod tests;
 
 pub use logs::{put_logs, read_logs};
 pub use messages::{Deliver, DeliverAnswer, Hello, HelloAnswer, NodeStatus, SourceDelivered};
+pub(crate) use metrics::put_histogram;
 pub use metrics::{put_metrics, read_metrics};
 pub use spans::{put_spans, read_spans};
 

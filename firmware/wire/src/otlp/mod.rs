@@ -12,6 +12,7 @@ mod answer;
 mod any_value;
 mod encode;
 mod encode_json;
+mod encode_signals;
 mod logs;
 mod metrics;
 mod schema;
@@ -22,6 +23,7 @@ pub use answer::{RpcStatus, encode_export_response, encode_status};
 pub(crate) use encode::encode_arrivals_protobuf;
 pub use encode::encode_traces_protobuf;
 pub use encode_json::{JsonDialect, encode_resource_spans_json, encode_traces_json};
+pub use encode_signals::{encode_logs_protobuf, encode_metrics_protobuf};
 pub use logs::LogOptions;
 pub use metrics::{DeltaStreams, MetricOptions, Promotion, Translation};
 

@@ -11,6 +11,7 @@
 //! `prompb/io/prometheus/write/v2/types.proto`; of 2.0 both the series' `created_timestamp` of earlier candidates and
 //! the samples' `start_timestamp` are read.
 
+mod encode;
 pub(crate) mod histogram;
 mod metadata;
 mod plain;
@@ -20,6 +21,8 @@ mod tests;
 mod v1;
 mod v2;
 
+pub use encode::encode;
+pub(crate) use encode::family_of;
 pub(crate) use v1::name_and_value;
 
 use crate::label_set::LabelSet;
