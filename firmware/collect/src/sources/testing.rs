@@ -62,6 +62,8 @@ pub(crate) struct DeliveryWriter {
     pub(crate) urgencies: Mutex<Vec<Urgency>>,
     /// Answers that come before anything is stored, the last first.
     pub(crate) refuse: Mutex<Vec<WriteError>>,
+    /// The power is off: nothing is stored, and nobody answers.
+    pub(crate) is_cut: Mutex<bool>,
 }
 
 impl DeliveryWriter {
@@ -90,6 +92,9 @@ impl Writer for DeliveryWriter {
     }
 
     fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        if *self.is_cut.lock() {
+            return;
+        }
         self.sequences.lock().push(delivery.sequence);
         if let Some(error) = self.refuse.lock().pop() {
             return done(Err(error));
