@@ -88,6 +88,8 @@ impl Shared {
 #[derive(Default)]
 struct InForce {
     config: Arc<PrometheusConfig>,
+    /// Jobs that the cluster's monitors ask for.
+    monitored: Vec<Arc<ScrapeConfig>>,
     pools: Vec<Arc<Pool>>,
     has_file: bool,
 }
@@ -127,13 +129,48 @@ impl Scraper {
     /// Why one of the jobs cannot start, with its place in the file; nothing is changed then.
     pub fn apply(&self, config: PrometheusConfig) -> Result<(), String> {
         let mut in_force = self.in_force.lock();
+        let jobs: Vec<Arc<ScrapeConfig>> = config.jobs.iter().chain(&in_force.monitored).cloned().collect();
+        in_force.pools = self.pools_of(&in_force.pools, &jobs)?;
+        for note in &config.notes {
+            tracing::warn!(note, "prometheus.yml");
+        }
+        tracing::info!(jobs = config.jobs.len(), "scrape configuration in force");
+        (in_force.config, in_force.has_file) = (Arc::new(config), true);
+        self.shared.counters.reload_ok.set(1);
+        Ok(())
+    }
+
+    /// Scrapes what a cluster's monitors ask for too, beside the file's jobs: each value is an entry of `scrape_configs`.
+    /// What cannot be is named in the log and left out. Must be called inside a tokio runtime.
+    pub fn set_monitored(&self, entries: &[serde_json::Value]) {
+        let mut in_force = self.in_force.lock();
+        let file = in_force.config.clone();
+        let mut monitored: Vec<Arc<ScrapeConfig>> = Vec::new();
+        for entry in entries {
+            match file.job_of(entry.clone()) {
+                Ok(job) if file.jobs.iter().chain(&monitored).any(|known| known.job_name == job.job_name) => {
+                    tracing::warn!(job = job.job_name, "a monitor has the name of another job; it is left out");
+                }
+                Ok(job) => monitored.push(Arc::new(job)),
+                Err(error) => tracing::warn!(%error, "a monitor cannot be scraped"),
+            }
+        }
+        let jobs: Vec<Arc<ScrapeConfig>> = file.jobs.iter().chain(&monitored).cloned().collect();
+        match self.pools_of(&in_force.pools, &jobs) {
+            Ok(pools) => (in_force.pools, in_force.monitored) = (pools, monitored),
+            Err(error) => tracing::warn!(error, "monitors cannot be scraped; those before stay in force"),
+        }
+    }
+
+    /// Pools of jobs: those there are go on with their new configuration, others start, and what is left over stops.
+    fn pools_of(&self, before: &[Arc<Pool>], jobs: &[Arc<ScrapeConfig>]) -> Result<Vec<Arc<Pool>>, String> {
         let of_name = |pools: &[Arc<Pool>], name: &str| pools.iter().find(|p| p.config().job_name == name).cloned();
-        let mut pools = Vec::with_capacity(config.jobs.len());
+        let mut pools = Vec::with_capacity(jobs.len());
         let mut started: Vec<Arc<Pool>> = Vec::new();
         let mut replaced = Vec::new();
-        for job in &config.jobs {
+        for job in jobs {
             let place = |error: String| format!("{}:{}: {error}", job.file, job.line);
-            match of_name(&in_force.pools, &job.job_name) {
+            match of_name(before, &job.job_name) {
                 Some(pool) => {
                     replaced.push((pool.clone(), job.clone()));
                     pools.push(pool);
@@ -157,18 +194,12 @@ impl Scraper {
                 tracing::error!(job = job.job_name, %error, "the job's old configuration stays in force");
             }
         }
-        for gone in &in_force.pools {
+        for gone in before {
             if !pools.iter().any(|pool| Arc::ptr_eq(pool, gone)) {
                 gone.stop(Stop::Lost);
             }
         }
-        for note in &config.notes {
-            tracing::warn!(note, "prometheus.yml");
-        }
-        tracing::info!(jobs = config.jobs.len(), "scrape configuration in force");
-        *in_force = InForce { config: Arc::new(config), pools, has_file: true };
-        self.shared.counters.reload_ok.set(1);
-        Ok(())
+        Ok(pools)
     }
 
     /// Counts that the file could not be read again: what is in force stays so.

@@ -51,6 +51,8 @@ pub enum ConfigError {
 pub struct PrometheusConfig {
     /// What is scraped, in the order of the file.
     pub jobs: Vec<Arc<ScrapeConfig>>,
+    /// `global`, for jobs that come from elsewhere.
+    global: GlobalDefaults,
     /// Labels for who reads from outside, such as `/federate`.
     pub external_labels: BTreeMap<String, String>,
     /// How often rules are evaluated.
@@ -97,7 +99,38 @@ impl PrometheusConfig {
         let external_labels = external_labels(&global).map_err(|reason| at(path, global_line, reason))?;
         let evaluation_interval = global.evaluation_interval.unwrap_or(PromDuration::seconds(60));
         let rule_files = document.rule_files.unwrap_or_default();
-        Ok(PrometheusConfig { jobs, external_labels, evaluation_interval, rule_files, notes, shown })
+        let global = GlobalDefaults(Arc::new(global));
+        Ok(PrometheusConfig { jobs, global, external_labels, evaluation_interval, rule_files, notes, shown })
+    }
+
+    /// A job that is no part of the file, with this file's `global`: an entry of `scrape_configs`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn job_of(&self, entry: serde_json::Value) -> Result<ScrapeConfig, String> {
+        let job: Job = serde_json::from_value(entry).map_err(|error| error.to_string())?;
+        let mut notes = Vec::new();
+        let mut job = job::resolve(job, &self.global.0, &mut notes)?;
+        notes.iter().for_each(|note| tracing::warn!(note, "monitor"));
+        "monitors".clone_into(&mut job.file);
+        Ok(job)
+    }
+}
+
+/// What `global` says, kept for [`PrometheusConfig::job_of`].
+#[derive(Clone, Default)]
+struct GlobalDefaults(Arc<Global>);
+
+impl PartialEq for GlobalDefaults {
+    fn eq(&self, other: &Self) -> bool {
+        // It shows in the jobs that are made of it.
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for GlobalDefaults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GlobalDefaults")
     }
 }
 
