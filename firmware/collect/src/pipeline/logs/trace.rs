@@ -54,6 +54,13 @@ impl<F: FnMut(&Step)> Watch for F {
 }
 
 impl Step {
+    /// Its time as RFC 3339 has it, UTC.
+    pub fn time(&self) -> String {
+        let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.timestamp_ns)).ok();
+        let text = time.and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok());
+        text.unwrap_or_else(|| format!("{} ns", self.timestamp_ns))
+    }
+
     pub(super) fn of(told: &Told, entry: &Entry, flow: Flow, failed: bool) -> Step {
         let outcome = match flow {
             Flow::On if failed => Outcome::Failed,

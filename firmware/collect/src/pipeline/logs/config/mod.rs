@@ -3,9 +3,11 @@
 //! Names, fields and defaults are those of Promtail's documentation; where Alloy's `loki.process` has more, that is taken
 //! too. What is refused when a pipeline is compiled can still be read here, so that the refusal can name its place.
 
+mod jobs;
 mod parse;
 mod shape;
 
+pub use jobs::stages_of_jobs;
 pub(super) use parse::names;
 pub use parse::{CriConfig, JsonConfig, LogfmtConfig, OnFailure, PatternConfig, RegexConfig, TimestampConfig};
 pub use shape::{
