@@ -38,11 +38,6 @@ impl Entry {
         self.values.clear();
     }
 
-    /// The line as text, if it is UTF-8.
-    pub(super) fn text(&mut self) -> Option<&str> {
-        text(&self.line, &mut self.utf8)
-    }
-
     /// The line and the values beside it, for stages that read one into the other.
     pub(super) fn text_and_values(&mut self) -> (Option<&str>, &mut Values) {
         (text(&self.line, &mut self.utf8), &mut self.values)

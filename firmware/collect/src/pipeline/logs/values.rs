@@ -130,18 +130,6 @@ impl Values {
         }
     }
 
-    /// Sets a value to what `write` appends.
-    pub(super) fn set_with(&mut self, slot: Slot, write: impl FnOnce(&mut String)) {
-        let start = self.text.len();
-        write(&mut self.text);
-        if self.text.len() > TEXT_MAX_BYTES {
-            self.text.truncate(start);
-            self.refused += 1;
-            return;
-        }
-        self.put(slot, start, self.text.len());
-    }
-
     /// Removes a value, a label's of that name too.
     pub(super) fn remove(&mut self, slot: Slot) {
         self.put(slot, REMOVED as usize, 0);
