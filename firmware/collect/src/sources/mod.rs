@@ -1,5 +1,6 @@
 //! Sources: what Bramble goes and reads itself.
 //!
+//! * [`files`]: logs that grow, rotate and are compressed;
 //! * [`host`]: the machine it runs on, under node_exporter's names;
 //! * [`journald`], [`kmsg`]: what this machine's services and its kernel say;
 //! * [`own`]: its own metrics, logs and spans;
@@ -12,6 +13,7 @@
 
 pub mod events;
 mod feed;
+pub mod files;
 pub(crate) mod gathering;
 pub mod host;
 pub mod journald;
