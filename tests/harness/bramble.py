@@ -42,6 +42,7 @@ DOORS = [
     "health",
     "correlation",
     "jaeger_health",
+    "syslog",
 ]
 
 # A busy machine is slow; nothing here judges speed.
@@ -118,8 +119,10 @@ def wait_for(what, probe, patience=PATIENCE_S):
 class Bramble:
     """`with Bramble() as b:` serves; `b.kill()` is a crash, `b.stop()` a SIGTERM, `b.start()` starts it again."""
 
-    def __init__(self, environment=None, data_dir=None, binary=BINARY):
+    def __init__(self, environment=None, data_dir=None, binary=BINARY, arguments=()):
         self.binary = binary
+        # More of the command line, such as --config FILE.
+        self.arguments = list(arguments)
         self.ports = dict(zip(DOORS, free_ports(len(DOORS))))
         self.settings = {f"BRAMBLE_DOORS_{d.upper()}": str(p) for d, p in self.ports.items()}
         # Half a second less waiting per acknowledged push.
@@ -148,7 +151,7 @@ class Bramble:
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(self.binary), "serve", "--data-dir", str(self.data_dir)],
+                [str(self.binary), "serve", "--data-dir", str(self.data_dir), *self.arguments],
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -87,7 +87,7 @@ impl World {
     fn until(&self, what: &str, is_so: impl Fn(&World) -> bool) {
         let began = Instant::now();
         while !is_so(self) {
-            assert!(began.elapsed() < Duration::from_secs(20), "waited for {what}; {:?}", self.writer.lines());
+            assert!(began.elapsed() < Duration::from_secs(6), "waited for {what}; {:?}", self.writer.lines());
             std::thread::sleep(Duration::from_millis(2));
         }
     }

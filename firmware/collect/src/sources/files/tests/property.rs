@@ -129,7 +129,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_exactly_once(steps in prop::collection::vec(step(), 1..25), all in any::<bool>(), few in any::<bool>()) {
