@@ -23,6 +23,7 @@ const CorrelationPage = lazily(() =>
   import("./pages/correlation/correlation").then((module) => module.CorrelationPage),
 );
 const StoriesPage = lazily(() => import("./pages/stories/stories").then((module) => module.StoriesPage));
+const TargetsPage = lazily(() => import("./pages/targets/targets").then((module) => module.TargetsPage));
 const NodesPage = lazily(() => import("./pages/nodes/nodes").then((module) => module.NodesPage));
 
 const PAGES = [
@@ -31,6 +32,7 @@ const PAGES = [
   { page: "logs", href: "#/logs", name: "Logs" },
   { page: "traces", href: "#/traces", name: "Traces" },
   { page: "correlations", href: "#/correlations", name: "Correlations" },
+  { page: "targets", href: "#/targets", name: "Targets" },
   { page: "nodes", href: "#/nodes", name: "Nodes" },
 ] as const;
 
@@ -128,6 +130,8 @@ function Page({ route }: { route: Route }) {
       return <CorrelationPage route={route} />;
     case "stories":
       return <StoriesPage route={route} />;
+    case "targets":
+      return <TargetsPage />;
     case "nodes":
       return <NodesPage />;
   }

@@ -17,6 +17,7 @@ const BUDGET_KIB = {
   correlations: 6,
   correlation: 8,
   stories: 6,
+  targets: 4,
   nodes: 5,
 };
 
@@ -50,6 +51,7 @@ describe.skipIf(!existsSync(join(dist, "index.html")))("the built page", () => {
       "correlations",
       "correlation",
       "stories",
+      "targets",
       "nodes",
     ] as const;
     for (const page of pages) {

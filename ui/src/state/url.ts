@@ -111,6 +111,7 @@ export type Route =
       /** What it is about; one, or several that all must fit. */
       readonly ids: readonly NamedId[];
     }
+  | { readonly page: "targets" }
   | { readonly page: "nodes" };
 
 /** The logs page. */
@@ -319,6 +320,7 @@ export function parseRoute(hash: string): Route {
         limit: TRACE_LIMITS.find((limit) => limit === Number(get("limit"))) ?? TRACE_LIMITS[0],
         colour: get("colour") === "service" ? "service" : "status",
       };
+    case "targets":
     case "nodes":
       return { page };
     case "map":
@@ -392,6 +394,7 @@ export function formatRoute(route: Route): string {
       if (route.limit !== TRACE_LIMITS[0]) query.set("limit", String(route.limit));
       if (route.colour !== "status") query.set("colour", route.colour);
       break;
+    case "targets":
     case "nodes":
       break;
     case "map":
