@@ -4,6 +4,7 @@
 
 mod documents;
 mod graph;
+mod k3s;
 mod pending;
 
 use std::path::PathBuf;
