@@ -5,7 +5,7 @@ use super::kind::Kind;
 use super::tokens::mixed;
 
 /// Parts of names that say so. Each is a piece without its first letter, so that one spelling serves two.
-pub(super) const TRIGGERS: [&str; 20] = [
+pub(super) const TRIGGERS: [&str; 22] = [
     "assword",
     "ASSWORD",
     "asswd",
@@ -22,6 +22,8 @@ pub(super) const TRIGGERS: [&str; 20] = [
     "pikey",
     "piKey",
     "pi-key",
+    "pi-Key",
+    "PI-KEY",
     "PI_KEY",
     "PIKEY",
     "uthorization",
@@ -99,7 +101,9 @@ fn says(name: &[u8]) -> Option<Says> {
 /// Whether a value is hidden already, or a placeholder for one.
 pub(super) fn is_hidden(value: &[u8]) -> bool {
     let Some(first) = value.first() else { return true };
-    value.iter().all(|b| matches!(b, b'*' | b'x' | b'X' | b'.' | b'#' | b'-' | b'?' | b'\xe2' | b'\x80' | b'\xa2'))
+    let masks = |b: &u8| matches!(b, b'*' | b'.' | b'#' | b'-' | b'?' | b'\xe2' | b'\x80' | b'\xa2');
+    value.iter().all(masks)
+        || (value.len() >= 3 && value.iter().all(|b| matches!(b, b'x' | b'X')))
         || matches!(first, b'$' | b'<' | b'{' | b'[' | b'(' | b'%')
         || value.eq_ignore_ascii_case(b"redacted")
         || value.eq_ignore_ascii_case(b"[redacted]")
@@ -134,7 +138,7 @@ fn looks_secret(value: &[u8]) -> bool {
         && mixed(value)
         && !value.starts_with(b"/")
         && value.iter().all(|b| b.is_ascii_graphic())
-        && !value.contains(&b'(')
+        && !value.iter().any(|b| matches!(b, b'(' | b'{'))
         && longest_part(value) >= SECRET_MIN_BYTES
 }
 

@@ -37,13 +37,21 @@ fn in_run(text: &[u8], start: usize, end: usize, found: &mut impl FnMut(Found)) 
         let begins = byte.is_ascii_digit() && before.is_none_or(|b| !joins(*b) && !b.is_ascii_digit());
         if begins
             && let Some(length) = card(text.get(at..end).unwrap_or(&[]))
-            && text.get(at + length).is_none_or(|b| !joins(*b) && !b.is_ascii_digit())
+            && ends(text, at + length)
         {
             found(Found { start: at, end: at + length, kind: Kind::CreditCard });
             at += length;
             continue;
         }
         at += 1;
+    }
+}
+
+/// Whether a number that ends at `at` is whole: nothing that joins follows, but for the point at a sentence's end.
+fn ends(text: &[u8], at: usize) -> bool {
+    match text.get(at) {
+        Some(b'.') => text.get(at + 1).is_none_or(|b| !b.is_ascii_alphanumeric()),
+        other => other.is_none_or(|b| !joins(*b)),
     }
 }
 

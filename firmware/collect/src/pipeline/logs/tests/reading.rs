@@ -150,7 +150,7 @@ fn pieces_too_long_are_cut_or_passed_on() {
 fn what_is_held_is_known_by_its_mark() {
     let mut pipeline = pipeline("- cri: {}\n- multiline: { firstline: '^\\S' }");
     let (labels, mut out) = (Labels::from_pairs([("app", "a")]), LogBuilder::new());
-    let mut push = |pipeline: &mut LogPipeline, mark, text: &str, out: &mut LogBuilder| {
+    let push = |pipeline: &mut LogPipeline, mark, text: &str, out: &mut LogBuilder| {
         let line = format!("2023-11-14T22:13:20Z stdout {text}");
         pipeline.push(RawLine { mark, ..RawLine::new(NOW, labels.as_ref(), line.as_bytes()) }, out);
         pipeline.held()

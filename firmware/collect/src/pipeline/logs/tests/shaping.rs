@@ -156,7 +156,7 @@ fn series_out_of_lines() {
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     for line in [
         r#"promtail_custom_requests_total{app="a"} 2"#,
-        r#"my_bytes_total{app="a"} 60"#,
+        r#"my_bytes_total{app="a"} 59"#,
         r#"promtail_custom_took_seconds_bucket{app="a",le="0.1"} 1"#,
         r#"promtail_custom_took_seconds_bucket{app="a",le="1"} 2"#,
         r#"promtail_custom_took_seconds_count{app="a"} 2"#,

@@ -152,15 +152,17 @@ impl Layout {
 
 /// Skips a literal; a blank of it stands for any number of blanks, as Go has it.
 fn literally<'a>(mut text: &'a str, literal: &str) -> Option<&'a str> {
+    let mut blank = false;
     for c in literal.chars() {
         if c == ' ' {
-            if !text.is_empty() && !text.starts_with(' ') {
+            if !blank && !text.is_empty() && !text.starts_with(' ') {
                 return None;
             }
             text = text.trim_start_matches(' ');
         } else {
             text = text.strip_prefix(c)?;
         }
+        blank = c == ' ';
     }
     Some(text)
 }
