@@ -1,5 +1,5 @@
 //! Promtail's own configuration, read as it is: promtail.yaml becomes a [`Plan`] of files, journals and syslog listeners,
-//! with the labels and stages that Promtail would apply, and `start` starts it.
+//! with the labels and stages that Promtail would apply, and [`start`] starts it.
 //!
 //! What is taken: `static_configs`, `file_sd_configs`, `kubernetes_sd_configs`, `docker_sd_configs` (through Docker's own
 //! files), `http_sd_configs` and `dns_sd_configs` with `relabel_configs`, `__path__`, `__path_exclude__` and `__host__`;
@@ -16,12 +16,14 @@ mod duration;
 mod expand;
 mod plan;
 mod positions;
+mod run;
 mod targets;
 #[cfg(test)]
 mod tests;
 
 pub use plan::{FileJob, JournalJob, Plan, RemoteLoki, SyslogJob, Warning};
 pub use positions::ImportedPositions;
+pub use run::{Environment, JobStatus, Started, start};
 
 /// A promtail.yaml that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

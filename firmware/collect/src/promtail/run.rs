@@ -218,9 +218,12 @@ async fn follow(job: FileJob, owner: String, here: Arc<Job>, files: Files, host:
         }
         // Waiting on what has ended would end at once; discovery ends with this job only.
         let changed = async {
-            match &mut groups {
-                Some(groups) if groups.changed().await.is_ok() => {}
-                _ => std::future::pending().await,
+            let is_news = match &mut groups {
+                Some(groups) => groups.changed().await.is_ok(),
+                None => false,
+            };
+            if !is_news {
+                std::future::pending::<()>().await;
             }
         };
         let _ = tokio::time::timeout(CANCEL_LOOK_EVERY, changed).await;
@@ -256,6 +259,7 @@ fn file_target(job: &FileJob, files: &TargetFiles) -> FileTarget {
         compressed: job.compressed,
         line_bytes_max: line_bytes_max(job.line_bytes_max),
         host: false,
+        path_labels: false,
         filename: !files.docker,
         ..FilesConfig::default()
     };
