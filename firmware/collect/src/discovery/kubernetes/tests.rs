@@ -250,20 +250,22 @@ struct Script {
 
 type Shared = Arc<parking_lot::Mutex<Script>>;
 
-async fn answer(State(script): State<Shared>, uri: Uri, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
+/// The next answer; `None`: a watch that stays silent.
+fn next_answer(script: &Shared, uri: &Uri, is_watch: bool) -> Option<(u16, String)> {
     let mut script = script.lock();
     script.asked.push(uri.to_string());
-    if query.contains("watch=true") {
-        if script.watches.is_empty() {
-            drop(script);
-            std::future::pending::<()>().await;
-            return StatusCode::OK.into_response();
-        }
-        return script.watches.remove(0).into_response();
+    if is_watch {
+        return (!script.watches.is_empty()).then(|| (200, script.watches.remove(0)));
     }
-    let (status, body) =
-        if script.lists.len() > 1 { script.lists.remove(0) } else { script.lists.first().cloned().unwrap() };
+    if script.lists.len() > 1 { Some(script.lists.remove(0)) } else { script.lists.first().cloned() }
+}
+
+async fn answer(State(script): State<Shared>, uri: Uri, RawQuery(query): RawQuery) -> Response {
+    let is_watch = query.unwrap_or_default().contains("watch=true");
+    let Some((status, body)) = next_answer(&script, &uri, is_watch) else {
+        std::future::pending::<()>().await;
+        return StatusCode::OK.into_response();
+    };
     (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
 
