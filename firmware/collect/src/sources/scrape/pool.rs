@@ -84,7 +84,10 @@ impl Pool {
             while groups.changed().await.is_ok() {
                 let Some(pool) = pool.upgrade() else { return };
                 let found = groups.borrow_and_update().clone();
-                pool.sync(Some(found));
+                // Targets of before stay until somebody has answered.
+                if !(found.is_empty() && pool.is_waiting()) {
+                    pool.sync(Some(found));
+                }
                 drop(pool);
                 tokio::time::sleep(PAUSE).await;
             }
@@ -92,6 +95,12 @@ impl Pool {
         if let Some(before) = self.inner.lock().follower.replace(task) {
             before.abort();
         }
+    }
+
+    /// Whether a mechanism has not answered yet.
+    fn is_waiting(&self) -> bool {
+        let discovery = self.inner.lock().discovery.clone();
+        discovery.status().iter().any(|mechanism| mechanism.last_success_ms.is_none())
     }
 
     /// The configuration in force.

@@ -30,8 +30,8 @@ async fn serve(head: &str, body: &str) -> (String, Answer, Arc<AtomicUsize>) {
             let mut request = vec![0; 4096];
             let _ = connection.read(&mut request).await;
             let (head, body) = shown.lock().clone();
-            let length =
-                if head.contains("chunked") { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+            let is_endless = body.starts_with("endless");
+            let length = if is_endless { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
             let text = format!("HTTP/1.1 {head}\r\n{length}Connection: close\r\n\r\n{body}");
             let _ = connection.write_all(text.as_bytes()).await;
             count.fetch_add(1, Ordering::SeqCst);
