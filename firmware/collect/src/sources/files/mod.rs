@@ -7,7 +7,8 @@
 //! * a file is known again under another name, as a copy (`copytruncate`) and compressed: see `position`;
 //! * a file that is renamed or removed is read to its end while it is held open, and looked for beside its old place when it
 //!   is not; what was written to a file between two looks and truncated or removed before the second is lost where no copy
-//!   is left: nobody can know of it. Neither can a file be told from one before it that had the same inode and exactly the
+//!   is left: nobody can know of it. A file that came and was renamed between two looks is known only if its new name matches
+//!   a glob. Neither can a file be told from one before it that had the same inode and exactly the
 //!   same beginning, up to where that one was read.
 //!
 //! How it goes: one thread. [`scan`] finds names and gives each file a [`tail`]; the kernel's hints ([`watch`]) and looks every

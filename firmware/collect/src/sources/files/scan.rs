@@ -351,7 +351,11 @@ fn is_beginning_of(probe: &Probe, tail: &Tail) -> bool {
     if probe.is_compressed || probe.size >= tail.offset() {
         return false;
     }
-    let Ok(original) = Probe::new(&tail.path, false) else { return false };
+    // Its path may lead to another file by now, even to this one.
+    let original = Probe::new(&tail.path, false).ok();
+    let Some(original) = original.filter(|original| (original.dev, original.ino) == (tail.dev, tail.ino)) else {
+        return false;
+    };
     let (mut mine, mut its) = ([0; TAIL_BYTES_MAX], [0; TAIL_BYTES_MAX]);
     let from = probe.size.saturating_sub(TAIL_BYTES_MAX as u64);
     let ends = (read_at(&probe.file, &mut mine, from), read_at(&original.file, &mut its, from));

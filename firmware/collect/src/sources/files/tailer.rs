@@ -24,8 +24,9 @@ const LOOK_NS: u64 = 5 * SECOND_NS;
 const POSITIONS_NS: u64 = 30 * SECOND_NS;
 /// So long reading may go on before names and times are looked after.
 const ROUND_NS: u64 = SECOND_NS / 2;
-/// How long what was removed is looked at before it is given up, and what was renamed: programs write on until they notice.
-const REMOVED_NS: u64 = 2 * SECOND_NS;
+/// Poll intervals after which what was removed is given up (2 s by default), and how long what was renamed is looked at:
+/// programs write on until they notice.
+const REMOVED_POLLS: u64 = 8;
 const RENAMED_NS: u64 = 300 * SECOND_NS;
 
 /// What is shared with [`super::Files`].
@@ -299,9 +300,10 @@ impl Tailer {
         }
         self.ticked_ns = now_ns;
         let mut over = Vec::new();
+        let removed_ns = self.options.poll_interval.as_nanos() as u64 * REMOVED_POLLS;
         for (&id, tail) in &mut self.tails {
             tail.tick(&mut self.desk);
-            let patience_ns = if tail.is_removed() { REMOVED_NS } else { RENAMED_NS };
+            let patience_ns = if tail.is_removed() { removed_ns } else { RENAMED_NS };
             if tail.fate == Fate::Rotated && (tail.is_done || now_ns >= tail.active_ns + patience_ns) {
                 over.push(id);
             }

@@ -45,6 +45,10 @@ struct Model {
     world: World,
     written: usize,
     has_part: bool,
+    /// Whether rotated names match too.
+    all: bool,
+    /// What is in the log now was looked at once.
+    is_seen: bool,
 }
 
 impl Model {
@@ -60,6 +64,7 @@ impl Model {
         }
         let wanted = self.written;
         self.world.until("all lines", |world| world.writer.lines().len() >= wanted);
+        self.is_seen = fs::metadata(self.world.path("a.log")).is_ok_and(|metadata| metadata.len() > 0);
     }
 
     /// A part that was begun is ended, since its file is given away.
@@ -70,7 +75,13 @@ impl Model {
         }
     }
 
-    fn rotate_names(&self) {
+    /// A file whose name never led to it while somebody looked is not known, unless its new name matches.
+    fn rotate_names(&mut self) {
+        self.end_part();
+        if !self.all && !self.is_seen {
+            self.settle();
+        }
+        self.is_seen = false;
         for n in (1..8).rev() {
             for suffix in ["", ".gz"] {
                 let (from, to) = (format!("a.log.{n}{suffix}"), format!("a.log.{}{suffix}", n + 1));
@@ -91,12 +102,10 @@ impl Model {
             }
             Step::WritePart => {}
             Step::Rename => {
-                self.end_part();
                 self.rotate_names();
                 _ = fs::rename(self.world.path("a.log"), self.world.path("a.log.1"));
             }
             Step::CopyTruncate => {
-                self.end_part();
                 self.rotate_names();
                 if fs::copy(self.world.path("a.log"), self.world.path("a.log.1")).is_ok() {
                     OpenOptions::new().write(true).truncate(true).open(self.world.path("a.log")).unwrap();
@@ -139,7 +148,7 @@ proptest! {
         world.stop_wait = Duration::from_millis(20);
         world.append("a.log", "line 1 first\n");
         world.start();
-        let mut model = Model { world, written: 1, has_part: false };
+        let mut model = Model { world, written: 1, has_part: false, all, is_seen: false };
         for step in &steps {
             model.apply(step);
         }

@@ -153,3 +153,15 @@ fn containers_write_lines_in_parts() {
     assert_eq!(labels, [expected("stderr"), expected("stdout")]);
     assert_eq!(batches.last().unwrap().entry(0).timestamp_ns, 1_475_713_029_500_000_000);
 }
+
+#[test]
+fn a_short_new_file_is_no_copy_of_the_one_whose_name_it_has() {
+    let mut world = World::new("a.log");
+    world.config.start = FileStart::Beginning;
+    world.append("a.log", "line 1 first\nline 2\n");
+    world.start();
+    world.until_lines(&["line 1 first", "line 2"]);
+    fs::rename(world.path("a.log"), world.path("a.log.1")).unwrap();
+    world.append("a.log", "line 3\n");
+    world.until_lines(&["line 1 first", "line 2", "line 3"]);
+}
