@@ -4,16 +4,20 @@ use crate::config::{Config, Loaded, When};
 use crate::lines::LinePipelines;
 use crate::machine;
 use crate::scraping::Scraping;
+use anyhow::Context;
 use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::pipeline::logs::Redactor;
+use bramble_collect::promtail;
 use bramble_collect::receivers::ReceiverState;
 use bramble_collect::sources::events::{EventsOptions, KubernetesEvents};
+use bramble_collect::sources::files::{self, FileStatus, FileTarget, Files, FilesOptions};
 use bramble_collect::sources::journald::{self, JournalPlace, Journald, JournaldMetrics, JournaldOptions};
 use bramble_collect::sources::kmsg::{Kmsg, KmsgOptions};
 use bramble_collect::sources::{FeedOptions, Feeds, Outlet, host, own};
 use bramble_runtime::{Budget, Cancel, Clock};
 use bramble_storage::Writer;
 use prometheus::Registry;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,7 +51,9 @@ impl Place<'_> {
 
 /// Running sources.
 pub(crate) struct Collecting {
+    files: Files,
     feeds: Feeds,
+    promtail: Option<promtail::Started>,
     journald: Option<Journald>,
     kmsg: Option<Kmsg>,
     events: Option<KubernetesEvents>,
@@ -58,7 +64,7 @@ impl Collecting {
     ///
     /// # Errors
     /// What is wrong with the configuration, or with this machine.
-    pub(crate) fn start(
+    pub(crate) async fn start(
         place: &Place<'_>,
         own_logs: own::OwnLogs,
         own_spans: own::OwnSpans,
@@ -73,13 +79,27 @@ impl Collecting {
         };
         let feeds = Feeds::new(place.writer.clone(), place.receive.clone(), labels, &place.registry)?;
         let lines = LinePipelines::new(place.loaded, place.redactor.clone(), &place.registry)?;
-        let (journald, kmsg) = start_machine(place, &lines, &feeds)?;
+        let options = FilesOptions {
+            host: machine::hostname(),
+            files_max: config.collect.files_max as usize,
+            handles_max: config.collect.file_handles_max as usize,
+            ..FilesOptions::default()
+        };
+        let files = Files::start(feeds.open("files"), options, place.clock.clone(), &place.registry)?;
+        let journald = JournaldMetrics::register(&place.registry)?;
+        let promtail = start_promtail(place, &lines, &files, &feeds, &journald).await?;
+        files.set_targets("config", file_targets(place.loaded, &lines)?)?;
+        let (journald, kmsg) = start_machine(place, &lines, &feeds, journald)?;
         let events = start_events(place, &lines, &feeds)?;
-        Ok(Collecting { feeds, journald, kmsg, events })
+        Ok(Collecting { files, feeds, promtail, journald, kmsg, events })
     }
 
     /// Reads no more; what was read is delivered.
     pub(crate) async fn stop(self) {
+        if let Some(promtail) = self.promtail {
+            promtail.stop().await;
+        }
+        self.files.stop().await;
         if let Some(journald) = self.journald {
             journald.stop().await;
         }
@@ -90,6 +110,35 @@ impl Collecting {
             events.stop().await;
         }
         drop(self.feeds);
+    }
+
+    /// What can be shown of running sources.
+    pub(crate) fn shown(&self) -> Shown {
+        Shown { files: self.files.clone() }
+    }
+}
+
+/// Handles on running sources, to be looked at.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    files: Files,
+}
+
+impl Shown {
+    pub(crate) fn json(&self) -> Value {
+        let shown = |file: &FileStatus| {
+            json!({
+                "path": file.path.display().to_string(),
+                "offset": file.offset,
+                "size": file.size,
+                "lag_bytes": file.lag_bytes,
+                "state": file.state,
+                "format": file.format,
+                "last_error": file.last_error,
+            })
+        };
+        let files: Vec<Value> = self.files.status().iter().map(shown).collect();
+        json!({"files": files})
     }
 }
 
@@ -128,11 +177,11 @@ fn start_machine(
     place: &Place<'_>,
     lines: &LinePipelines,
     feeds: &Feeds,
+    metrics: JournaldMetrics,
 ) -> anyhow::Result<(Option<Journald>, Option<Kmsg>)> {
     let settings = &place.loaded.config.journald;
     let directory = settings.directory.0.as_ref();
     let journal = directory.map_or(JournalPlace::Local, |directory| JournalPlace::Directory(directory.into()));
-    let metrics = JournaldMetrics::register(&place.registry)?;
     let available = match settings.enabled {
         When::Off => false,
         when => match journald::available(&journal) {
@@ -171,6 +220,58 @@ fn start_machine(
         }
     }
     Ok((running, kmsg))
+}
+
+/// Files of presets and of `[[files]]`.
+fn file_targets(loaded: &Loaded, lines: &LinePipelines) -> anyhow::Result<Vec<FileTarget>> {
+    let mut targets = Vec::new();
+    for name in &loaded.config.collect.presets.0 {
+        let configs = files::preset(name)
+            .with_context(|| format!("collect.presets: {name:?} is none of mdso, k3s, docker, host"))?;
+        let target = |config| FileTarget { config, pipeline: lines.plain() };
+        targets.extend(configs.into_iter().map(target));
+    }
+    for (index, config) in loaded.lists.files.iter().enumerate() {
+        let pipeline = match &config.pipeline {
+            None => lines.plain(),
+            Some(name) => lines.named(name).with_context(|| format!("files[{index}]"))?,
+        };
+        targets.push(FileTarget { config: config.clone(), pipeline });
+    }
+    Ok(targets)
+}
+
+async fn start_promtail(
+    place: &Place<'_>,
+    lines: &LinePipelines,
+    files: &Files,
+    feeds: &Feeds,
+    journald: &JournaldMetrics,
+) -> anyhow::Result<Option<promtail::Started>> {
+    let settings = &place.loaded.config.promtail;
+    let Some(path) = &settings.config.0 else { return Ok(None) };
+    let plan = promtail::Plan::load(path.as_ref(), settings.expand_env, lines.redactor())?;
+    for warning in &plan.warnings {
+        tracing::warn!(file = %path, line = warning.line, what = %warning.what, "promtail's configuration");
+    }
+    for remote in &plan.remotes {
+        tracing::warn!(
+            file = %path,
+            line = remote.line,
+            url = %remote.url,
+            "lines are stored here and not sent to this Loki; a [[forward]] of kind \"loki\" sends them there too"
+        );
+    }
+    let environment = promtail::Environment {
+        files: files.clone(),
+        feeds: feeds.clone(),
+        receivers: place.receivers.clone(),
+        discovery: place.discovery.clone(),
+        journald: journald.clone(),
+        clock: place.clock.clone(),
+        host: machine::hostname(),
+    };
+    Ok(Some(promtail::start(plan, &environment).await))
 }
 
 /// Events of the Kubernetes cluster.

@@ -16,7 +16,7 @@ use crate::reload::{LogLevels, Reload};
 use crate::routes::routed_doors;
 use crate::scraping::Scraping;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
-use crate::{lines, machine, mdns, nodes, sampling, watchdog};
+use crate::{forwarding, lines, machine, mdns, node, nodes, sampling, watchdog};
 use anyhow::Context;
 use bramble_catalog::Place;
 use bramble_collect::discovery::DiscoveryMetrics;
@@ -26,6 +26,7 @@ use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::own;
 use bramble_correlate::{CorrelationSource, stored::StoredCorrelations};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
+use bramble_forward::Forwarder;
 use bramble_ingest::{LogDeletions, Maintenance, Progress, Stores, WritePath};
 use bramble_query_promql::{Engine, EngineOptions};
 use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
@@ -70,6 +71,7 @@ struct Core {
     derived: Option<Derived>,
     correlating: Option<Correlating>,
     sampling: Option<Sampling<WritePath>>,
+    forwarder: Option<Arc<Forwarder>>,
     started_ms: i64,
 }
 
@@ -103,7 +105,7 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
         .build()
         .context("async runtime")?;
     let outcome = if is_node {
-        anyhow::bail!("not yet")
+        runtime.block_on(node::run(&loaded, clock, (own_logs, own_spans), began))
     } else {
         let entered = runtime.enter();
         let core = open(&loaded, clock)?;
@@ -169,6 +171,7 @@ fn open(loaded: &Loaded, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
     let derived = Derived::open(config, &path, metrics.clone(), clock.clone(), derive_budgets, &registry)?;
     let correlate_budgets = (&budgets.get(BudgetName::Correlate), budgets.get(BudgetName::Receive));
     let correlating = Correlating::open(config, &path, logs.clone(), clock.clone(), correlate_budgets, &registry)?;
+    let forwarder = forwarding::open(loaded, directory, &path, &budgets, clock.clone(), &registry)?;
     let receive = budgets.get(BudgetName::Receive);
     let sampling = sampling::open(config, &path, derived.as_ref(), receive, clock.clone(), &registry)?;
     let started_ms = clock.wall_ms();
@@ -188,6 +191,7 @@ fn open(loaded: &Loaded, clock: Arc<dyn Clock>) -> anyhow::Result<Core> {
         derived,
         correlating,
         sampling,
+        forwarder,
         started_ms,
     })
 }
@@ -243,7 +247,7 @@ async fn run(
     let (stop, stopping) = watch::channel(false);
     let committer = spawn_committer(core.path.clone(), began)?;
     let maintainer = spawn_maintainer(core.path.clone(), maintenance, log_deletions)?;
-    let collecting = Collecting::start(&sources, own_logs, own_spans)?;
+    let collecting = Collecting::start(&sources, own_logs, own_spans).await?;
     if let Some(derived) = core.derived.clone() {
         tokio::spawn(derived.run(cancel.clone()));
     }
@@ -284,6 +288,9 @@ async fn run(
     }
     if let Some(correlating) = &core.correlating {
         correlating.finish();
+    }
+    if let Some(forwarder) = &core.forwarder {
+        forwarder.finish(GRACE).await;
     }
     core.path.stop();
     let _ = tokio::task::spawn_blocking(move || committer.thread.join()).await;

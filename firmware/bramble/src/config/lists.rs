@@ -1,6 +1,8 @@
 //! What there may be several of: tables of the file that are written in double brackets.
 
 use bramble_collect::pipeline::PipelineConfig;
+use bramble_collect::sources::files::FilesConfig;
+use bramble_forward::DestinationConfig;
 use serde::Deserialize;
 
 /// Names of the lists.
@@ -10,8 +12,12 @@ pub(crate) const NAMES: [&str; 3] = ["files", "pipeline", "forward"];
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Lists {
+    /// `[[files]]`: files that are tailed.
+    pub files: Vec<FilesConfig>,
     /// `[[pipeline]]`: what is done to items on their way in.
     pub pipeline: Vec<PipelineConfig>,
+    /// `[[forward]]`: where items are sent on to.
+    pub forward: Vec<DestinationConfig>,
 }
 
 impl Lists {

@@ -6,13 +6,14 @@ mod status;
 use crate::collecting::{Collecting, Place};
 use crate::config::{Config, Loaded};
 use crate::doors;
+use crate::lines;
 use crate::machine;
 use crate::mdns;
 use crate::process_metrics::ProcessMetrics;
-use crate::lines;
 use crate::receiving::{loki_options, otlp_options, receive_limits};
 use crate::serving::data_dir;
 use anyhow::Context;
+use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::pipeline::Pipelines;
 use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::own;
@@ -21,8 +22,8 @@ use bramble_forward::{Environment, NodeOptions, NodeWriter};
 use bramble_runtime::{Budget, BudgetName, Budgets, Cancel, Clock};
 use bramble_storage::Writer;
 use prometheus::Registry;
-use std::path::Path;
 use status::NodeStatus;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -92,6 +93,7 @@ pub(crate) async fn run(
     }
     let (stop, stopping) = watch::channel(false);
     let cancel = Cancel::new();
+    let discovery = DiscoveryMetrics::new(&registry)?;
     let place = Place {
         loaded,
         writer: writer_of_doors,
@@ -101,9 +103,11 @@ pub(crate) async fn run(
         redactor,
         clock,
         registry,
+        discovery,
         cancel: cancel.clone(),
     };
-    let collecting = Collecting::start(&place, own_logs, own_spans)?;
+    let scraping = place.scraping()?;
+    let collecting = Collecting::start(&place, own_logs, own_spans).await?;
     status.set_collecting(&collecting);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(feed_watchdog());
@@ -112,6 +116,7 @@ pub(crate) async fn run(
     tracing::info!(signal = crate::commands::wait_for_signal().await, "stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     cancel.cancel();
+    scraping.stop();
     let _ = stop.send(true);
     let _ = serving.await;
     collecting.stop().await;

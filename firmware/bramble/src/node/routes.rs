@@ -31,9 +31,9 @@ pub(super) fn doors(config: &Config, receivers: &ReceiverState, status: &Arc<Nod
             "loki" => with_status(receivers::loki_push(receivers.clone())),
             "otlp_grpc" | "otlp_grpc_old" => receivers::otlp_grpc(receivers.clone()),
             "otlp_http" | "otlp_http_old" => receivers::otlp_http(receivers.clone()),
-            "correlation" => with_status(
-                receivers::correlation(receivers.clone()).merge(receivers::otlp_http(receivers.clone())),
-            ),
+            "correlation" => {
+                with_status(receivers::correlation(receivers.clone()).merge(receivers::otlp_http(receivers.clone())))
+            }
             "health" | "jaeger_health" => health(status.clone()),
             _ => return None,
         })

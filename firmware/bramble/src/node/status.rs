@@ -2,7 +2,7 @@
 
 use crate::collecting::Collecting;
 use crate::machine;
-use bramble_forward::NodeWriter;
+use bramble_forward::{HubState, NodeWriter};
 use bramble_runtime::Clock;
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
@@ -19,12 +19,7 @@ pub(crate) struct NodeStatus {
 }
 
 impl NodeStatus {
-    pub(crate) fn new(
-        writer: Arc<NodeWriter>,
-        registry: Registry,
-        clock: Arc<dyn Clock>,
-        started_ms: i64,
-    ) -> Self {
+    pub(crate) fn new(writer: Arc<NodeWriter>, registry: Registry, clock: Arc<dyn Clock>, started_ms: i64) -> Self {
         NodeStatus { writer, registry, clock, started_ms, sources: Mutex::default() }
     }
 
@@ -39,7 +34,21 @@ impl NodeStatus {
 
     /// Role, hubs and what waits for them.
     pub(crate) fn json(&self) -> Value {
-        let hubs: Vec<Value> = self.writer.hubs().borrow().iter().map(|hub| json!(hub)).collect();
+        let shown = |hub: &HubState| {
+            json!({
+                "address": hub.address,
+                "hub_id": hub.hub_id,
+                "hub_name": hub.hub_name,
+                "connected": hub.connected,
+                "since_ms": hub.since_ms,
+                "last_error": hub.last_error,
+                "clock_skew_ms": hub.clock_skew_ms,
+                "queue_bytes": hub.queue_bytes,
+                "queue_oldest_ms": hub.queue_oldest_ms,
+                "forecast_seconds": hub.forecast_seconds,
+            })
+        };
+        let hubs: Vec<Value> = self.writer.hubs().borrow().iter().map(shown).collect();
         json!({
             "role": "node",
             "node_id": self.writer.node_id(),
