@@ -58,7 +58,12 @@ OLD_DATA = {
 }
 
 # Nothing but what a test sends.
-QUIET = {"BRAMBLE_HOST_ENABLED": "false", "BRAMBLE_OWN_ENABLED": "false"}
+QUIET = {
+    "BRAMBLE_HOST_ENABLED": "false",
+    "BRAMBLE_OWN_ENABLED": "false",
+    "BRAMBLE_JOURNALD_ENABLED": "off",
+    "BRAMBLE_KMSG_ENABLED": "off",
+}
 
 
 def free_ports(count):
