@@ -333,3 +333,56 @@ pub fn validate_all(destinations: &[DestinationConfig]) -> Result<(), ConfigErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(table: serde_json::Value) -> Result<DestinationConfig, String> {
+        let config: DestinationConfig = serde_json::from_value(table).map_err(|error| error.to_string())?;
+        config.validate().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_table_is_read_with_credentials_and_units() {
+        let config = read(json!({
+            "name": "archive", "kind": "remote_write", "endpoint": "http://prometheus:9090/api/v1/write",
+            "match": { "metrics": ["{job=\"node\"}"] }, "version": "1.0", "queue_max_bytes": "1GiB", "timeout": "10s",
+            "basic_auth": { "username": "a", "password": "b" },
+        }));
+        let config = config.unwrap();
+        assert_eq!((config.queue_max_bytes.0, config.timeout.0), (1 << 30, Duration::from_secs(10)));
+        assert_eq!((config.version, config.wanted()), (RemoteWriteVersion::V1, vec![Signal::Metrics]));
+        assert_eq!(config.http.basic_auth.unwrap().username, "a");
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_with_what_would() {
+        let good = json!({ "name": "a", "kind": "loki", "endpoint": "http://loki:3100" });
+        read(good.clone()).unwrap();
+        for (key, value, text) in [
+            ("name", json!("A b"), "a name is 1 to 64 of a-z"),
+            ("kind", json!("kafka"), "kafka"),
+            ("endpoint", json!("loki:3100"), "must begin with http:// or https://"),
+            ("endpoint", json!(""), "endpoint is missing"),
+            ("signals", json!(["traces"]), "takes no traces"),
+            ("signals", json!(["lugs"]), "\"lugs\" is no signal"),
+            ("match", json!({ "logs": ["{a=b}"] }), "a value is written in double quotes"),
+            ("queue_max_bytes", json!("10 parsecs"), "is no size"),
+            ("queue_max_bytes", json!(100), "at least 1048576 bytes"),
+            ("retry_max", json!("1ms"), "retry_max must be at least retry_min"),
+            ("api_key", json!("k"), "only kind \"datadog\""),
+            ("headers", json!({ "a b": "c" }), "is no header"),
+            ("colour", json!("red"), "colour"),
+        ] {
+            let mut table = good.clone();
+            table[key] = value.clone();
+            let error = read(table).expect_err(key);
+            assert!(error.contains(text), "{key} = {value}: {error}");
+        }
+        let twice: DestinationConfig = serde_json::from_value(good).unwrap();
+        assert!(validate_all(&[twice.clone(), twice]).unwrap_err().to_string().contains("used twice"));
+    }
+}

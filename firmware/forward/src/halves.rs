@@ -49,10 +49,9 @@ fn cut_metrics(batch: &MetricBatch, middle: usize) -> (MetricBatch, MetricBatch)
     for (index, (labels, samples)) in batch.iter().enumerate() {
         let (before, after) = samples.split_at(middle.saturating_sub(seen).min(samples.len()));
         seen += samples.len();
-        for (half, part) in halves.iter_mut().zip([before, after]) {
-            // Exemplars stay with the last part; a series without samples may still have some.
-            let with_exemplars = std::ptr::eq(part, after) && (!after.is_empty() || before.is_empty());
-            let with_exemplars = with_exemplars || (!part.is_empty() && after.is_empty());
+        for (half, (second, part)) in halves.iter_mut().zip([(false, before), (true, after)]) {
+            // Exemplars go with the last sample.
+            let with_exemplars = second != after.is_empty() && batch.exemplars(index).next().is_some();
             if part.is_empty() && !with_exemplars {
                 continue;
             }

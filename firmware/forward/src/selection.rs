@@ -11,7 +11,7 @@ type Selector = Vec<Matcher>;
 
 /// Which items of which signal, and the labels that they get.
 #[derive(Clone, Debug, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     wanted: Vec<Signal>,
     /// By signal; none: everything.
     selectors: [Vec<Selector>; Signal::ALL.len()],
@@ -23,7 +23,7 @@ impl Selection {
     ///
     /// # Errors
     /// A text: a signal or selector that cannot be read.
-    pub fn new(config: &DestinationConfig) -> Result<Self, String> {
+    pub(crate) fn new(config: &DestinationConfig) -> Result<Self, String> {
         let mut selectors: [Vec<Selector>; Signal::ALL.len()] = Default::default();
         for (word, texts) in &config.matches {
             let signal = Signal::ALL.into_iter().find(|signal| signal.as_str() == word);
@@ -37,23 +37,18 @@ impl Selection {
         Ok(Selection { wanted: config.wanted(), selectors, external })
     }
 
-    /// Everything of all signals, as it is.
-    pub fn everything() -> Self {
-        Selection { wanted: Signal::ALL.to_vec(), ..Selection::default() }
-    }
-
     /// Whether anything of the signal is sent.
-    pub fn wants(&self, signal: Signal) -> bool {
+    pub(crate) fn wants(&self, signal: Signal) -> bool {
         self.wanted.contains(&signal)
     }
 
     /// Whether batches of the signal are sent as they are: such an encoding is shared among destinations.
-    pub fn is_whole(&self, signal: Signal) -> bool {
+    pub(crate) fn is_whole(&self, signal: Signal) -> bool {
         self.wants(signal) && self.selectors[signal as usize].is_empty() && self.external.is_empty()
     }
 
     /// What of the batch is sent; `None` for nothing.
-    pub fn select(&self, batch: Durable<'_>) -> Option<Batch> {
+    pub(crate) fn select(&self, batch: Durable<'_>) -> Option<Batch> {
         if !self.wants(batch.signal()) {
             return None;
         }

@@ -51,6 +51,18 @@ struct Tally {
     newest_ms: i64,
     /// Items by the lane they belong to.
     lanes: HashMap<Arc<str>, u32>,
+    /// Its first item, if that began in the extent before.
+    straddling: Option<Straddling>,
+}
+
+/// An item in two extents: it is gone with the first.
+#[derive(Debug)]
+struct Straddling {
+    begin: u64,
+    end: u64,
+    signal: Signal,
+    items: u64,
+    lane: Option<Arc<str>>,
 }
 
 /// What was given up.
@@ -89,8 +101,6 @@ pub(crate) struct Spool {
     raw_bytes: u64,
     /// At the start: newest positions and sequence per lane, as items tell.
     pub(crate) found: BTreeMap<Arc<str>, Found>,
-    /// At the start: the highest position in a hub's journal among the items.
-    pub(crate) observed: u64,
 }
 
 /// What a start finds of a lane.
@@ -110,15 +120,14 @@ impl Spool {
         let mut parts = Parts::default();
         let mut tallies: BTreeMap<u64, Tally> = BTreeMap::new();
         let mut found: BTreeMap<Arc<str>, Found> = BTreeMap::new();
-        let (mut settled, mut observed) = (0, 0);
+        let mut settled = 0;
         let (mut journal, report) = Journal::open(disk, options.journal(), 0, &mut |replayed| match parts
             .join(replayed.record)
             .and_then(|bytes| Record::decode(&bytes))
         {
             Some(Record::Settled(through)) => settled = settled.max(through),
             Some(Record::Item(item)) => {
-                observed = observed.max(item.observed);
-                tallies.entry(replayed.epoch).or_default().add(replayed.sequence, &item);
+                tallies.entry(replayed.epoch).or_default().add(replayed.sequence, parts.count, &item);
                 let Some(origin) = item.origin else { return };
                 let of_lane = found.entry(origin.lane).or_default();
                 of_lane.sequence = of_lane.sequence.max(origin.sequence);
@@ -141,7 +150,7 @@ impl Spool {
                 let step = journal.step(&mut cursor, &mut |replayed| {
                     let record = parts.join(replayed.record).and_then(|bytes| Record::decode(&bytes));
                     if let Some(Record::Item(item)) = record.filter(|_| replayed.sequence <= last) {
-                        again.add(replayed.sequence, &item);
+                        again.add(replayed.sequence, parts.count, &item);
                     }
                 })?;
                 if step == Step::End {
@@ -166,7 +175,6 @@ impl Spool {
             dropped: Dropped::default(),
             raw_bytes: 0,
             found,
-            observed,
         };
         spool.expire(now_ms);
         Ok(spool)
@@ -197,7 +205,7 @@ impl Spool {
                 commit.bytes += record.len();
                 commit.records.push(record);
                 if !more {
-                    commit.ends.push((commit.records.len() as u64, item.clone()));
+                    commit.ends.push((commit.records.len() as u64, number as u64 + 1, item.clone()));
                 }
             }
         }
@@ -218,9 +226,8 @@ impl Spool {
         let first = self.journal.next_sequence();
         let records: Vec<&[u8]> = commit.records.iter().map(Vec::as_slice).collect();
         self.journal.append(&records)?;
-        let tally = self.tallies.entry(epoch).or_default();
-        for (at, item) in commit.ends.drain(..) {
-            tally.add(first + at - 1, &item);
+        for (at, parts, item) in commit.ends.drain(..) {
+            self.tallies.entry(epoch).or_default().add(first + at - 1, parts, &item);
         }
         commit.records.clear();
         commit.bytes = 0;
@@ -251,6 +258,16 @@ impl Spool {
         let mut gone = BySignal::default();
         while let Some(entry) = self.tallies.first_entry().filter(|entry| entry.get().last_sequence <= through) {
             add(&mut gone, &entry.remove().items);
+        }
+        if let Some(mut entry) = self.tallies.first_entry() {
+            let tally = entry.get_mut();
+            if let Some(first) = tally.straddling.take_if(|first| first.begin <= through) {
+                gone[first.signal as usize] += first.items;
+                tally.remove(first.signal, first.items, first.lane.as_ref());
+                if tally.records == 0 {
+                    entry.remove();
+                }
+            }
         }
         self.read.retain(|waiting| waiting.sequence > through);
         if self.cursor.position() < through {
@@ -312,14 +329,10 @@ impl Spool {
         let item = &waiting.item;
         if let Some(mut entry) = self.tallies.first_entry() {
             let tally = entry.get_mut();
-            tally.records = tally.records.saturating_sub(1);
-            let left = &mut tally.items[item.signal as usize];
-            *left = left.saturating_sub(item.items);
+            tally.remove(item.signal, item.items, item.origin.as_ref().map(|origin| &origin.lane));
             tally.oldest_ms = item.since_ms;
-            if let Some(origin) = &item.origin
-                && let Some(count) = tally.lanes.get_mut(&origin.lane)
-            {
-                *count = count.saturating_sub(1);
+            if tally.straddling.as_ref().is_some_and(|first| first.end <= waiting.sequence) {
+                tally.straddling = None;
             }
             if tally.records == 0 {
                 entry.remove();
@@ -329,6 +342,7 @@ impl Spool {
     }
 
     /// Hands out again what was not settled, from the oldest on.
+    #[cfg(test)]
     pub(crate) fn rewind(&mut self) {
         self.read.clear();
         self.parts = Parts::default();
@@ -407,13 +421,16 @@ impl Spool {
 struct Commit {
     records: Vec<Vec<u8>>,
     bytes: usize,
-    /// Items that end in it: how many records with their last one, and the item.
-    ends: Vec<(u64, Arc<Item>)>,
+    /// Items that end in it: how many records with their last one, of how many parts they are, and the item.
+    ends: Vec<(u64, u64, Arc<Item>)>,
 }
 
 impl Tally {
-    fn add(&mut self, sequence: u64, item: &Item) {
+    fn add(&mut self, sequence: u64, parts: u64, item: &Item) {
         if self.records == 0 {
+            let lane = item.origin.as_ref().map(|origin| origin.lane.clone());
+            let (begin, signal, items) = ((sequence + 1).saturating_sub(parts), item.signal, item.items);
+            self.straddling = (parts > 1).then_some(Straddling { begin, end: sequence, signal, items, lane });
             (self.oldest_ms, self.newest_ms, self.first_sequence) = (item.since_ms, item.since_ms, sequence);
         }
         self.records += 1;
@@ -422,6 +439,18 @@ impl Tally {
         self.items[item.signal as usize] += item.items;
         if let Some(origin) = &item.origin {
             *self.lanes.entry(origin.lane.clone()).or_default() += 1;
+        }
+    }
+}
+
+impl Tally {
+    /// One of its items is no longer waiting.
+    fn remove(&mut self, signal: Signal, items: u64, lane: Option<&Arc<str>>) {
+        self.records = self.records.saturating_sub(1);
+        let left = &mut self.items[signal as usize];
+        *left = left.saturating_sub(items);
+        if let Some(count) = lane.and_then(|lane| self.lanes.get_mut(lane)) {
+            *count = count.saturating_sub(1);
         }
     }
 }
@@ -435,6 +464,8 @@ fn add(sum: &mut BySignal, more: &BySignal) {
 struct Parts {
     bytes: Vec<u8>,
     open: bool,
+    /// Of the item at hand.
+    count: u64,
 }
 
 impl Parts {
@@ -449,9 +480,11 @@ impl Parts {
         let (first, last) = (mark & 1 != 0, mark & 2 != 0);
         if first {
             self.bytes.clear();
+            self.count = 0;
         } else if !self.open {
             return None;
         }
+        self.count += 1;
         self.open = !last;
         self.bytes.extend_from_slice(part);
         last.then(|| std::mem::take(&mut self.bytes))

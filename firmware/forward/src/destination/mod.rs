@@ -229,6 +229,7 @@ impl Destination {
     }
 
     /// Bytes that wait in memory.
+    #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> usize {
         self.state.lock().bytes
     }

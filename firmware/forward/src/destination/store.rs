@@ -27,7 +27,6 @@ pub(super) struct Held {
 struct Known {
     held: Held,
     found: Option<AllFound>,
-    observed: u64,
 }
 
 #[derive(Clone)]
@@ -46,7 +45,7 @@ impl Store {
     pub(super) fn new(directory: PathBuf, options: SpoolOptions) -> Store {
         let exists = std::fs::read_dir(directory.join("journal")).is_ok_and(|mut files| files.next().is_some());
         let held = Held { is_empty: !exists, ..Held::default() };
-        let known = Known { held, found: (!exists).then(AllFound::default), observed: 0 };
+        let known = Known { held, found: (!exists).then(AllFound::default) };
         let (spool, known) = (Mutex::new(None), Mutex::new(known));
         Store(Arc::new(Inner { directory, options, spool, known, exists: AtomicBool::new(exists) }))
     }
@@ -62,11 +61,6 @@ impl Store {
 
     pub(super) fn found(&self) -> Option<AllFound> {
         self.0.known.lock().found.clone()
-    }
-
-    /// The highest position in a hub's journal among what the spool held at the start.
-    pub(super) fn observed(&self) -> u64 {
-        self.0.known.lock().observed
     }
 
     /// Works on the spool, which is opened (and made) when it is not yet, and tells what it then holds.
@@ -86,7 +80,6 @@ impl Store {
                     let spool = Spool::open(disk, inner.options, now_ms).map_err(|error| error.to_string())?;
                     inner.exists.store(true, Ordering::Relaxed);
                     let mut known = inner.known.lock();
-                    known.observed = spool.observed;
                     if known.found.is_none() {
                         known.found = Some(Arc::new(spool.found.clone()));
                     }

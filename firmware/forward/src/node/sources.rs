@@ -58,6 +58,13 @@ impl Sources {
         self.durable.lock().insert(source.to_owned(), known);
     }
 
+    /// How far a source is durable, if it was told where to begin.
+    pub(super) fn of(&self, source: &str) -> Option<Delivered> {
+        let durable = self.durable.lock();
+        let Checkpoint { sequence, positions } = durable.get(source)?.clone();
+        Some(Delivered { sequence, positions })
+    }
+
     /// How far all sources are durable.
     pub(super) fn durable(&self) -> BySource {
         self.durable.lock().clone()

@@ -104,15 +104,10 @@ impl GrpcClient {
             client.unary(request, PathAndQuery::from_static(path), Raw).await
         };
         match tokio::time::timeout(self.options.timeout, work).await {
-            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
-                Code::Unavailable | Code::Unknown => {
-                    let text = std::error::Error::source(&status).map_or(String::new(), |source| describe(source));
-                    match text.is_empty() {
-                        true => status,
-                        false => Status::unavailable(text),
-                    }
-                }
-                _ => status,
+            // What a server said has no cause here; what has one is the connection's, whatever code it was given.
+            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| {
+                let text = std::error::Error::source(&status).map(describe);
+                text.map_or(status, Status::unavailable)
             }),
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {:?}", self.options.timeout))),
         }
@@ -133,7 +128,8 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What an error means (OTLP specification, "Failures": which codes are retryable).
+/// What an error means (OTLP specification, "Failures": which codes are retryable; two more are here, since proxies make
+/// them up when a server is away).
 pub(crate) fn outcome(status: &Status) -> Outcome {
     let hint = retry_info(status.details());
     let why = format!("{:?}: {}", status.code(), status.message());
@@ -146,6 +142,8 @@ pub(crate) fn outcome(status: &Status) -> Outcome {
         Code::ResourceExhausted if hint.is_some() => Outcome::Later { after: hint, why },
         Code::ResourceExhausted => Outcome::TooLarge(why),
         // Somebody can mend these; until then it waits.
+        // A server that stumbled: its hub is ours to mend, and others mostly recover.
+        Code::Internal | Code::Unknown => Outcome::Later { after: None, why },
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::NotFound => {
             Outcome::Later { after: None, why }
         }
