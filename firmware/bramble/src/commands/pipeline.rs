@@ -313,7 +313,7 @@ not json
         let stages = stages_of_jobs(STAGES).unwrap();
         let redactor = Redactor::new(&RedactConfig::default()).unwrap();
         let mut pipeline = LogPipeline::compile(&stages[0].1).unwrap().redacting(Some(Arc::new(redactor)));
-        let test = Test { labels: Labels::from_pairs([("app", "web")]), json, now_ns: 1_714_557_600_000_000_000 };
+        let test = Test { labels: Labels::from_pairs([("app", "web")]), json, now_ns: 1_714_557_700_000_000_000 };
         let mut out = Vec::new();
         test.run(&mut pipeline, LINES.as_bytes(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
