@@ -39,7 +39,7 @@ pub(crate) fn storage(sys: &Path, uptime_seconds: Option<f64>, endurance_bytes: 
         let labels = [("device", name.as_str())];
         emit.put("bramble_storage_written_bytes_total", &labels, written_bytes);
         let Some(uptime) = uptime_seconds.filter(|uptime| *uptime >= UPTIME_SECONDS_MIN) else { continue };
-        let per_day = written_bytes / uptime * DAY_SECONDS;
+        let per_day = written_bytes * (DAY_SECONDS / uptime);
         emit.put("bramble_storage_written_bytes_per_day", &labels, per_day);
         if let Some(endurance) = endurance_bytes.filter(|_| per_day > 0.0) {
             let rest = endurance as f64 * (1.0 - used.unwrap_or(0.0)).max(0.0);
