@@ -305,3 +305,6 @@ pub(crate) fn routes(
     }
     Ok(routes)
 }
+
+#[cfg(test)]
+mod tests;

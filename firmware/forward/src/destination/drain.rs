@@ -64,7 +64,11 @@ impl Destination {
                 self.wait(None).await;
                 continue;
             }
-            let outcome = self.transport.send(piece, true).await;
+            let mut stop = self.stop.subscribe();
+            let outcome = tokio::select! {
+                outcome = self.transport.send(piece, true) => outcome,
+                _ = stop.wait_for(|stop| *stop) => return false,
+            };
             let pause = match outcome {
                 Outcome::TooLarge(_) if let Some((first, second)) = crate::halves::cut(piece) => {
                     pieces.pop_front();

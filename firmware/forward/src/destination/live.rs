@@ -81,6 +81,9 @@ impl Destination {
             if let Some(blocked) = state.store_at.filter(|at| *at > now) {
                 return Action::Wait(Some(blocked));
             }
+            if let Some(until) = state.unknown_until.filter(|until| *until > now && !is_full && !state.stopping) {
+                return Action::Wait(Some(until));
+            }
             let Some(began) = oldest_flight else {
                 return Action::Store(self.take_all(state));
             };

@@ -93,6 +93,8 @@ struct State {
     retry_at: Option<Instant>,
     /// After an error of the disk.
     store_at: Option<Instant>,
+    /// Until then nobody can know whether one that is watched answers; what comes meanwhile stays in memory.
+    unknown_until: Option<Instant>,
     stopping: bool,
     /// Whether anything is, or may be, in the spool.
     spooled: bool,
@@ -113,6 +115,7 @@ pub(crate) struct Destination {
     wake_live: Notify,
     wake_drain: Notify,
     connection: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     /// How many tasks have ended.
     ended: watch::Sender<u32>,
 }
@@ -169,6 +172,7 @@ impl Destination {
             failing_since: None,
             retry_at: None,
             store_at: None,
+            unknown_until: settings.is_watched.then(|| Instant::now() + settings.patience),
             stopping: false,
             spooled: store.may_hold_items(),
             spooled_lanes: HashSet::new(),
@@ -189,6 +193,7 @@ impl Destination {
             wake_live: Notify::new(),
             wake_drain: Notify::new(),
             connection,
+            stop: watch::Sender::new(false),
             ended: watch::Sender::new(0),
         });
         tokio::spawn(destination.clone().run_live());
@@ -247,6 +252,7 @@ impl Destination {
             state.last_error = Some((now_ms, why.clone()));
         }
         if connected {
+            state.unknown_until = None;
             state.failing_since = None;
             state.retry_at = None;
         }
@@ -328,6 +334,7 @@ impl Destination {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.state.lock().stopping = true;
+        self.stop.send_replace(true);
         self.wake_live.notify_one();
         self.wake_drain.notify_one();
         _ = self.ended.subscribe().wait_for(|ended| *ended >= TASKS).await;
