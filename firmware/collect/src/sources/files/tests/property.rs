@@ -121,6 +121,7 @@ impl Model {
                 self.end_part();
                 self.settle();
                 _ = fs::remove_file(self.world.path("a.log"));
+                self.is_seen = false;
             }
             Step::Restart => {
                 self.world.stop();
@@ -138,7 +139,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_exactly_once(steps in prop::collection::vec(step(), 1..25), all in any::<bool>(), few in any::<bool>()) {
