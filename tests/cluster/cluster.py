@@ -110,9 +110,9 @@ class Process:
 
 
 class Cluster:
-    """`with Cluster(nodes=3) as cluster:` one hub and nodes that are enrolled and up. `find`: nodes look for the hub by mDNS."""
+    """`with Cluster(nodes=3) as cluster:` one hub and nodes that are enrolled and up. Those in `find` look for it by mDNS."""
 
-    def __init__(self, nodes=3, rate=20, find=False):
+    def __init__(self, nodes=3, rate=20, find=()):
         self.count, self.rate, self.find = nodes, rate, find
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bramble-cluster-"))
         self.nodes, self.loads = [], []
@@ -138,7 +138,7 @@ class Cluster:
         folder = self.folder / name
         folder.mkdir()
         (folder / "token").write_text(self.hub.run("token", "create"))
-        hubs = "" if self.find else f'hubs = ["{self.hub.machine.address}:4317"]'
+        hubs = "" if name in self.find else f'hubs = ["{self.hub.machine.address}:4317"]'
         files = folder / "logs"
         settings = NODE.format(name=name, hubs=hubs, token_file=folder / "token", folder=files)
         node = Process(machine, folder, common + settings)

@@ -1,6 +1,7 @@
 //! Nodes as series, so that a rule can say that one is silent, fills its queue, or runs by another clock.
 
-use super::registry::{NodeRegistry, NodeView};
+use super::registry::NodeRegistry;
+use super::view::NodeView;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};

@@ -20,10 +20,12 @@ mod secret;
 mod store;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use metrics::register_nodes;
-pub use registry::{NewToken, NodeError, NodeOptions, NodeRegistry, NodeView, TokenView};
+pub use registry::{NodeError, NodeOptions, NodeRegistry};
 pub use store::NodeStore;
+pub use view::{NewToken, NodeView, TokenView};
 
 use super::ReceiverState;
 use super::body::{Held, read_body};
@@ -215,6 +217,13 @@ async fn deliver(door: &Door, parts: &Parts, body: Body) -> Result<Vec<u8>, Stop
         None => {
             let (id, name) = (node_id.clone(), source.clone());
             blocking(nodes, move |nodes| nodes.note_source(&id, &name)).await?;
+            // What the journal knows and the registry did not (its file was lost) the node has not been told: a sequence from
+            // the start would be taken for a resend, and dropped.
+            let known = state.0.writer.delivered(&delivery.source).unwrap_or_default();
+            if known.sequence >= delivery.sequence {
+                let text = format!("{source} is known from before: say hello again to hear how far it was");
+                return Err(Stop::Node(NodeError::Full(text)));
+            }
             let gone = NodeError::Unknown("this node was removed");
             nodes.lane(&node_id, &source).ok_or(Stop::Node(gone))?
         }

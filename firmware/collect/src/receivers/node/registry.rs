@@ -3,8 +3,9 @@
 use super::live::{Lane, Live};
 use super::secret::{hash, is_secret, new_secret, random_hex};
 use super::store::{HUB_ID, NODES, NodeRecord, NodeStore, SEEN, TOKENS, TokenRecord};
+use super::view::{NewToken, NodeView, TokenView};
 use bramble_runtime::Clock;
-use bramble_wire::delivery::{Hello, NodeStatus, is_node_id, is_source};
+use bramble_wire::delivery::{Hello, is_node_id, is_source};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,65 +62,6 @@ pub enum NodeError {
     /// What must be kept cannot be.
     #[error("nodes cannot be kept: {0}")]
     Store(String),
-}
-
-/// A token as its maker sees it, once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewToken {
-    /// For lists and to take it back.
-    pub id: String,
-    /// What a node is given.
-    pub token: String,
-    /// Milliseconds since the Unix epoch.
-    pub expires_ms: i64,
-}
-
-/// A token that waits to be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenView {
-    /// To take it back.
-    pub id: String,
-    /// Milliseconds since the Unix epoch.
-    pub created_ms: i64,
-    /// Milliseconds since the Unix epoch.
-    pub expires_ms: i64,
-    /// The node that it enrolled and that has not come back with its credential yet.
-    pub used_by: Option<String>,
-}
-
-/// A node as the hub sees it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeView {
-    /// Its id.
-    pub id: String,
-    /// As it calls itself.
-    pub name: String,
-    /// Of its software.
-    pub version: String,
-    /// Where it came from last.
-    pub address: String,
-    /// When it was enrolled, milliseconds since the Unix epoch.
-    pub enrolled_ms: i64,
-    /// When it was last heard, milliseconds since the Unix epoch; 0 for never.
-    pub last_seen_ms: i64,
-    /// How long ago that is, seconds; `None` for never.
-    pub silent_seconds: Option<f64>,
-    /// Whether it was heard within three heartbeats.
-    pub is_up: bool,
-    /// As it says of itself.
-    pub status: NodeStatus,
-    /// How far its clock is ahead of the hub's, milliseconds; `None` when not measured since the hub's start.
-    pub clock_skew_ms: Option<f64>,
-    /// Round trip of its Hellos, milliseconds; 0 when not known.
-    pub round_trip_ms: u64,
-    /// Items taken since the hub's start.
-    pub items_accepted: u64,
-    /// Items refused for good since then.
-    pub items_rejected: u64,
-    /// Batches since then.
-    pub deliveries: u64,
-    /// Sources that ever delivered.
-    pub sources: Vec<String>,
 }
 
 struct Node {
@@ -243,6 +185,7 @@ impl NodeRegistry {
     pub(crate) fn check(&self, node_id: &str, credential: &str) -> Result<(), NodeError> {
         let inner = self.inner.lock();
         match inner.nodes.get(node_id) {
+            Some(node) if node.record.removed => Err(NodeError::Unknown("this node was removed")),
             Some(node) if is_secret(credential, &node.record.credential_sha256) => Ok(()),
             Some(_) => Err(NodeError::Unknown("the credential is not this node's: enrol it again with a token")),
             None => Err(NodeError::Unknown("this node is not enrolled: give it a token (bramble token create)")),
@@ -275,11 +218,12 @@ impl NodeRegistry {
         let sources = {
             let inner = self.inner.lock();
             let known = inner.nodes.get(&hello.node_id);
-            if known.is_none() && inner.nodes.len() >= self.options.nodes_max {
+            let enrolled = inner.nodes.values().filter(|node| !node.record.removed).count();
+            if known.is_none_or(|node| node.record.removed) && enrolled >= self.options.nodes_max {
                 let most = self.options.nodes_max;
                 return Err(NodeError::Full(format!("this hub has {most} nodes, and may have no more: remove one")));
             }
-            // What an enrolled node delivered stays known when it is enrolled again: its positions are good.
+            // What a node delivered stays known when it is enrolled again: the journal knows how far its sources were.
             known.map(|node| node.record.sources.clone()).unwrap_or_default()
         };
         let record = NodeRecord {
@@ -289,6 +233,7 @@ impl NodeRegistry {
             credential_sha256: hash(&credential),
             enrolled_ms: now_ms,
             sources,
+            removed: false,
         };
         token.used_by = Some(hello.node_id.clone());
         // The token first: a cut between the two must not leave it good for another.
@@ -339,8 +284,8 @@ impl NodeRegistry {
         }
         let _writing = self.writing.lock();
         let mut record = match self.inner.lock().nodes.get(node_id) {
-            Some(node) => node.record.clone(),
-            None => return Err(NodeError::Unknown("this node was removed")),
+            Some(node) if !node.record.removed => node.record.clone(),
+            _ => return Err(NodeError::Unknown("this node was removed")),
         };
         if record.sources.iter().any(|known| known == source) {
             return Ok(());
@@ -373,7 +318,8 @@ impl NodeRegistry {
         let (now_ms, now_ns) = (self.clock.wall_ms(), self.clock.monotonic_ns());
         let inner = self.inner.lock();
         let view = |(id, node): (&String, &Node)| self.view(id, node, now_ms, now_ns);
-        let mut nodes: Vec<NodeView> = inner.nodes.iter().map(view).collect();
+        let enrolled = inner.nodes.iter().filter(|(_, node)| !node.record.removed);
+        let mut nodes: Vec<NodeView> = enrolled.map(view).collect();
         nodes.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         nodes
     }
@@ -405,20 +351,39 @@ impl NodeRegistry {
         }
     }
 
-    /// Takes a node's credential away; it is told at its next word. Whether there was such a node. What the journal knows
-    /// of its sources stays.
+    /// Takes a node's credential away; it is told at its next word. Whether there was such a node. What is known of its sources
+    /// stays, for the case that it is enrolled again; of removed nodes, as many are remembered as may be enrolled.
     ///
     /// # Errors
     /// [`NodeError::Store`].
     pub fn remove(&self, node_id: &str) -> Result<bool, NodeError> {
         let _writing = self.writing.lock();
-        if !self.inner.lock().nodes.contains_key(node_id) {
-            return Ok(false);
-        }
-        self.store.delete(&format!("{NODES}{node_id}")).map_err(NodeError::Store)?;
-        self.inner.lock().nodes.remove(node_id);
+        let mut record = match self.inner.lock().nodes.get(node_id) {
+            Some(node) if !node.record.removed => node.record.clone(),
+            _ => return Ok(false),
+        };
+        (record.removed, record.credential_sha256) = (true, String::new());
+        self.put(NODES, node_id, &record)?;
+        self.inner.lock().nodes.insert(node_id.to_owned(), Node { record, live: Live::default() });
+        self.forget_oldest()?;
         tracing::info!(id = %node_id, "node removed");
         Ok(true)
+    }
+
+    /// Forgets the removed node that was enrolled longest ago, when too many are remembered.
+    fn forget_oldest(&self) -> Result<(), NodeError> {
+        let oldest = {
+            let inner = self.inner.lock();
+            let removed = inner.nodes.iter().filter(|(_, node)| node.record.removed);
+            match removed.clone().count() > self.options.nodes_max {
+                true => removed.min_by_key(|(_, node)| node.record.enrolled_ms).map(|(id, _)| id.clone()),
+                false => None,
+            }
+        };
+        let Some(id) = oldest else { return Ok(()) };
+        self.store.delete(&format!("{NODES}{id}")).map_err(NodeError::Store)?;
+        self.inner.lock().nodes.remove(&id);
+        Ok(())
     }
 
     /// Makes a token that enrols one node within `lifetime`. Tokens that are too old are forgotten on the way.

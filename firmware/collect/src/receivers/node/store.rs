@@ -56,6 +56,9 @@ pub(super) struct NodeRecord {
     pub(super) enrolled_ms: i64,
     /// Names of the sources that ever delivered.
     pub(super) sources: Vec<String>,
+    /// Removed, and remembered for its sources: the journal knows how far they were, and the node goes on there when it is
+    /// enrolled again.
+    pub(super) removed: bool,
 }
 
 /// A token that has not done its work.

@@ -303,6 +303,23 @@ async fn nodes_and_sources_are_bounded_and_can_be_removed() {
     assert_eq!(hand_over(&hub, &first).await.unwrap_err(), UNAUTHENTICATED);
     assert_eq!(say(&hub, &hello("a", "", &credential)).await.unwrap_err(), UNAUTHENTICATED);
     assert!(say(&hub, &hello("b", &token, "")).await.is_ok(), "the token is still good");
+    assert!(hub.nodes.nodes().iter().all(|node| node.id == "b"));
+    hub.nodes.remove("b").unwrap();
+    // Enrolled again, it hears how far its sources were.
+    let token = hub.nodes.create_token(DAY).unwrap().token;
+    let known = say(&hub, &hello("a", &token, "")).await.unwrap().delivered;
+    assert_eq!(known.iter().map(|d| (d.source.as_str(), d.sequence)).collect::<Vec<_>>(), [("files", 1)]);
+}
+
+#[tokio::test]
+async fn a_source_that_only_the_journal_knows_is_not_started_anew() {
+    let hub = hub();
+    let credential = enrolled(&hub, "a").await;
+    hub.writer.known.lock().insert("a/files".to_owned(), Delivered { sequence: 9, ..Delivered::default() });
+    let payload = logs("one");
+    assert_eq!(hand_over(&hub, &delivery(&credential, 1, &payload)).await.unwrap_err(), FAILED_PRECONDITION);
+    assert_eq!(say(&hub, &hello("a", "", &credential)).await.unwrap().delivered[0].sequence, 9);
+    assert!(hand_over(&hub, &delivery(&credential, 10, &payload)).await.is_ok());
 }
 
 #[tokio::test]
