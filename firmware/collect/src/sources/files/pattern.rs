@@ -139,14 +139,16 @@ impl Walk<'_> {
                 Part::Glob(glob) if glob.is_match(Path::new(&entry.file_name())) => {
                     self.enter(entry.path(), rest, depth);
                 }
-                Part::AnyDepth if is_directory(&entry) => {
-                    if depth < DEPTH_MAX {
-                        self.step(&entry.path(), parts, depth + 1);
-                    }
-                }
+                Part::AnyDepth if is_directory(&entry) => self.descend(&entry.path(), parts, depth),
                 Part::AnyDepth if rest.is_empty() => (self.found)(entry.path()),
                 _ => {}
             }
+        }
+    }
+
+    fn descend(&mut self, path: &Path, parts: &[Part], depth: usize) {
+        if depth < DEPTH_MAX {
+            self.step(path, parts, depth + 1);
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn parse<'a>(line: &'a [u8], scratch: &mut Vec<u8>) -> Option<Framed<
     }
     let (log, timestamp_ns) = (log?, time?);
     // A line break is always written as an escape, and a backslash before it would be two.
-    let body = log.strip_suffix("\\n").filter(|body| trailing_backslashes(body) % 2 == 0);
+    let body = log.strip_suffix("\\n").filter(|body| trailing_backslashes(body).is_multiple_of(2));
     let is_partial = body.is_none();
     let body = body.unwrap_or(log);
     if memchr::memchr(b'\\', body.as_bytes()).is_none() {
