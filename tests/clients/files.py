@@ -27,17 +27,19 @@ def count(bramble, selector):
 
 
 def lines(bramble, selector):
-    """All lines that a selector finds."""
-    end, found = time.time_ns() + 10**9, []
+    """All lines that a selector finds, as often as they are there: equal ones have times of their own."""
+    end, found = time.time_ns() + 10**9, set()
     params = {"query": selector, "start": end - 3600 * 10**9, "end": end, "limit": 5000, "direction": "forward"}
     while True:
         answer = bramble.get("loki", "/loki/api/v1/query_range", params)
         assert answer.status == 200, f"{answer.status} {answer.text[:300]}"
-        values = [value for stream in answer.json["data"]["result"] for value in stream["values"]]
-        found += [value[1] for value in values]
-        if len(values) < 5000:
-            return found
-        params["start"] = max(int(value[0]) for value in values) + 1
+        streams = answer.json["data"]["result"]
+        entries = {(stream["stream"].get("filename"), *value[:2]) for stream in streams for value in stream["values"]}
+        if entries <= found:
+            return [line for _, _, line in found]
+        found |= entries
+        # From the last time on, not behind it: a page may end between two entries of one time.
+        params["start"] = max(int(at) for _, at, _ in entries)
 
 
 class Log:
