@@ -28,6 +28,10 @@ COMMON = """
 enabled = false
 [own]
 enabled = false
+[journald]
+enabled = "off"
+[kmsg]
+enabled = "off"
 [journal]
 sender_wait = "100ms"
 [doors]
