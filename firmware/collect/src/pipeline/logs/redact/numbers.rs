@@ -86,11 +86,7 @@ fn card(text: &[u8]) -> Option<usize> {
         group += 1;
     }
     let digits = digits.get(..count)?;
-    let shaped = match groups {
-        [_, 0, 0, 0] => true,
-        [4, 4, 4, 4] | [4, 6, 5, 0] | [4, 6, 4, 0] => true,
-        _ => false,
-    };
+    let shaped = matches!(groups, [_, 0, 0, 0] | [4, 4, 4, 4] | [4, 6, 5, 0] | [4, 6, 4, 0]);
     (shaped && is_issued(digits) && luhn(digits)).then_some(length)
 }
 
@@ -124,5 +120,5 @@ fn luhn(digits: &[u8]) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    sum % 10 == 0 && digits.iter().skip(1).any(|d| digits.first() != Some(d))
+    sum.is_multiple_of(10) && digits.iter().skip(1).any(|d| digits.first() != Some(d))
 }

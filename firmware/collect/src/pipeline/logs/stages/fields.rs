@@ -20,9 +20,12 @@ fn copy(entry: &Entry, slot: Slot, text: &mut String) -> bool {
     true
 }
 
+/// Keys with their slots, and the source.
+type Keys = (Vec<(String, Slot)>, Option<Slot>);
+
 /// `logfmt`
 pub(in super::super) struct Logfmt {
-    compiled: Arc<(Vec<(String, Slot)>, Option<Slot>)>,
+    compiled: Arc<Keys>,
     text: String,
 }
 

@@ -87,7 +87,8 @@ impl Stage for Limit {
         if bucket.tokens < 1.0 && shared.drop {
             return Flow::Dropped;
         }
-        bucket.tokens -= 1.0;
+        // A source that does not wait is not asked to wait for ever afterwards.
+        bucket.tokens = (bucket.tokens - 1.0).max(-60.0 * shared.rate - 1.0);
         if bucket.tokens < 0.0 {
             let wait_ns = (-bucket.tokens / shared.rate * SECOND_NS) as i64;
             context.pause_ns = context.pause_ns.max(wait_ns);

@@ -137,11 +137,13 @@ impl Layout {
                     take(*part, &mut rest, &mut found)?;
                     let follows = matches!(self.0.get(at + 1), Some(Step::Part(Part::Fraction(_))));
                     // A fraction may follow the seconds even where the layout has none.
-                    if *part == Part::Second && !follows && rest.starts_with(['.', ',']) {
-                        if let Some((ns, used)) = fraction(rest.as_bytes().get(1..)?) {
-                            found.fraction_ns = ns;
-                            rest = rest.get(1 + used..)?;
-                        }
+                    if *part == Part::Second
+                        && !follows
+                        && rest.starts_with(['.', ','])
+                        && let Some((ns, used)) = fraction(rest.as_bytes().get(1..)?)
+                    {
+                        found.fraction_ns = ns;
+                        rest = rest.get(1 + used..)?;
                     }
                 }
             }
