@@ -122,10 +122,10 @@ impl Destination {
         let (mut rate, mut before) = (0.0, self.state.lock().raw_bytes);
         let mut rounds = 0u64;
         // What is on disk from the last time is looked at at once, since sources wait for what it says of them.
-        if self.store.may_hold_items() {
-            if let Ok((_, held)) = self.store.look(self.clock.wall_ms()).await {
-                self.stored(&held);
-            }
+        if self.store.may_hold_items()
+            && let Ok((_, held)) = self.store.look(self.clock.wall_ms()).await
+        {
+            self.stored(&held);
         }
         while !self.is_stopping() {
             rounds += 1;

@@ -252,10 +252,12 @@ impl Shared {
         let mut hubs = self.options.hubs.clone();
         while hubs.changed().await.is_ok() {
             let addresses = hubs.borrow_and_update().clone();
-            if addresses.len() > self.slots.read().len() && self.slots.read().len() < 2 {
-                if let Err(error) = self.add_slot(SECOND_HUB) {
-                    tracing::error!("a second hub cannot be used: {error}");
-                }
+            let slots = self.slots.read().len();
+            if addresses.len() > slots
+                && slots < 2
+                && let Err(error) = self.add_slot(SECOND_HUB)
+            {
+                tracing::error!("a second hub cannot be used: {error}");
             }
             self.point(&addresses);
         }

@@ -32,9 +32,20 @@ pub(super) struct Datadog {
     /// By the hash of labels: timestamp and value of the last sample that was sent.
     counters: Mutex<HashMap<u64, (i64, f64)>>,
     counter_names: Mutex<HashSet<String>>,
-    /// The item that is being sent, and how many of its requests were taken: a retry goes on behind them.
-    progress: Mutex<Vec<(Arc<Vec<Vec<u8>>>, bytes::Bytes, usize, u64)>>,
+    /// Items that are to be tried again.
+    progress: Mutex<Vec<Begun>>,
 }
+
+/// An item of which requests were made: a retry goes on behind those that were taken.
+struct Begun {
+    payload: bytes::Bytes,
+    bodies: Arc<Vec<Vec<u8>>>,
+    done: usize,
+    rejected: u64,
+}
+
+/// Items that are remembered so; a few are under way at a time, and what was given up is pushed out.
+const BEGUN_MAX: usize = 8;
 
 impl Datadog {
     pub(super) fn new(config: &DestinationConfig) -> Result<Self, String> {
@@ -62,11 +73,11 @@ impl Datadog {
     async fn submit(&self, item: &Item) -> Outcome {
         let begun = {
             let mut progress = self.progress.lock();
-            let at = progress.iter().position(|(_, payload, ..)| *payload == item.payload);
+            let at = progress.iter().position(|begun| begun.payload == item.payload);
             at.map(|at| progress.swap_remove(at))
         };
         let (bodies, is_series, mut done, rejected) = match (begun, decode_batch(item.signal, &item.payload)) {
-            (Some((bodies, _, done, rejected)), Ok(batch)) => {
+            (Some(Begun { bodies, done, rejected, .. }), Ok(batch)) => {
                 (bodies, matches!(batch, Batch::Metrics(_)), done, rejected)
             }
             (None, Ok(Batch::Logs(batch))) => (Arc::new(log_bodies(&batch)), false, 0, 0),
@@ -83,7 +94,11 @@ impl Datadog {
                 Ok(_) => done += 1,
                 Err(outcome @ (Outcome::Later { .. } | Outcome::Away(_))) => {
                     // Differences were taken; they must not be taken again.
-                    self.progress.lock().push((bodies.clone(), item.payload.clone(), done, rejected));
+                    let mut progress = self.progress.lock();
+                    if progress.len() >= BEGUN_MAX {
+                        progress.remove(0);
+                    }
+                    progress.push(Begun { payload: item.payload.clone(), bodies: bodies.clone(), done, rejected });
                     return outcome;
                 }
                 // Our pieces are below Datadog's limits: halves of the batch would be refused as well.
