@@ -117,8 +117,8 @@ fn keccak(state: &mut [u64; 25]) {
         }
         for row in state.as_chunks_mut::<5>().0 {
             let before = *row;
-            for x in 0..5 {
-                row[x] = before[x] ^ (!before[(x + 1) % 5] & before[(x + 2) % 5]);
+            for (x, lane) in row.iter_mut().enumerate() {
+                *lane = before[x] ^ (!before[(x + 1) % 5] & before[(x + 2) % 5]);
             }
         }
         state[0] ^= round_constant(&mut register);
