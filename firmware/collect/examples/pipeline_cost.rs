@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p bramble-collect --example pipeline_cost`
 
+#![expect(clippy::print_stdout, reason = "what it measures is its output")]
+
 use bramble_collect::pipeline::logs::{RedactConfig, Redactor};
 use bramble_collect::pipeline::{PipelineOptions, Pipelines};
 use bramble_runtime::{Budget, BudgetName, ManualClock, Reservation};

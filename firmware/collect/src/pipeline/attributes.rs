@@ -86,7 +86,7 @@ impl Actions {
     pub(super) fn enriching(config: &EnrichConfig, found: &[(String, String)]) -> Actions {
         let mut actions = Actions::default();
         let when = if config.replace { When::Always } else { When::Absent };
-        let declared = config.attributes.iter().map(|(key, value)| (key, value));
+        let declared = config.attributes.iter();
         let missing = found.iter().filter(|(key, _)| !config.attributes.contains_key(key)).map(|(k, v)| (k, v));
         for (key, value) in declared.chain(missing) {
             let set = |key: String| Action::Set { key, when, source: Source::Given(FieldValue::Text(value.clone())) };

@@ -40,13 +40,13 @@ pub(super) enum Step {
     Attributes(Actions),
     /// Drops what meets the filter, or what does not.
     Filter {
-        filter: Filter,
+        filter: Box<Filter>,
         keep: bool,
         counters: StepCounters,
     },
     Relabel(Vec<RelabelConfig>, StepCounters),
     /// Only ever forked: what a fork remembers is of one stream of one batch.
-    Stages(Mutex<LogPipeline>, StepCounters),
+    Stages(Box<Mutex<LogPipeline>>, StepCounters),
 }
 
 /// One pipeline.
@@ -151,7 +151,7 @@ fn compile_step(
     };
     let filter = |config: &FilterConfig, keep: bool, word: &str| {
         let reason = config.reason.as_deref().unwrap_or(word);
-        let (filter, counters) = (Filter::compile(config, signals)?, counters.step(pipeline, reason));
+        let (filter, counters) = (Box::new(Filter::compile(config, signals)?), counters.step(pipeline, reason));
         Ok(Step::Filter { filter, keep, counters })
     };
     match step {
@@ -173,7 +173,7 @@ fn compile_step(
             never(Signal::Traces)?;
             never(Signal::Metrics)?;
             let compiled = LogPipeline::compile(stages).map_err(|error| format!(": {error}"))?;
-            Ok(Step::Stages(Mutex::new(compiled), counters.step(pipeline, step.word())))
+            Ok(Step::Stages(Box::new(Mutex::new(compiled)), counters.step(pipeline, step.word())))
         }
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Written from Promtail's documentation alone.
 
+mod clients;
 mod config;
 mod duration;
 mod expand;
@@ -21,7 +22,8 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{FileJob, JournalJob, Plan, RemoteLoki, SyslogJob, Warning};
+pub use clients::RemoteLoki;
+pub use plan::{FileJob, JournalJob, Plan, SyslogJob, Warning};
 pub use positions::ImportedPositions;
 pub use run::{Environment, JobStatus, Started, start};
 

@@ -1,7 +1,8 @@
 //! From promtail.yaml to what is to be started.
 
+use super::clients::{RemoteLoki, host_of, is_local, remote};
 use super::config::{
-    ClientConfig, DecompressionConfig, JournalConfig, LimitsConfig, PromtailFile, ScrapeConfig, SizeText, SyslogConfig,
+    DecompressionConfig, JournalConfig, LimitsConfig, PromtailFile, ScrapeConfig, SizeText, SyslogConfig,
 };
 use super::positions::ImportedPositions;
 use super::{PromtailError, duration, expand, positions};
@@ -9,7 +10,6 @@ use crate::discovery::{DiscoveryConfig, TargetGroup};
 use crate::pipeline::logs::config::MatchConfig;
 use crate::pipeline::logs::{LogPipeline, Redactor, StageConfig};
 use crate::relabel::{LabelPairs, RelabelConfig};
-use bramble_client::HttpConfig;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -97,23 +97,6 @@ pub struct SyslogJob {
     pub pipeline: LogPipeline,
 }
 
-/// A Loki elsewhere that Promtail pushed to: to become a forward destination of kind `loki`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RemoteLoki {
-    /// Line of the client, from 1.
-    pub line: u64,
-    /// Its name, or one made of its host.
-    pub name: String,
-    /// Address of its push API.
-    pub url: String,
-    /// `X-Scope-OrgID`.
-    pub tenant_id: Option<String>,
-    /// Headers of each request.
-    pub headers: BTreeMap<String, String>,
-    /// Authentication, TLS and proxy.
-    pub http: HttpConfig,
-}
-
 /// What is to be started.
 #[derive(Default)]
 pub struct Plan {
@@ -130,6 +113,9 @@ pub struct Plan {
     /// What will not be as it is written.
     pub warnings: Vec<Warning>,
 }
+
+/// The label that Promtail has from Docker's API alone.
+const DOCKER_STREAM: &str = "__meta_docker_container_log_stream";
 
 /// Where Promtail keeps its record by default.
 const POSITIONS_FILE: &str = "/var/log/positions.yaml";
@@ -270,6 +256,14 @@ impl Plan {
         }
         let relabel: Vec<RelabelConfig> =
             config.relabel_configs.iter().flatten().map(|rule| rule.value.clone()).collect();
+        for rule in config.relabel_configs.iter().flatten() {
+            if rule.value.rule().source_labels.iter().any(|label| label == DOCKER_STREAM) {
+                self.warn(
+                    rule.referenced.line(),
+                    format!("{DOCKER_STREAM} is not known: both streams are in one file"),
+                );
+            }
+        }
         let pipeline = self.pipeline(config, work)?;
         if let Some(journal) = &config.journal {
             let job = self.journal(&config.job_name, journal, relabel, pipeline, work)?;
@@ -452,37 +446,6 @@ fn groups(config: &ScrapeConfig) -> Vec<Arc<TargetGroup>> {
         })
     };
     config.static_configs.iter().flatten().enumerate().map(group).collect()
-}
-
-fn host_of(url: &str) -> Option<String> {
-    let uri: http::Uri = url.parse().ok()?;
-    uri.host().map(|host| host.trim_matches(['[', ']']).to_ascii_lowercase())
-}
-
-/// Whether a host is the machine that this runs at, as far as its name says.
-fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn remote(config: &ClientConfig, line: u64, host: String) -> RemoteLoki {
-    let http = HttpConfig {
-        basic_auth: config.basic_auth.clone(),
-        oauth2: config.oauth2.clone(),
-        bearer_token: config.bearer_token.clone().unwrap_or_default(),
-        bearer_token_file: config.bearer_token_file.as_ref().map(PathBuf::from),
-        tls_config: config.tls_config.clone().unwrap_or_default(),
-        proxy_url: config.proxy_url.clone().map(bramble_client::Secret),
-        follow_redirects: config.follow_redirects.unwrap_or(true),
-        ..HttpConfig::default()
-    };
-    RemoteLoki {
-        line,
-        name: config.name.clone().unwrap_or(host),
-        url: config.url.clone(),
-        tenant_id: config.tenant_id.clone().filter(|tenant| !tenant.is_empty()),
-        headers: config.headers.clone(),
-        http,
-    }
 }
 
 /// A size: a number of bytes, or one with a unit of 1024 (`256kb`, `2M`, `1MiB`).
