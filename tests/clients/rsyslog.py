@@ -1,4 +1,5 @@
-"""Debian's rsyslog, unpacked below target/ (scripts/setup.sh rsyslog), forwarding to Loki's push API by omhttp."""
+"""Debian's rsyslog, unpacked below target/ (scripts/setup.sh rsyslog): it forwards to Loki's push API by omhttp, or to a
+syslog door as people's rsyslog does, in both formats, by UDP, TCP with line feeds and TCP with octet counting."""
 
 import contextlib
 import json
@@ -30,17 +31,38 @@ action(type="omhttp" server="127.0.0.1" serverport="{door}" usehttps="off" restp
        queue.type="linkedList" queue.workerThreads="1")
 """
 
+# A program's name says by which of the ways its messages go.
+FORWARD = r"""
+global(workDirectory="{work}" parser.escapeControlCharactersOnReceive="off")
+module(load="imtcp")
+input(type="imtcp" address="127.0.0.1" port="{port}")
+if $programname == "udp-old" then {{
+  action(type="omfwd" target="127.0.0.1" port="{door}" protocol="udp" template="RSYSLOG_TraditionalForwardFormat")
+}}
+if $programname == "udp-new" then {{
+  action(type="omfwd" target="127.0.0.1" port="{door}" protocol="udp" template="RSYSLOG_SyslogProtocol23Format")
+}}
+if $programname == "tcp-old" then {{
+  action(type="omfwd" target="127.0.0.1" port="{door}" protocol="tcp" template="RSYSLOG_TraditionalForwardFormat"
+         queue.type="linkedList" action.resumeRetryCount="-1" action.resumeInterval="1")
+}}
+if $programname == "tcp-new" then {{
+  action(type="omfwd" target="127.0.0.1" port="{door}" protocol="tcp" template="RSYSLOG_SyslogProtocol23Format"
+         tcp_framing="octet-counted" queue.type="linkedList" action.resumeRetryCount="-1" action.resumeInterval="1")
+}}
+"""
+
 
 def available():
     return (HOME / "usr/sbin/rsyslogd").exists() and (LIBRARIES / "rsyslog/omhttp.so").exists()
 
 
 @contextlib.contextmanager
-def rsyslog(loki_port):
-    """A running rsyslogd; yields a function that sends it a list of RFC 5424 messages."""
+def rsyslog(door, config=CONFIG):
+    """A running rsyslogd that forwards to a port; yields a function that sends it a list of RFC 5424 messages."""
     work = pathlib.Path(tempfile.mkdtemp(prefix="bramble-rsyslog-"))
     port = free_ports(1)[0]
-    (work / "rsyslog.conf").write_text(CONFIG.format(work=work, port=port, door=loki_port))
+    (work / "rsyslog.conf").write_text(config.format(work=work, port=port, door=door))
     # Its own loader and libraries: this system's may be older.
     command = [str(LIBRARIES / "ld-linux-x86-64.so.2"), "--library-path", str(LIBRARIES)]
     command += [str(HOME / "usr/sbin/rsyslogd"), "-n", "-i", str(work / "pid"), "-M", str(LIBRARIES / "rsyslog")]

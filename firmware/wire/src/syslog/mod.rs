@@ -231,7 +231,12 @@ fn tag(text: &[u8]) -> Option<Tag<'_>> {
             (Some(procid).filter(|id| !id.is_empty()), rest.strip_prefix(b"]")?)
         }
     };
-    let rest = rest.strip_prefix(b":")?;
+    let rest = match rest.strip_prefix(b":") {
+        Some(rest) => rest,
+        // rsyslog leaves the colon out where it makes a tag of RFC 5424's words.
+        None if procid.is_some() && matches!(rest.first(), Some(b' ')) => rest,
+        None => return None,
+    };
     let message = match rest.first() {
         None => rest,
         // More colons belong to an address.

@@ -194,3 +194,13 @@ fn a_process_id_is_no_text_with_line_breaks() {
     let line = parse(b"<34>Nov  1 06:00:00 h su[7\n7]: x", 0).unwrap();
     assert_eq!((line.procid, line.message.ends_with(b": x")), (None, true));
 }
+
+#[test]
+fn a_tag_with_a_process_needs_no_colon() {
+    // As rsyslog 8.2512 sends on in its traditional format what came by RFC 5424.
+    let line = parse(b"<27>Nov 21 23:34:19 router udp-old[3] m3 by udp-old", 1_795_000_000_000_000_000).unwrap();
+    assert_eq!((line.host, line.app, line.procid), (Some("router"), Some("udp-old"), Some("3")));
+    assert_eq!((line.message, line.is_local_time), (&b"m3 by udp-old"[..], true));
+    let iso = parse(b"<27>1 2026-11-21T23:34:19.213892Z router udp-new 3 - - m3 by udp-new\n", 0).unwrap();
+    assert_eq!((iso.app, iso.message, iso.is_local_time), (Some("udp-new"), &b"m3 by udp-new"[..], false));
+}

@@ -22,7 +22,6 @@ pub(super) fn timex(emit: &mut Emitter<'_>) {
         return;
     }
     // The integers are of different widths on 32 and 64 bits.
-    #[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "32-bit systems have 32-bit fields")]
     let fields = Timex {
         state,
         status: timex.status,

@@ -7,10 +7,13 @@ use std::path::Path;
 /// Disks at most.
 const DISKS_MAX: usize = 64;
 
-/// Samples that were made once and are repeated: name and labels, all with the value 1 but where one is given.
+/// A sample's name, labels and value.
+type Fact = (&'static str, Vec<(&'static str, String)>, f64);
+
+/// Samples that were made once and are repeated.
 #[derive(Default, Debug)]
 pub(super) struct Identity {
-    samples: Vec<(&'static str, Vec<(&'static str, String)>, f64)>,
+    samples: Vec<Fact>,
 }
 
 impl Identity {

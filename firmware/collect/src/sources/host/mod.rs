@@ -91,6 +91,9 @@ pub fn collect(options: &HostOptions, now_ms: i64) -> MetricBatch {
     Host::new(options.clone()).collect(now_ms)
 }
 
+/// Reads one thing and adds its samples.
+type Collector<'a> = &'a mut dyn FnMut(&mut Emitter<'_>);
+
 /// The collectors with what they remember.
 pub struct Host {
     options: HostOptions,
@@ -113,7 +116,7 @@ impl Host {
         emit.put("up", &[], 1.0);
         system::uname(&mut emit);
         system::time(now_ms, &mut emit);
-        let each: [(&str, &mut dyn FnMut(&mut Emitter<'_>)); 10] = [
+        let each: [(&str, Collector<'_>); 10] = [
             ("cpu", &mut |emit| cpus(&options, emit)),
             ("memory", &mut |emit| memories(&options, emit)),
             ("system", &mut |emit| systems(&options, emit)),
