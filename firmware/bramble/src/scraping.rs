@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::machine;
 use bramble_collect::discovery::DiscoveryMetrics;
+use bramble_collect::discovery::monitors::{MonitorOptions, Monitors};
 use bramble_collect::relabel::RelabelConfig;
 use bramble_collect::sources::scrape::{PrometheusConfig, ScrapedTarget, Scraper, relabel_steps};
 use bramble_runtime::{Budget, Clock};
@@ -11,7 +12,7 @@ use bramble_signal::{Labels, MetricMetadata};
 use bramble_storage::Writer;
 use prometheus::Registry;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -23,6 +24,29 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 pub(crate) struct Scraping {
     scraper: Scraper,
     file: Option<PathBuf>,
+    /// Of a cluster; they are followed as long as somebody holds them.
+    _monitors: Option<Arc<Monitors>>,
+}
+
+/// What `prometheus.yml` asks and Bramble does not do, for `bramble doctor`; nothing without such a file.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) fn check_file(config: &Config) -> Result<Vec<String>, String> {
+    let Some(file) = &config.scrape.config.0 else { return Ok(Vec::new()) };
+    PrometheusConfig::read(Path::new(file)).map(|read| read.notes).map_err(|error| error.to_string())
+}
+
+/// The cluster's monitors, where the settings want them.
+fn open_monitors(config: &Config, discovery: &DiscoveryMetrics) -> Option<Arc<Monitors>> {
+    let settings = &config.kubernetes;
+    let options = MonitorOptions {
+        monitors: settings.monitors,
+        annotations: settings.annotations,
+        api_server: settings.api_server.0.clone().unwrap_or_default(),
+        kubeconfig_file: settings.kubeconfig.0.as_ref().map(PathBuf::from),
+    };
+    (settings.monitors || settings.annotations).then(|| Arc::new(Monitors::start(options, discovery)))
 }
 
 impl Scraping {
@@ -38,10 +62,15 @@ impl Scraping {
         discovery: DiscoveryMetrics,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
+        let monitors = open_monitors(config, &discovery);
         let scraper = Scraper::new(writer, receive, clock, discovery, &machine::hostname(), registry)?;
         let file = config.scrape.config.0.as_ref().map(PathBuf::from);
-        let scraping = Scraping { scraper, file };
+        let followed = monitors.as_ref().map(|monitors| monitors.scrape_configs());
+        let scraping = Scraping { scraper, file, _monitors: monitors };
         scraping.read().map_err(anyhow::Error::msg)?;
+        if let Some(entries) = followed {
+            tokio::spawn(follow(scraping.scraper.clone(), entries));
+        }
         Ok(scraping)
     }
 
@@ -62,15 +91,6 @@ impl Scraping {
         })
     }
 
-    /// Scrapes what a cluster's monitors ask for, as they change. Ends with their watch; to be spawned.
-    pub(crate) async fn follow_monitors(self, mut entries: watch::Receiver<Arc<Vec<Value>>>) {
-        entries.mark_changed();
-        while entries.changed().await.is_ok() {
-            let now = entries.borrow_and_update().clone();
-            self.scraper.set_monitored(&now);
-        }
-    }
-
     /// Stops scraping; series do not end, since somebody goes on later.
     pub(crate) fn stop(&self) {
         self.scraper.stop();
@@ -80,21 +100,14 @@ impl Scraping {
     pub(crate) fn count_targets(&self) {
         self.scraper.count_targets();
     }
+}
 
-    /// For `bramble doctor` and logs: one line per thing that is wrong now.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for pool in self.scraper.targets(None) {
-            let of_pool = |what: String| format!("job {:?}: {what}", pool.name);
-            problems.extend(pool.problem.iter().map(|problem| of_pool(format!("a target cannot be made: {problem}"))));
-            for mechanism in &pool.mechanisms {
-                let failed = mechanism.last_error.iter();
-                problems.extend(failed.map(|e| of_pool(format!("{} {}: {e}", mechanism.mechanism, mechanism.detail))));
-            }
-            let down = pool.active.iter().filter(|target| !target.status.last_error.is_empty());
-            problems.extend(down.map(|target| of_pool(format!("{}: {}", target.url, target.status.last_error))));
-        }
-        problems
+/// Scrapes what a cluster's monitors ask for, as they change. Ends with them.
+async fn follow(scraper: Scraper, mut entries: watch::Receiver<Arc<Vec<Value>>>) {
+    entries.mark_changed();
+    while entries.changed().await.is_ok() {
+        let now = entries.borrow_and_update().clone();
+        scraper.set_monitored(&now);
     }
 }
 
@@ -179,9 +192,7 @@ impl bramble_serve::Scraping for Scraping {
     }
 
     fn relabel_steps(&self, pool: &str, labels: LabelMap) -> Result<Vec<RelabelStep>, String> {
-        let config = self.scraper.config();
-        let job = config.iter().flat_map(|config| &config.jobs).find(|job| job.job_name == pool);
-        let job = job.ok_or_else(|| format!("scrape pool {pool:?} not found"))?;
+        let job = self.scraper.job(pool).ok_or_else(|| format!("scrape pool {pool:?} not found"))?;
         let mut labels: Vec<(String, String)> = labels.into_iter().collect();
         let steps = relabel_steps(&mut labels, &job.relabel).into_iter();
         Ok(steps

@@ -5,6 +5,7 @@ use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
 use crate::config::Config;
 use crate::machine;
+use crate::scraping;
 use crate::serving::{data_dir, disk_choice, door_addresses};
 use crate::span_doors::OF_PACKETS;
 use bramble_ingest::TimeTrust;
@@ -43,6 +44,7 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
         Some(file) => report.good(&file.display().to_string()),
         None => report.good("defaults, no file"),
     }
+    scraping_section(&loaded.config, &mut report);
     say("machine");
     machine_section(&loaded.config, &mut report);
     say("data directory");
@@ -55,6 +57,17 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
     match report.problems {
         0 => Ok(()),
         n => anyhow::bail!("{n} thing(s) need a hand"),
+    }
+}
+
+fn scraping_section(config: &Config, report: &mut Report) {
+    let Some(file) = &config.scrape.config.0 else { return };
+    match scraping::check_file(config) {
+        Ok(notes) => {
+            report.good(file);
+            notes.iter().for_each(|note| report.note(note));
+        }
+        Err(error) => report.bad(&error, "correct the file, or leave out scrape.config"),
     }
 }
 

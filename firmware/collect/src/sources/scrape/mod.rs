@@ -218,6 +218,11 @@ impl Scraper {
         in_force.has_file.then(|| in_force.config.clone())
     }
 
+    /// A job that is scraped, of the file or of a monitor.
+    pub fn job(&self, name: &str) -> Option<Arc<ScrapeConfig>> {
+        self.pools().iter().map(|pool| pool.config()).find(|job| job.job_name == name)
+    }
+
     fn pools(&self) -> Vec<Arc<Pool>> {
         self.in_force.lock().pools.clone()
     }
