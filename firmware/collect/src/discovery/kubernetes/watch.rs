@@ -133,13 +133,13 @@ where
     loop {
         let outcome = match version.take() {
             None => start(&api, &resource, &send, &wrap).await.map(Some),
-            Some(from) => changes(&api, &resource, from, &send, &wrap).await,
+            Some(from) => changes(&api, &resource, from, &send, &wrap, &mut failing).await,
         };
         match outcome {
             Ok(next) => {
                 version = next;
                 backoff.reset();
-                if std::mem::take(&mut failing) && send.send(wrap(Change::Recovered)).await.is_err() {
+                if recover(&mut failing, &send, &wrap).await.is_err() {
                     return;
                 }
             }
@@ -172,6 +172,18 @@ enum Stop {
     },
 }
 
+/// Says once that it works again.
+async fn recover<T, M>(
+    failing: &mut bool,
+    send: &mpsc::Sender<M>,
+    wrap: &(impl Fn(Change<T>) -> M + Sync),
+) -> Result<(), Stop> {
+    if std::mem::take(failing) {
+        send.send(wrap(Change::Recovered)).await.map_err(|_| Stop::Closed)?;
+    }
+    Ok(())
+}
+
 async fn start<T: Object, M>(
     api: &Api,
     resource: &Resource,
@@ -190,6 +202,7 @@ async fn changes<T: Object, M>(
     mut version: String,
     send: &mpsc::Sender<M>,
     wrap: &(impl Fn(Change<T>) -> M + Sync),
+    failing: &mut bool,
 ) -> Result<Option<String>, Stop> {
     let seconds = WATCH_SECONDS.to_string();
     let path = resource.query(&[
@@ -203,6 +216,8 @@ async fn changes<T: Object, M>(
         Err(error) if error.is_gone() => return Ok(None),
         Err(error) => return Err(Stop::Failed { error, version: Some(version) }),
     };
+    // An open watch may be silent for minutes: that it opened is the good news.
+    recover(failing, send, wrap).await?;
     let mut lines = Lines { body, held: Vec::new(), at_end: false };
     let opened = std::time::Instant::now();
     loop {
