@@ -67,8 +67,10 @@ impl Client {
     /// [`ClientError::Config`] as [`HttpConfig::validate`], and for a proxy or header that cannot be.
     pub fn new(config: &HttpConfig) -> Result<Client, ClientError> {
         config.validate()?;
-        let route =
-            Route::Network { proxies: Proxies::new(config)?, tls: Tls::new(&config.tls_config, config.enable_http2) };
+        let route = Route::Network {
+            proxies: Box::new(Proxies::new(config)?),
+            tls: Box::new(Tls::new(&config.tls_config, config.enable_http2)),
+        };
         Ok(Self::with(route, Authenticator::new(config)?, config.follow_redirects))
     }
 

@@ -25,7 +25,7 @@ const PROXY_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Where connections go.
 pub(crate) enum Route {
-    Network { proxies: Proxies, tls: Tls },
+    Network { proxies: Box<Proxies>, tls: Box<Tls> },
     Unix(PathBuf),
 }
 
@@ -151,7 +151,7 @@ async fn tunnel(
     if line.starts_with("HTTP/1.") && status.starts_with('2') {
         return Ok(stream);
     }
-    let reason = line.splitn(2, ' ').nth(1).unwrap_or("malformed answer");
+    let reason = line.split_once(' ').map_or("malformed answer", |(_, reason)| reason);
     Err(ClientError::Connect(format!("proxyconnect tcp: {reason}")))
 }
 

@@ -19,11 +19,14 @@ use tokio_rustls::client::TlsStream;
 /// The system's authorities, read at the first connection that needs them and shared by all clients.
 static NATIVE: OnceLock<Result<Arc<RootCertStore>, String>> = OnceLock::new();
 
+/// What was made of which files.
+type Built = (Vec<Option<Stamp>>, Arc<ClientConfig>);
+
 /// Makes TLS of connections. Built at the first use, and again when a file changes.
 pub(crate) struct Tls {
     config: TlsConfig,
     http2: bool,
-    built: Mutex<Option<(Vec<Option<Stamp>>, Arc<ClientConfig>)>>,
+    built: Mutex<Option<Built>>,
 }
 
 impl Tls {
@@ -256,7 +259,7 @@ fn explain(error: &std::io::Error, host: &str) -> ClientError {
         return ClientError::Tls(crate::error::io_text(error));
     };
     ClientError::Tls(match tls {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
         }
         rustls::Error::InvalidCertificate(

@@ -83,7 +83,7 @@ fn configurations_are_read_from_yaml_flattened() {
         http: bramble_client::HttpConfig,
     }
     let yaml = "job_name: x\nstatic_configs:\n- targets: ['a:1']\n  labels: {b: c}\nbasic_auth: {username: u, password: 7}\n\
-                kubernetes_sd_configs:\n- role: endpointslice\n  namespaces: {names: [n]}\n  api_server: https://k\n  \
+                kubernetes_sd_configs:\n- role: endpointslice\n  namespaces: {names: [shop]}\n  api_server: https://k\n  \
                 tls_config: {insecure_skip_verify: true}\n";
     let job: Job = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(job.job_name, "x");
@@ -115,8 +115,9 @@ async fn containers_behind_a_socket_are_prometheus_targets() {
             "localhost",
         ]
     );
-    let node: BTreeMap<&str, &str> =
-        groups[0].targets[0].iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let is_node = |target: &&Vec<(String, String)>| target.iter().any(|(_, value)| value == "172.19.0.2:9100");
+    let node = groups[0].targets.iter().find(is_node).unwrap();
+    let node: BTreeMap<&str, &str> = node.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let wanted: BTreeMap<&str, &str> = [
         ("__address__", "172.19.0.2:9100"),
         ("__meta_docker_container_id", "c301b928faceb1a18fe379f6bc178727ef920bb30b0f9b8592b32b36255a0eca"),
