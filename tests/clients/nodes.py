@@ -104,7 +104,7 @@ def refused(work):
 
 def token(hub, *words):
     done = subprocess.run(
-        [str(hub.binary), "token", *words, "--data-dir", str(hub.data_dir)],
+        [str(hub.binary), "token", *words],
         env=hub.environment(), capture_output=True, text=True, timeout=60,
     )
     return done.returncode, done.stdout.strip(), done.stderr.strip()

@@ -105,7 +105,7 @@ class Process:
     def run(self, *words):
         """A command of the binary on that machine; what it prints."""
         done = subprocess.run(
-            self.machine.command(str(bramble.BINARY), *words, "--config", str(self.config)),
+            self.machine.command(str(bramble.BINARY), words[0], "--config", str(self.config), *words[1:]),
             capture_output=True, text=True, timeout=60,
         )
         if done.returncode != 0:
