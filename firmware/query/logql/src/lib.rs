@@ -13,6 +13,7 @@ pub mod eval;
 pub mod syntax;
 
 pub use eval::{
-    Answer, Entry, EntryTest, LabelSet, LogParams, QueryError, RangeParams, Series, Stream, TextTemplate, detect, instant, log, range,
+    Answer, Entry, EntryTest, LabelSet, LogParams, QueryError, RangeParams, Series, Stream, TextTemplate, detect,
+    instant, log, range,
 };
 pub use syntax::{Expr, ParseError, parse, parse_selector};
