@@ -34,6 +34,8 @@ pub struct OpenMetricsParser<'a> {
     trailing_comma: bool,
     /// Whether `_created` lines become starts and bounds numbers.
     folds: bool,
+    /// Whether `_created` lines are samples too.
+    created_too: bool,
 }
 
 /// The group of samples read last, for which the start is known.
@@ -72,7 +74,15 @@ impl<'a> OpenMetricsParser<'a> {
             is_part: false,
             trailing_comma: false,
             folds: true,
+            created_too: false,
         }
+    }
+
+    /// Gives `_created` lines as samples of their own too, as Prometheus' scraper stores them.
+    #[must_use]
+    pub fn with_created(mut self) -> Self {
+        self.created_too = true;
+        self
     }
 
     /// A parser that gives every sample as it stands, `_created` lines too.
@@ -219,7 +229,7 @@ impl<'a> OpenMetricsParser<'a> {
         let part = self.family.part_with_start(name.raw());
         if part == Some(Part::Created) {
             self.enter_group(start_of(value));
-            return Ok(None);
+            return Ok(self.created_too.then_some((sample, None)));
         }
         let mut start_ms = None;
         if part.is_some() {

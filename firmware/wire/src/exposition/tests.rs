@@ -444,3 +444,23 @@ proptest::proptest! {
         let _ = check_open_metrics(&document);
     }
 }
+
+#[test]
+fn created_lines_are_samples_for_who_wants_them() {
+    let text = b"# TYPE a counter\na_total 1\na_created 1700000000.5\n# EOF\n";
+    let names = |mut parser: OpenMetricsParser<'_>| {
+        let mut names = Vec::new();
+        while let Some(entry) = parser.next().unwrap() {
+            if let Entry::Series { series, value } = entry {
+                names.push((series.labels[0].value.to_cow().into_owned(), value, series.start_timestamp_ms));
+            }
+        }
+        names
+    };
+    let total = ("a_total".to_owned(), 1.0, Some(1_700_000_000_500));
+    assert_eq!(names(OpenMetricsParser::new(text)), [total.clone()]);
+    assert_eq!(
+        names(OpenMetricsParser::new(text).with_created()),
+        [total, ("a_created".to_owned(), 1_700_000_000.5, None)]
+    );
+}

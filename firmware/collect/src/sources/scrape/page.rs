@@ -9,7 +9,7 @@ use super::families::{Families, FamilyLines, SharedFamilies};
 use super::labels::{Named, name_series};
 use bramble_signal::stale_marker;
 use bramble_signal::{Exemplar, Labels, LabelsRef, MetricBatch, NativeHistogram};
-use bramble_wire::exposition::{Entry, ExpositionFormat, Pair, Parser, ProtobufParser, SeriesEntry};
+use bramble_wire::exposition::{Entry, ExpositionFormat, OpenMetricsParser, Pair, Parser, ProtobufParser, SeriesEntry};
 use std::collections::HashSet;
 
 /// Lowest resolution that native histograms are merged to.
@@ -107,7 +107,8 @@ impl PageMemory {
                 let classic = config.classic_histograms_too || !config.native_histograms;
                 Parser::Protobuf(ProtobufParser::new(page).with_classic(classic))
             }
-            other => Parser::new(other, page),
+            ExpositionFormat::OpenMetrics => Parser::OpenMetrics(OpenMetricsParser::new(page).with_created()),
+            ExpositionFormat::Text => Parser::new(format, page),
         };
         let mut lines = std::mem::take(&mut self.lines);
         let outcome = loop {
