@@ -67,10 +67,10 @@ enum Command {
 #[derive(clap::Args, Clone)]
 pub(crate) struct ConfigArguments {
     /// Configuration file; every setting has a default.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Data directory; overrides the configuration.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 
