@@ -313,9 +313,12 @@ mod tests {
         let (far, near) = ("192.168.1.9", "127.0.0.1");
         let (status, text) = ask("GET", "/api/nodes", far, "", "").await;
         assert!(status == 200 && text.contains(r#""name":"attic""#) && text.contains(r#""role":"node""#), "{text}");
-        for (method, path) in
-            [("DELETE", "/api/nodes/a"), ("GET", "/api/nodes/tokens"), ("POST", "/api/nodes/tokens"), ("DELETE", "/api/nodes/tokens/t")]
-        {
+        for (method, path) in [
+            ("DELETE", "/api/nodes/a"),
+            ("GET", "/api/nodes/tokens"),
+            ("POST", "/api/nodes/tokens"),
+            ("DELETE", "/api/nodes/tokens/t"),
+        ] {
             assert_eq!(ask(method, path, far, "", "").await.0, 403, "{method} {path}");
         }
         assert_eq!(ask("POST", "/api/nodes/tokens", near, "http://evil.example", "").await.0, 403);
