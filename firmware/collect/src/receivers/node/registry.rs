@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Longest name or version of a node that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 128;
+/// So many removed nodes are remembered for each that may be enrolled.
+const REMOVED_PER_NODE: usize = 4;
 /// Most tokens that wait to be used.
 const TOKENS_MAX: usize = 256;
 /// How often it is noted on disk when a node was last heard.
@@ -352,7 +354,7 @@ impl NodeRegistry {
     }
 
     /// Takes a node's credential away; it is told at its next word. Whether there was such a node. What is known of its sources
-    /// stays, for the case that it is enrolled again; of removed nodes, as many are remembered as may be enrolled.
+    /// stays, for the case that it is enrolled again; of removed nodes four times as many are remembered as may be enrolled.
     ///
     /// # Errors
     /// [`NodeError::Store`].
@@ -375,7 +377,7 @@ impl NodeRegistry {
         let oldest = {
             let inner = self.inner.lock();
             let removed = inner.nodes.iter().filter(|(_, node)| node.record.removed);
-            match removed.clone().count() > self.options.nodes_max {
+            match removed.clone().count() > self.options.nodes_max.saturating_mul(REMOVED_PER_NODE) {
                 true => removed.min_by_key(|(_, node)| node.record.enrolled_ms).map(|(id, _)| id.clone()),
                 false => None,
             }
