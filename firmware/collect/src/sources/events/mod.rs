@@ -70,6 +70,7 @@ struct Counters {
 }
 
 /// A change of one of the two lists that are followed.
+#[expect(clippy::large_enum_variant, reason = "a channel of 64 holds all that there are at a time")]
 enum Told {
     Event(Change<Event>),
     Pod(Change<PodState>),

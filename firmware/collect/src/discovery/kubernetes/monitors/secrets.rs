@@ -7,11 +7,16 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// Resource, namespace and name.
+type Name = (&'static str, String, String);
+/// Keys with their values, or why they cannot be read.
+type Read = Result<BTreeMap<String, String>, String>;
+
 /// Keys that were read, until they are forgotten to be read anew.
 pub(super) struct Secrets {
     api: Option<Api>,
     /// By resource (`secrets` or `configmaps`), namespace and name: keys and values, or why they cannot be read.
-    known: BTreeMap<(&'static str, String, String), Result<BTreeMap<String, String>, String>>,
+    known: BTreeMap<Name, Read>,
 }
 
 #[derive(Deserialize, Default)]
@@ -28,7 +33,7 @@ impl Secrets {
     /// Some that are known, and no way to more.
     #[cfg(test)]
     pub(super) fn fixed(entries: &[(&'static str, &str, &str, &str, &str)]) -> Self {
-        let mut known: BTreeMap<_, Result<BTreeMap<String, String>, String>> = BTreeMap::new();
+        let mut known: BTreeMap<Name, Read> = BTreeMap::new();
         for (resource, namespace, name, key, value) in entries {
             let entry = known.entry((*resource, (*namespace).to_owned(), (*name).to_owned()));
             if let Ok(data) = entry.or_insert_with(|| Ok(BTreeMap::new())) {
