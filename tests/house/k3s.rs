@@ -43,8 +43,7 @@ fn all_kinds_are_there_and_namespaced() {
         assert!(!of_kind(&all, kind).is_empty(), "a {kind}");
     }
     for one in &all {
-        let cluster_wide =
-            ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&one["kind"].as_str().unwrap());
+        let cluster_wide = ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&one["kind"].as_str().unwrap());
         let namespace = one["metadata"]["namespace"].as_str();
         assert_eq!(namespace, (!cluster_wide).then_some("observability"), "{}", name(one));
         assert!(one["apiVersion"].is_string(), "{}", name(one));

@@ -63,11 +63,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the disk cannot be read; the cursor is where it was, and the next step begins the extent anew.
-    pub fn step(
-        &self,
-        cursor: &mut Cursor,
-        on_record: &mut dyn FnMut(Replayed<'_>),
-    ) -> Result<Step, JournalError> {
+    pub fn step(&self, cursor: &mut Cursor, on_record: &mut dyn FnMut(Replayed<'_>)) -> Result<Step, JournalError> {
         let Some((extent, place)) = self.place_of(cursor) else { return Ok(Step::End) };
         if cursor.place.is_none_or(|before| before.epoch != place.epoch) {
             cursor.start_stream();

@@ -308,9 +308,11 @@ impl Journal {
     /// without having used its records releases the last one.
     pub fn oldest_extent(&self) -> Option<(Sequence, Sequence)> {
         let current = self.current.as_ref().map(|current| current.extent);
-        let held = self.extents.iter().enumerate().filter(|(index, extent)| {
-            Some(*index) != current && extent.last_sequence > self.released
-        });
+        let held = self
+            .extents
+            .iter()
+            .enumerate()
+            .filter(|(index, extent)| Some(*index) != current && extent.last_sequence > self.released);
         held.map(|(_, extent)| (extent.first_sequence, extent.last_sequence)).min()
     }
 
