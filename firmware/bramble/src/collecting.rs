@@ -75,7 +75,6 @@ impl Collecting {
         let labels = FeedOptions {
             service_name: config.ingest.loki_service_name,
             detected_level: config.ingest.loki_detect_level,
-            ..FeedOptions::default()
         };
         let feeds = Feeds::new(place.writer.clone(), place.receive.clone(), labels, &place.registry)?;
         let lines = LinePipelines::new(place.loaded, place.redactor.clone(), &place.registry)?;

@@ -124,7 +124,7 @@ fn best(addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
-    let usable = |address: &IpAddr| !address.is_loopback() && !(address.is_ipv6() && link_local(address));
+    let usable = |address: &IpAddr| !(address.is_loopback() || address.is_ipv6() && link_local(address));
     addresses.filter(usable).min_by_key(|address| (address.is_ipv6(), link_local(address), *address))
 }
 

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn times_are_told_as_dates() {
-        for (ms, told) in [(0, "1970-01-01 00:00 UTC"), (1_709_164_800_000, "2024-02-29 00:00 UTC")] {
+        for (ms, told) in [(0i64, "1970-01-01 00:00 UTC"), (1_709_164_800_000, "2024-02-29 00:00 UTC")] {
             assert_eq!(time(&json!({"at": ms}), "at"), told);
         }
         assert_eq!(time(&json!({"at": 1_795_003_599_000_i64}), "at"), "2026-11-18 12:06 UTC");

@@ -145,7 +145,10 @@ impl From<SpanBatch> for Wrapped {
     }
 }
 
-fn logs(streams: &[(&str, &[(&str, &[(&str, &str)])])]) -> LogBatch {
+/// A line and its metadata.
+type Line<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+
+fn logs(streams: &[(&str, &[Line<'_>])]) -> LogBatch {
     let mut batch = LogBatch::new();
     for (app, entries) in streams {
         batch.start_stream(&mut [("app", app)]).unwrap();
