@@ -16,7 +16,7 @@ check = Checks()
 # Short, so that what is killed has had deliveries.
 SETTINGS = {**QUIET, "BRAMBLE_JOURNAL_BACKGROUND_WAIT": "1s", "BRAMBLE_JOURNALD_ENABLED": "off"}
 SEED = int(os.environ.get("FILES_SEED", random.randrange(10**6)))
-ROUNDS = 60
+ROUNDS = 30
 
 
 def count(bramble, selector):

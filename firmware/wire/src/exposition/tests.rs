@@ -458,7 +458,7 @@ fn created_lines_are_samples_for_who_wants_them() {
         names
     };
     let total = ("a_total".to_owned(), 1.0, Some(1_700_000_000_500));
-    assert_eq!(names(OpenMetricsParser::new(text)), [total.clone()]);
+    assert_eq!(names(OpenMetricsParser::new(text)), std::slice::from_ref(&total));
     assert_eq!(
         names(OpenMetricsParser::new(text).with_created()),
         [total, ("a_created".to_owned(), 1_700_000_000.5, None)]
