@@ -3,11 +3,11 @@
 use super::MetricReplay;
 use bramble_signal::{Labels, LabelsRef, MetricBatch, MetricMetadata};
 use bramble_storage::{Sequence, SeriesRef};
-use parking_lot::Mutex;
+use std::cell::RefCell;
 
 /// Series of an epoch, and what a record has of them. Bounded by the series of an epoch, which heads had room for.
 #[derive(Default)]
-pub(crate) struct ShownMetrics(Mutex<State>);
+pub(crate) struct ShownMetrics(RefCell<State>);
 
 #[derive(Default)]
 struct State {
@@ -18,24 +18,24 @@ struct State {
 impl ShownMetrics {
     /// Another epoch begins: its series have other numbers.
     pub(crate) fn clear(&self) {
-        *self.0.lock() = State::default();
+        *self.0.borrow_mut() = State::default();
     }
 
     /// What the record that was read last has.
     pub(crate) fn take(&self) -> MetricBatch {
-        std::mem::take(&mut self.0.lock().batch)
+        std::mem::take(&mut self.0.borrow_mut().batch)
     }
 }
 
 impl MetricReplay for ShownMetrics {
     fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef {
-        let mut state = self.0.lock();
+        let mut state = self.0.borrow_mut();
         state.series.push(labels.to_labels());
         SeriesRef(state.series.len() as u32 - 1)
     }
 
     fn replay(&self, series: &[SeriesRef], batch: &MetricBatch, _: Sequence) {
-        let State { series: known, batch: out } = &mut *self.0.lock();
+        let State { series: known, batch: out } = &mut *self.0.borrow_mut();
         for (index, series) in series.iter().enumerate().take(batch.series_count()) {
             let Some(labels) = known.get(series.0 as usize) else { continue };
             out.start_series_encoded(labels.as_ref());
@@ -46,6 +46,6 @@ impl MetricReplay for ShownMetrics {
     }
 
     fn apply_metadata(&self, metadata: &[MetricMetadata], _: Sequence) {
-        self.0.lock().batch.metadata.extend_from_slice(metadata);
+        self.0.borrow_mut().batch.metadata.extend_from_slice(metadata);
     }
 }
