@@ -103,6 +103,18 @@ fn power_cuts_during_deletions_on_a_failing_card() {
 }
 
 #[test]
+fn power_cuts_with_deliveries() {
+    let trouble = Trouble { delivers: true, delete_percent: 0, ..Trouble::default() };
+    survive("power_cuts_with_deliveries", 11_000_000, &trouble);
+}
+
+#[test]
+fn power_cuts_with_deliveries_in_long_lives() {
+    let trouble = Trouble { delivers: true, delete_percent: 0, steps: 300, large_chance: 0.03, ..Trouble::default() };
+    survive("power_cuts_with_deliveries_in_long_lives", 11_500_000, &trouble);
+}
+
+#[test]
 fn what_is_derived_from_spans_counts_each_once() {
     let trouble = Trouble { observed: true, ..Trouble::default() };
     survive("what_is_derived_from_spans_counts_each_once", 10_000_000, &trouble);

@@ -36,6 +36,8 @@ pub(crate) struct Trouble {
     pub(crate) steps: u32,
     /// Chance that a batch is large.
     pub(crate) large_chance: f64,
+    /// Whether some batches are numbered deliveries of a source.
+    pub(crate) delivers: bool,
     /// Whether something is derived from spans. Nothing is sent twice then: what is journalled twice counts twice.
     pub(crate) observed: bool,
 }
@@ -51,6 +53,7 @@ impl Default for Trouble {
             steps: 60,
             large_chance: 0.015,
             observed: false,
+            delivers: false,
         }
     }
 }
@@ -448,7 +451,7 @@ impl World {
             Batch::Logs(batch) => bramble_storage::Batch::Logs(batch),
             Batch::Spans(batch) => bramble_storage::Batch::Spans(batch),
         };
-        if self.delivering.is_free() && self.rng.chance(0.3) {
+        if self.trouble.delivers && self.delivering.is_free() && self.rng.chance(0.3) {
             self.delivering.send(&machine.path, batch, held, done);
         } else {
             machine.path.write(batch, held, Urgency::SenderWaits, done);
