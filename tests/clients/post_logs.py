@@ -155,7 +155,7 @@ def forms(b):
 
 def syslog(b):
     now = time.time()
-    old = time.strftime("%b %d %H:%M:%S", time.gmtime(now - 5)).replace(" 0", "  ")
+    old = time.strftime("%b %e %H:%M:%S", time.gmtime(now - 5))
     with check("syslog in records is taken apart"):
         trace, circuit = ids()
         modern = f'<34>1 {rfc3339(now - 3)} gate su 77 ID47 [x@1 trace_id="{trace}" k="v"] \'su root\' failed'
