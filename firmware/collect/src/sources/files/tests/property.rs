@@ -66,7 +66,7 @@ impl Model {
             self.world.start();
         }
         let wanted = self.written;
-        self.world.until("all lines", |world| world.writer.lines().len() >= wanted);
+        self.world.until("all lines", |world| distinct(world.writer.lines()).len() >= wanted);
         self.is_seen = self.in_log > 0;
     }
 
@@ -141,9 +141,14 @@ impl Model {
     }
 }
 
+/// Each line once.
+fn distinct(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
 proptest! {
-    // The same stories each time. Others are known to double lines: a file that was truncated, whose copy is renamed and
-    // compressed between two power cuts (docs/collecting.md, "What is not known").
     #![proptest_config(ProptestConfig {
         cases: 32,
         max_shrink_iters: 12,
@@ -167,10 +172,12 @@ proptest! {
         model.settle();
         let mut lines = model.world.writer.lines();
         lines.sort();
-        let mut once = lines.clone();
-        once.dedup();
-        prop_assert_eq!(lines.len(), once.len(), "doubled: {:?}", lines);
-        prop_assert_eq!(lines.len(), model.written);
+        let once = distinct(lines.clone());
+        prop_assert_eq!(once.len(), model.written);
+        // A copy may be read a second time: docs/collecting.md, "What is not known".
+        if !steps.iter().any(|step| matches!(step, Step::CopyTruncate)) {
+            prop_assert_eq!(lines.len(), once.len(), "doubled: {:?}", lines);
+        }
         prop_assert!(lines.iter().all(|line| line.starts_with("line ")));
     }
 }
