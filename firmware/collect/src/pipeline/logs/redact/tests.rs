@@ -179,7 +179,11 @@ fn fields_by_name_and_counts() {
 /// Logs of sixteen real systems have no secret; where they are there, none is to be found.
 #[test]
 fn logs_of_real_systems_stay() {
-    let Ok(systems) = std::fs::read_dir("/work/shared/bench/loghub") else { return };
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/bench/loghub");
+    let Ok(systems) = std::fs::read_dir(corpus) else {
+        eprintln!("SKIPPED logs of real systems: {corpus} is not there");
+        return;
+    };
     let redactor = Redactor::new(&RedactConfig::default()).unwrap();
     let (mut out, mut found) = (Vec::new(), Vec::new());
     for system in systems.flatten() {
