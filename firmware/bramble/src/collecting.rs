@@ -1,14 +1,16 @@
 //! Sources: what this process goes and reads itself, alike on a hub and on a node.
 
 use crate::config::{Config, Loaded, When};
-use crate::lines::LinePipelines;
+use crate::lines::{self, LinePipelines};
 use crate::machine;
+use crate::receiving::{loki_options, otlp_options, receive_limits};
 use crate::scraping::Scraping;
 use anyhow::Context;
 use bramble_collect::discovery::DiscoveryMetrics;
+use bramble_collect::pipeline::Pipelines;
 use bramble_collect::pipeline::logs::Redactor;
 use bramble_collect::promtail;
-use bramble_collect::receivers::ReceiverState;
+use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::events::{EventsOptions, KubernetesEvents};
 use bramble_collect::sources::files::{self, FileStatus, FileTarget, Files, FilesOptions};
 use bramble_collect::sources::journald::{self, JournalPlace, Journald, JournaldMetrics, JournaldOptions};
@@ -37,7 +39,36 @@ pub(crate) struct Place<'a> {
     pub(crate) cancel: Cancel,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// Puts pipelines in front of `inner`, and receivers in front of them. `receive` is the budget of that name.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, or that a metric of ours is registered already.
+    pub(crate) fn open(
+        loaded: &'a Loaded,
+        (inner, own): (Arc<dyn Writer>, Arc<dyn Writer>),
+        receive: Budget,
+        clock: Arc<dyn Clock>,
+        registry: Registry,
+        cancel: Cancel,
+    ) -> anyhow::Result<Self> {
+        let config = &loaded.config;
+        let redactor = lines::redactor(loaded, &registry)?;
+        let options = lines::pipeline_options(loaded, redactor.clone());
+        let pipelines = Pipelines::new(inner, &options, receive.clone(), clock.clone(), &registry)?;
+        let writer: Arc<dyn Writer> = Arc::new(pipelines);
+        let receivers = ReceiverState::new(
+            writer.clone(),
+            receive.clone(),
+            clock.clone(),
+            receive_limits(config),
+            (loki_options(config), otlp_options(config)?),
+            ReceiveCounters::register(&registry)?,
+        );
+        let discovery = DiscoveryMetrics::new(&registry)?;
+        Ok(Place { loaded, writer, own, receive, receivers, redactor, clock, registry, discovery, cancel })
+    }
+
     /// Begins to scrape what Prometheus' configuration names. Inside a tokio runtime.
     ///
     /// # Errors

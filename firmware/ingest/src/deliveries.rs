@@ -146,8 +146,8 @@ fn read_source(body: &mut Reader<'_>) -> Result<Delivery, RecordError> {
 }
 
 impl WritePath {
-    /// Lets a delivery through, or answers it: it is durable already, or there is no room for its positions. Until the
-    /// journal was replayed nobody knows, and it waits for its turn like any other.
+    /// Lets a delivery through, or answers it: it is durable already, or there is no room for its positions, or the journal
+    /// is still being replayed and nobody knows.
     pub(crate) fn admit(&self, delivery: &Delivery, batch: &Batch, done: Done) -> Option<Done> {
         let deliveries = self.shared.deliveries.lock();
         if !self.is_ready() {
@@ -173,24 +173,6 @@ impl WritePath {
     /// What is durable of a source; `None` until the journal was replayed.
     pub(crate) fn delivered_of(&self, source: &str) -> Option<Delivered> {
         self.is_ready().then(|| self.shared.deliveries.lock().sources.get(source).cloned().unwrap_or_default())
-    }
-
-    /// Forgets sources that will not come again (a node that was removed), by the beginning of their names. Takes effect
-    /// on disk when the journal's next epoch begins.
-    pub fn forget_sources(&self, prefix: &str) {
-        let mut deliveries = self.shared.deliveries.lock();
-        let table_sequence = deliveries.table_sequence;
-        let sources = std::mem::take(&mut deliveries.sources);
-        let kept = sources.into_iter().filter(|(source, _)| !source.starts_with(prefix));
-        let mut table = Deliveries { table_sequence, ..Deliveries::default() };
-        for (source, known) in kept {
-            table.apply(Delivery {
-                source,
-                sequence: known.sequence,
-                positions: known.positions.into_iter().collect(),
-            });
-        }
-        *deliveries = table;
     }
 }
 

@@ -11,18 +11,15 @@ use crate::derived::Derived;
 use crate::doors;
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
-use crate::receiving::{log_limits, loki_options, otlp_options, receive_limits};
+use crate::receiving::log_limits;
 use crate::reload::{LogLevels, Reload};
 use crate::routes::routed_doors;
 use crate::scraping::Scraping;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
-use crate::{forwarding, lines, machine, mdns, node, nodes, sampling, watchdog};
+use crate::{forwarding, machine, mdns, node, nodes, sampling, watchdog};
 use anyhow::Context;
 use bramble_catalog::Place;
-use bramble_collect::discovery::DiscoveryMetrics;
-use bramble_collect::pipeline::Pipelines;
 use bramble_collect::pipeline::sampling::Sampling;
-use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::own;
 use bramble_correlate::{CorrelationSource, stored::StoredCorrelations};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
@@ -348,39 +345,13 @@ fn api_state(
 
 /// What receivers and sources need: pipelines in front of sampling in front of the write path.
 fn sources<'a>(loaded: &'a Loaded, core: &Core, cancel: &Cancel) -> anyhow::Result<Sources<'a>> {
-    let config = &loaded.config;
-    let (clock, registry) = (core.clock.clone(), core.registry.clone());
-    let receive = core.budgets.get(BudgetName::Receive);
     let own: Arc<dyn Writer> = Arc::new(core.path.clone());
     let inner: Arc<dyn Writer> = match &core.sampling {
         Some(sampling) => Arc::new(sampling.clone()),
         None => own.clone(),
     };
-    let redactor = lines::redactor(loaded, &registry)?;
-    let options = lines::pipeline_options(loaded, redactor.clone());
-    let pipelines = Pipelines::new(inner, &options, receive.clone(), clock.clone(), &registry)?;
-    let writer: Arc<dyn Writer> = Arc::new(pipelines);
-    let receivers = ReceiverState::new(
-        writer.clone(),
-        receive.clone(),
-        clock.clone(),
-        receive_limits(config),
-        (loki_options(config), otlp_options(config)?),
-        ReceiveCounters::register(&registry)?,
-    );
-    let discovery = DiscoveryMetrics::new(&registry)?;
-    Ok(Sources {
-        loaded,
-        writer,
-        own,
-        receive,
-        receivers,
-        redactor,
-        clock,
-        registry,
-        discovery,
-        cancel: cancel.clone(),
-    })
+    let receive = core.budgets.get(BudgetName::Receive);
+    Sources::open(loaded, (inner, own), receive, core.clock.clone(), core.registry.clone(), cancel.clone())
 }
 
 /// Lets nodes find this hub, if they can reach it.

@@ -6,16 +6,11 @@ mod status;
 use crate::collecting::{Collecting, Place};
 use crate::config::{Config, Loaded};
 use crate::doors;
-use crate::lines;
 use crate::machine;
 use crate::mdns;
 use crate::process_metrics::ProcessMetrics;
-use crate::receiving::{loki_options, otlp_options, receive_limits};
 use crate::serving::data_dir;
 use anyhow::Context;
-use bramble_collect::discovery::DiscoveryMetrics;
-use bramble_collect::pipeline::Pipelines;
-use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::own;
 use bramble_disk::{DiskChoice, PageCache};
 use bramble_forward::{Environment, NodeOptions, NodeWriter};
@@ -71,41 +66,17 @@ pub(crate) async fn run(
         registry: registry.clone(),
     };
     let writer = NodeWriter::start(&environment, node_options(loaded, hubs)?)?;
-    // A half of the cap is for bodies, batches and what waits; the other is the program.
+    // Bodies and batches; what waits to be sent has a budget of its own, and the rest is the program's.
     let receive = Budget::standalone(BudgetName::Receive, cap_bytes / 8);
-    let inner: Arc<dyn Writer> = writer.clone();
-    let redactor = lines::redactor(loaded, &registry)?;
-    let options = lines::pipeline_options(loaded, redactor.clone());
-    let pipelines = Pipelines::new(inner, &options, receive.clone(), clock.clone(), &registry)?;
-    let writer_of_doors: Arc<dyn Writer> = Arc::new(pipelines);
-    let receivers = ReceiverState::new(
-        writer_of_doors.clone(),
-        receive.clone(),
-        clock.clone(),
-        receive_limits(config),
-        (loki_options(config), otlp_options(config)?),
-        ReceiveCounters::register(&registry)?,
-    );
-    let status = Arc::new(NodeStatus::new(writer.clone(), registry.clone(), clock.clone(), started_ms));
-    let bound = doors::bind_all(routes::doors(config, &receivers, &status)).await?;
+    let cancel = Cancel::new();
+    let writers: (Arc<dyn Writer>, Arc<dyn Writer>) = (writer.clone(), writer.clone());
+    let place = Place::open(loaded, writers, receive, clock.clone(), registry.clone(), cancel.clone())?;
+    let status = Arc::new(NodeStatus::new(writer.clone(), registry, clock, started_ms));
+    let bound = doors::bind_all(routes::doors(config, &place.receivers, &status)).await?;
     for door in &bound {
         tracing::info!(door = door.name, address = %door.address, state = %door.state, "door");
     }
     let (stop, stopping) = watch::channel(false);
-    let cancel = Cancel::new();
-    let discovery = DiscoveryMetrics::new(&registry)?;
-    let place = Place {
-        loaded,
-        writer: writer_of_doors,
-        own: writer.clone(),
-        receive,
-        receivers,
-        redactor,
-        clock,
-        registry,
-        discovery,
-        cancel: cancel.clone(),
-    };
     let scraping = place.scraping()?;
     let collecting = Collecting::start(&place, own_logs, own_spans).await?;
     status.set_collecting(&collecting);

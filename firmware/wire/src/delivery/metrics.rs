@@ -6,11 +6,10 @@ use crate::exemplar::EXEMPLAR_BYTES;
 use crate::label_set::LabelSet;
 use crate::limits::Meter;
 use crate::protobuf::{Field, Reader, Writer, zigzag};
-use crate::remote_write::histogram as stored_histogram;
+use crate::remote_write::{Symbols, histogram as stored_histogram};
 use crate::{Decoded, RejectReason, Rejected};
 use bramble_signal::histogram::{BucketSpan, NativeHistogram, ResetHint};
-use bramble_signal::{Exemplar, LabelsRef, MetricBatch, MetricKind, MetricMetadata};
-use std::collections::HashMap;
+use bramble_signal::{Exemplar, MetricBatch, MetricKind, MetricMetadata};
 
 /// Field of a family's metadata, the `MetricMetadata` of remote write 1.0: 2.0 has metadata with each series only.
 const METADATA: u32 = 100;
@@ -25,39 +24,10 @@ const SYMBOL_BYTES: usize = size_of::<Option<&str>>();
 /// Most bytes of the labels of one series or exemplar: references are small, what they stand for may be large.
 const LABELS_BYTES_MAX: usize = 1 << 20;
 
-/// Texts by their number, which is their place in the table.
-#[derive(Default)]
-struct Symbols<'a> {
-    places: HashMap<&'a str, u32>,
-    texts: Vec<&'a str>,
-}
-
-impl<'a> Symbols<'a> {
-    fn reference(&mut self, text: &'a str) -> u64 {
-        let Symbols { places, texts } = self;
-        let next = texts.len() as u32;
-        let place = *places.entry(text).or_insert_with(|| {
-            texts.push(text);
-            next
-        });
-        u64::from(place)
-    }
-
-    fn labels(&mut self, w: &mut Writer<'_>, labels: LabelsRef<'a>) {
-        w.message(1, |w| {
-            for (name, value) in labels.iter() {
-                w.packed_varint(self.reference(name));
-                w.packed_varint(self.reference(value));
-            }
-        });
-    }
-}
-
 /// Appends the batch: series in order of arrival, also those that repeat, their samples in order.
 pub fn put_metrics(batch: &MetricBatch, out: &mut Vec<u8>) {
     let w = &mut Writer::new(out);
-    let mut symbols = Symbols::default();
-    symbols.reference("");
+    let mut symbols = Symbols::new();
     for (index, (labels, samples)) in batch.iter().enumerate() {
         w.message(5, |w| {
             symbols.labels(w, labels);

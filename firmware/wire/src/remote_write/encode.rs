@@ -1,6 +1,6 @@
 //! A [`MetricBatch`] as a write request of either version.
 
-use super::Message;
+use super::{Message, Symbols};
 use crate::delivery::put_histogram;
 use crate::protobuf::Writer;
 use bramble_signal::{LabelsRef, METRIC_NAME, MetricBatch, MetricKind, MetricMetadata};
@@ -82,38 +82,10 @@ fn encode_v1(batch: &MetricBatch, out: &mut Vec<u8>) {
     }
 }
 
-#[derive(Default)]
-struct Symbols<'a> {
-    places: HashMap<&'a str, u32>,
-    texts: Vec<&'a str>,
-}
-
-impl<'a> Symbols<'a> {
-    fn reference(&mut self, text: &'a str) -> u64 {
-        let Symbols { places, texts } = self;
-        let next = texts.len() as u32;
-        let place = *places.entry(text).or_insert_with(|| {
-            texts.push(text);
-            next
-        });
-        u64::from(place)
-    }
-
-    fn labels(&mut self, w: &mut Writer<'_>, labels: LabelsRef<'a>) {
-        w.message(1, |w| {
-            for (name, value) in labels.iter() {
-                w.packed_varint(self.reference(name));
-                w.packed_varint(self.reference(value));
-            }
-        });
-    }
-}
-
 fn encode_v2(batch: &MetricBatch, out: &mut Vec<u8>) {
     let families: HashMap<&str, &MetricMetadata> = batch.metadata.iter().map(|m| (m.name.as_str(), m)).collect();
     let w = &mut Writer::new(out);
-    let mut symbols = Symbols::default();
-    symbols.reference("");
+    let mut symbols = Symbols::new();
     for (index, (labels, samples)) in batch.iter().enumerate() {
         if samples.is_empty() && batch.exemplars(index).next().is_none() {
             continue;

@@ -16,6 +16,7 @@ pub(crate) mod histogram;
 mod metadata;
 mod plain;
 mod series;
+mod symbols;
 #[cfg(test)]
 mod tests;
 mod v1;
@@ -23,6 +24,7 @@ mod v2;
 
 pub use encode::encode;
 pub(crate) use encode::family_of;
+pub(crate) use symbols::Symbols;
 pub(crate) use v1::name_and_value;
 
 use crate::label_set::LabelSet;
