@@ -25,7 +25,6 @@ mod metrics;
 mod observing;
 mod options;
 mod queue;
-mod record;
 mod recovery;
 mod retention;
 mod rollups;
@@ -37,6 +36,8 @@ mod stores;
 mod taking;
 mod taps;
 mod timekeeping;
+
+use bramble_record as record;
 
 pub use commit::{OpenError, WritePath};
 pub use deletions::Admin;

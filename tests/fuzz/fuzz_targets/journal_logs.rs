@@ -1,15 +1,11 @@
 //! Journal records of logs: any bytes are read without harm, and any lines come back from what was written of them.
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "of the records' code only that of logs is used")]
-
-#[path = "../../../firmware/ingest/src/record/mod.rs"]
-mod record;
 
 use bramble_runtime::{Budget, BudgetName, OverBudget};
 use bramble_signal::LogBatch;
 use bramble_storage::{LogSink, PreparedLogs, Rejections, Sequence};
 use libfuzzer_sys::fuzz_target;
-use record::{Body, Decoder, Encoder, Targets};
+use bramble_record::{Body, Decoder, Encoder, Targets};
 use std::sync::Mutex;
 
 #[derive(Default)]

@@ -1,9 +1,5 @@
 //! Journal records of spans: any bytes are read without harm, and any spans come back from what was written of them.
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "of the records' code only that of spans is used")]
-
-#[path = "../../../firmware/ingest/src/record/mod.rs"]
-mod record;
 
 use bramble_runtime::{Budget, BudgetName};
 use bramble_signal::{ResourceEntry, ScopeEntry, SpanBatch, SpanEntry, SpanId, TraceId};
@@ -11,7 +7,7 @@ use bramble_storage::{PreparedSpans, Rejections};
 use bramble_wire::Format;
 use bramble_wire::otlp;
 use libfuzzer_sys::fuzz_target;
-use record::{Body, Decoder, Encoder, Shown, Targets};
+use bramble_record::{Body, Decoder, Encoder, Shown, Targets};
 
 /// Everything of each span, apart from where it is in its batch.
 fn plain(batch: &SpanBatch) -> Vec<(SpanEntry, Vec<Vec<u8>>)> {

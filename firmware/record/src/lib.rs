@@ -1,4 +1,4 @@
-//! The journal's records: one accepted batch each, or a part of a large one.
+//! Batches as records, of a hub's journal and of a queue: one accepted batch each, or a part of a large one.
 //!
 //! A record is `kind byte, body`. Bodies are columns (all references, then all timestamps, then all values),
 //! because the journal compresses records as one stream and columns of like bytes cost it least. What repeats
@@ -7,7 +7,7 @@
 //!
 //! Layouts are in docs/formats.md, "Journal records"; the version is in the kind byte's upper half.
 
-pub(crate) mod bytes;
+pub mod bytes;
 mod coder;
 mod logs;
 mod metrics;
@@ -17,15 +17,15 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use metrics::SAMPLE_BYTES_MAX;
-pub(crate) use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
+pub use metrics::SAMPLE_BYTES_MAX;
+pub use metrics::rich::{EXEMPLAR_BYTES_MAX, histogram_record_bytes};
 
 use bramble_signal::{LabelsRef, LogBatch, MetricBatch, MetricMetadata, Signal, SpanBatch};
 use bramble_storage::{LogSink, MetricSink, Sequence, SeriesRef, SpanSink};
 
 /// Raw bytes after which a record ends and a large batch goes on in the next one. A record is at most this plus
 /// one item (the largest line is far smaller than this).
-pub(crate) const RECORD_SOFT_MAX_BYTES: usize = 512 << 10;
+pub const RECORD_SOFT_MAX_BYTES: usize = 512 << 10;
 
 /// What a series costs anew in each epoch: its definition, compressed (8 to 10 bytes on node and Kubernetes series), its
 /// first value and that of learning its spread.
@@ -51,10 +51,10 @@ const METADATA: u8 = 0x04;
 /// faulty version.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("journal record: {0}")]
-pub(crate) struct RecordError(pub(crate) &'static str);
+pub struct RecordError(pub &'static str);
 
 /// Turns batches into records.
-pub(crate) struct Encoder {
+pub struct Encoder {
     epoch: u64,
     soft_max_bytes: usize,
     metrics: metrics::Dictionary,
@@ -83,13 +83,13 @@ impl Encoder {
     }
 
     /// An encoder whose records end after `soft_max_bytes`, where that is less than [`RECORD_SOFT_MAX_BYTES`].
-    pub(crate) fn new(soft_max_bytes: usize) -> Self {
+    pub fn new(soft_max_bytes: usize) -> Self {
         let soft_max_bytes = soft_max_bytes.min(RECORD_SOFT_MAX_BYTES);
         Encoder { soft_max_bytes, ..Encoder::empty() }
     }
 
     /// Forgets everything when the journal has moved on to another epoch.
-    pub(crate) fn enter(&mut self, epoch: u64) {
+    pub fn enter(&mut self, epoch: u64) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.defined_before = self.metrics.defined_series();
@@ -102,7 +102,7 @@ impl Encoder {
     /// Most bytes that the records of `body` take if the epoch stays the same; a new one begins with an empty extent, into
     /// which any commit fits. Of logs and spans, what they are likely to take: their most is many times that, and asking for it
     /// would leave much of each extent empty. `memory_bytes`: what the batch takes in memory.
-    pub(crate) fn bytes_wanted(&self, body: &Body, memory_bytes: usize) -> usize {
+    pub fn bytes_wanted(&self, body: &Body, memory_bytes: usize) -> usize {
         match body {
             Body::Metrics(prepared) => self.metrics.bytes_max(prepared, memory_bytes),
             Body::Logs(_) => self.logs.bytes_likely(memory_bytes),
@@ -112,25 +112,25 @@ impl Encoder {
     }
 
     /// Rough size that definitions take in an epoch: what each extent must repeat.
-    pub(crate) fn definition_bytes(&self) -> usize {
+    pub fn definition_bytes(&self) -> usize {
         self.metrics.defined_series().max(self.defined_before) * DEFINITION_BYTES
     }
 
     /// Makes the next [`enter`](Self::enter) start afresh: after a failed append the journal does not have what
     /// the dictionary says.
-    pub(crate) fn invalidate(&mut self) {
+    pub fn invalidate(&mut self) {
         self.epoch = u64::MAX;
     }
 
     /// Memory of the dictionaries, in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         self.metrics.memory_bytes() + self.logs.memory_bytes() + self.spans.memory_bytes()
     }
 }
 
 /// Turns records back into what stores take.
 #[derive(Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     epoch: u64,
     metrics: metrics::Replay,
     shown_metrics: shown_metrics::ShownMetrics,
@@ -139,7 +139,7 @@ pub(crate) struct Decoder {
 }
 
 /// What is done with samples that are read from the journal.
-pub(crate) trait MetricReplay {
+pub trait MetricReplay {
     /// See [`MetricSink::resolve`].
     fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef;
     /// See [`MetricSink::replay`].
@@ -149,7 +149,7 @@ pub(crate) trait MetricReplay {
 }
 
 /// A store's head as what is replayed into.
-pub(crate) struct Head<'a>(pub(crate) &'a dyn MetricSink);
+pub struct Head<'a>(pub &'a dyn MetricSink);
 
 impl MetricReplay for Head<'_> {
     fn resolve(&self, labels: LabelsRef<'_>) -> SeriesRef {
@@ -166,10 +166,13 @@ impl MetricReplay for Head<'_> {
 }
 
 /// Where replayed records go: only signals whose blocks do not have them yet.
-pub(crate) struct Targets<'a> {
-    pub(crate) metrics: Option<&'a dyn MetricReplay>,
-    pub(crate) logs: Option<&'a dyn LogSink>,
-    pub(crate) spans: Option<&'a dyn SpanSink>,
+pub struct Targets<'a> {
+    /// Samples and metadata.
+    pub metrics: Option<&'a dyn MetricReplay>,
+    /// Lines.
+    pub logs: Option<&'a dyn LogSink>,
+    /// Spans.
+    pub spans: Option<&'a dyn SpanSink>,
 }
 
 impl Decoder {
@@ -178,7 +181,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`RecordError`]; items before the damage may have been handed over.
-    pub(crate) fn replay(
+    pub fn replay(
         &mut self,
         epoch: u64,
         sequence: Sequence,
@@ -212,7 +215,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`RecordError`].
-    pub(crate) fn shown(&mut self, epoch: u64, record: &[u8]) -> Result<Option<Shown>, RecordError> {
+    pub fn shown(&mut self, epoch: u64, record: &[u8]) -> Result<Option<Shown>, RecordError> {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.metrics.clear();
@@ -244,14 +247,18 @@ impl Decoder {
 }
 
 /// What a record has for observers.
-pub(crate) enum Shown {
+#[derive(Debug)]
+pub enum Shown {
+    /// Samples, or metadata alone.
     Metrics(MetricBatch),
+    /// Lines.
     Logs(LogBatch),
+    /// Spans.
     Spans(SpanBatch),
 }
 
 /// The signal of a record's items; `None` where it has none.
-pub(crate) fn kind_of(record: &[u8]) -> Option<Signal> {
+pub fn kind_of(record: &[u8]) -> Option<Signal> {
     match *record.first()? {
         METRICS | METRICS_0 | METADATA => Some(Signal::Metrics),
         LOGS | LOGS_0 => Some(Signal::Logs),
@@ -261,16 +268,20 @@ pub(crate) fn kind_of(record: &[u8]) -> Option<Signal> {
 }
 
 /// A prepared batch on its way into the journal.
-pub(crate) enum Body {
+pub enum Body {
+    /// Samples with the references of their series, and metadata.
     Metrics(bramble_storage::PreparedMetrics),
+    /// Lines.
     Logs(bramble_storage::PreparedLogs),
+    /// Spans.
     Spans(bramble_storage::PreparedSpans),
     /// Of a delivery, nothing to store is left but where it comes from.
     Nothing(Signal),
 }
 
 impl Body {
-    pub(crate) fn signal(&self) -> Signal {
+    /// What it holds.
+    pub fn signal(&self) -> Signal {
         match self {
             Body::Metrics(_) => Signal::Metrics,
             Body::Logs(_) => Signal::Logs,
@@ -283,7 +294,7 @@ impl Body {
 impl Encoder {
     /// Appends one record with the items of `body` from index `from` on (series entries, log entries counted over
     /// streams, or spans) to `out` and returns the index of the first item that is left; `None` when all are in.
-    pub(crate) fn encode(&mut self, body: &Body, from: usize, out: &mut Vec<u8>) -> Option<usize> {
+    pub fn encode(&mut self, body: &Body, from: usize, out: &mut Vec<u8>) -> Option<usize> {
         match body {
             Body::Metrics(prepared) => self.metrics.encode(prepared, from, self.soft_max_bytes, out),
             Body::Logs(prepared) => self.logs.encode(&prepared.batch, from, self.soft_max_bytes, out),

@@ -99,7 +99,7 @@ fn bytes_of(histogram: &NativeHistogram) -> usize {
 
 /// Whether a histogram is of one piece, so that what is written of it can be read again; and the most bytes that
 /// takes.
-pub(crate) fn histogram_record_bytes(histogram: &NativeHistogram) -> Result<usize, &'static str> {
+pub fn histogram_record_bytes(histogram: &NativeHistogram) -> Result<usize, &'static str> {
     let h = histogram;
     for (spans, counts) in [(&h.positive_spans, &h.positive_counts), (&h.negative_spans, &h.negative_counts)] {
         if spans.iter().map(|s| u64::from(s.length)).sum::<u64>() != counts.len() as u64 {
@@ -118,7 +118,7 @@ pub(crate) fn histogram_record_bytes(histogram: &NativeHistogram) -> Result<usiz
 }
 
 /// Most bytes of an exemplar's place, time and value beside its labels.
-pub(crate) const EXEMPLAR_BYTES_MAX: usize = 64;
+pub const EXEMPLAR_BYTES_MAX: usize = 64;
 
 /// Columns being written.
 #[derive(Default)]

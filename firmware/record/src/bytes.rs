@@ -2,7 +2,8 @@
 
 use super::RecordError;
 
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+/// Appends a number, seven bits a byte, the lowest first.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -19,7 +20,8 @@ pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends bytes behind their length.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
@@ -37,10 +39,14 @@ pub(super) fn put_difference(out: &mut Vec<u8>, previous: &[u8], bytes: &[u8]) {
 
 /// A reader over a record's body.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn varint(&mut self) -> Result<u64, RecordError> {
+    /// A number as [`put_varint`] writes it.
+    ///
+    /// # Errors
+    /// [`RecordError`] when it is cut off.
+    pub fn varint(&mut self) -> Result<u64, RecordError> {
         let mut value = 0u64;
         for (i, &byte) in self.0.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32).unwrap_or(0);
@@ -57,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things that take at least one byte each, so that damage cannot ask for absurd memory.
-    pub(crate) fn count(&mut self) -> Result<usize, RecordError> {
+    pub fn count(&mut self) -> Result<usize, RecordError> {
         let count = usize::try_from(self.varint()?).map_err(|_| RecordError("count too large"))?;
         if count > self.0.len() { Err(RecordError("count beyond the record")) } else { Ok(count) }
     }
@@ -83,7 +89,11 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str, RecordError> {
+    /// UTF-8 as [`put_bytes`] writes it.
+    ///
+    /// # Errors
+    /// [`RecordError`] when it is cut off or no UTF-8.
+    pub fn text(&mut self) -> Result<&'a str, RecordError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| RecordError("text is not UTF-8"))
     }
 

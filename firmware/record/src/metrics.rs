@@ -40,7 +40,7 @@ const SERIES_REF_MAX: u64 = 1 << 26;
 
 /// Most bytes that one sample takes in a record: timestamp with repetitions 12, a value 18 (64 bits and 13 that are as
 /// unlikely as the coder lets them be, 6 bits each).
-pub(crate) const SAMPLE_BYTES_MAX: usize = 30;
+pub const SAMPLE_BYTES_MAX: usize = 30;
 /// And an entry beside its samples and definition: reference and count with repetitions, start.
 const ENTRY_BYTES_MAX: usize = 40;
 

@@ -11,7 +11,7 @@
 use super::super::RecordError;
 use super::super::bytes::Reader;
 use super::Replay;
-use crate::record::MetricReplay;
+use crate::MetricReplay;
 use bramble_storage::Sequence;
 
 const SCALES: [f64; 3] = [1.0, 100.0, 1000.0];
