@@ -91,14 +91,15 @@ fn power_cuts_on_a_rotting_card() {
 
 #[test]
 fn power_cuts_during_deletions() {
-    let trouble = Trouble { delete_percent: 25, maintenance_percent: 15, steps: 120, ..Trouble::default() };
+    let trouble =
+        Trouble { delivers: true, delete_percent: 25, maintenance_percent: 15, steps: 120, ..Trouble::default() };
     survive("power_cuts_during_deletions", 8_500_000, &trouble);
 }
 
 #[test]
 fn power_cuts_during_deletions_on_a_failing_card() {
     let faults = SimulatedOptions { write_error_chance: 0.01, sync_error_chance: 0.01, ..SimulatedOptions::default() };
-    let trouble = Trouble { faults, delete_percent: 20, ..Trouble::default() };
+    let trouble = Trouble { faults, delivers: true, delete_percent: 20, ..Trouble::default() };
     survive("power_cuts_during_deletions_on_a_failing_card", 8_700_000, &trouble);
 }
 

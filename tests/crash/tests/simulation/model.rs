@@ -18,21 +18,37 @@ struct Known {
     /// What was ever sent under the key.
     contents: Vec<String>,
     acknowledged: bool,
-    /// Deletions that hide it.
-    hidden_by: BTreeSet<u32>,
-    /// Sent again after that: it may be there.
+    /// Deletions that hide it; of each, whether it had been sent again since the one before.
+    hidden_by: BTreeMap<u32, bool>,
+    /// Deletions that may hide it: nobody heard whether they, or what took them back, happened.
+    perhaps_hidden_by: BTreeSet<u32>,
+    /// Sent again after the last one that hides it: it may be there.
     sent_again: bool,
-    /// A deletion, or what took one back, may have happened: it may be there or not.
-    uncertain: bool,
 }
 
 impl Known {
     fn must_be_there(&self) -> bool {
-        self.acknowledged && self.hidden_by.is_empty() && !self.uncertain
+        self.acknowledged && self.hidden_by.is_empty() && self.perhaps_hidden_by.is_empty()
     }
 
     fn must_be_gone(&self) -> bool {
-        !self.hidden_by.is_empty() && !self.sent_again && !self.uncertain
+        !self.hidden_by.is_empty() && !self.sent_again
+    }
+
+    fn hide(&mut self, request: u32) {
+        let sent_again = std::mem::take(&mut self.sent_again);
+        self.hidden_by.insert(request, sent_again);
+    }
+
+    /// What a deletion hid comes back: those before it do not hide what was sent between.
+    fn unhide(&mut self, request: u32, certain: bool) {
+        let hid = self.hidden_by.remove(&request);
+        let perhaps = self.perhaps_hidden_by.remove(&request);
+        let later = self.hidden_by.range_mut(request..).next();
+        *later.map_or(&mut self.sent_again, |(_, sent_before)| sent_before) |= hid == Some(true);
+        if !certain && (hid.is_some() || perhaps) {
+            self.perhaps_hidden_by.insert(request);
+        }
     }
 }
 
@@ -70,7 +86,7 @@ impl Model {
             if let Some(known) = self.items.get_mut(&item.key) {
                 // Nobody waits while something is deleted, so this was sent after it.
                 known.hidden_by.clear();
-                known.uncertain = false;
+                known.perhaps_hidden_by.clear();
                 self.acknowledged += u64::from(!std::mem::replace(&mut known.acknowledged, true));
             }
         }
@@ -94,10 +110,9 @@ impl Model {
                 continue;
             }
             if certain {
-                known.hidden_by.insert(request);
-                (known.sent_again, known.uncertain) = (false, false);
+                known.hide(request);
             } else {
-                known.uncertain = true;
+                known.perhaps_hidden_by.insert(request);
             }
             self.deleted += u64::from(certain);
         }
@@ -105,11 +120,8 @@ impl Model {
 
     /// A deletion was taken back: what it hid is there again, or may be.
     pub(crate) fn taken_back(&mut self, name: &str, certain: bool) {
-        let Some(request) = self.names.get(name) else { return };
-        for known in self.items.values_mut().filter(|known| known.hidden_by.contains(request)) {
-            known.hidden_by.remove(request);
-            known.uncertain |= !certain;
-        }
+        let Some(&request) = self.names.get(name) else { return };
+        self.items.values_mut().for_each(|known| known.unhide(request, certain));
     }
 
     /// How many distinct items were acknowledged.
@@ -134,7 +146,7 @@ impl Model {
                     return Err(format!("changed: {} is {}, sent was {sent}", short(&item.key), short(&item.content)));
                 }
                 Some(known) if known.must_be_gone() => {
-                    return Err(format!("back: {} was deleted by {:?}", short(&item.key), known.hidden_by));
+                    return Err(format!("back: {} was deleted by {:?}", short(&item.key), known.hidden_by.keys()));
                 }
                 Some(_) => {}
             }
@@ -151,4 +163,35 @@ impl Model {
             }
         }
     }
+}
+
+#[test]
+fn what_one_deletion_hides_another_may_hide_too() {
+    let item = Item { key: "entry".to_owned(), content: String::new() };
+    let (items, all) = (std::slice::from_ref(&item), |_: &Item| true);
+    let there = |model: &Model| model.check(vec![item.clone()], false);
+    let gone = |model: &Model| model.check(Vec::new(), false);
+    let mut model = Model::default();
+    model.sent(items);
+    model.acknowledged(items);
+    assert!(there(&model).is_ok() && gone(&model).is_err());
+    // The power went during the first deletion; the second one is heard of, and taken back.
+    let (first, second, third) = (model.new_request(), model.new_request(), model.new_request());
+    model.deleted(first, false, all);
+    model.name_request("second", second);
+    model.deleted(second, true, all);
+    assert!(there(&model).is_err() && gone(&model).is_ok());
+    model.taken_back("second", true);
+    assert!(there(&model).is_ok() && gone(&model).is_ok(), "nobody knows of the first one");
+    // Sent between two deletions, of which the later one is taken back.
+    model.deleted(third, true, all);
+    model.sent(items);
+    let fourth = model.new_request();
+    model.name_request("fourth", fourth);
+    model.deleted(fourth, true, all);
+    assert!(there(&model).is_err());
+    model.taken_back("fourth", true);
+    assert!(there(&model).is_ok() && gone(&model).is_ok(), "the third does not hide what came after it");
+    model.acknowledged(items);
+    assert!(there(&model).is_ok() && gone(&model).is_err());
 }
