@@ -3,6 +3,7 @@
 use crate::config::{Config, Loaded, When};
 use crate::lines::{self, LinePipelines};
 use crate::machine;
+use crate::problems::Found;
 use crate::receiving::{loki_options, otlp_options, receive_limits};
 use crate::scraping::Scraping;
 use anyhow::Context;
@@ -18,6 +19,7 @@ use bramble_collect::sources::kmsg::{Kmsg, KmsgOptions};
 use bramble_collect::sources::{FeedOptions, Feeds, Outlet, host, own};
 use bramble_runtime::{Budget, Cancel, Clock};
 use bramble_storage::Writer;
+use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -81,7 +83,9 @@ impl<'a> Place<'a> {
 }
 
 /// Running sources.
-pub(crate) struct Collecting {
+pub(crate) struct Collecting(Shown);
+
+struct Parts {
     files: Files,
     feeds: Feeds,
     promtail: Option<promtail::Started>,
@@ -121,38 +125,38 @@ impl Collecting {
         files.set_targets("config", file_targets(place.loaded, &lines)?)?;
         let (journald, kmsg) = start_machine(place, &lines, &feeds, journald)?;
         let events = start_events(place, &lines, &feeds)?;
-        Ok(Collecting { files, feeds, promtail, journald, kmsg, events })
+        let parts = Parts { files, feeds, promtail, journald, kmsg, events };
+        Ok(Collecting(Shown(Arc::new(Mutex::new(Some(parts))))))
     }
 
     /// Reads no more; what was read is delivered.
     pub(crate) async fn stop(self) {
-        if let Some(promtail) = self.promtail {
+        let Some(parts) = self.0.0.lock().take() else { return };
+        if let Some(promtail) = parts.promtail {
             promtail.stop().await;
         }
-        self.files.stop().await;
-        if let Some(journald) = self.journald {
+        parts.files.stop().await;
+        if let Some(journald) = parts.journald {
             journald.stop().await;
         }
-        if let Some(kmsg) = self.kmsg {
+        if let Some(kmsg) = parts.kmsg {
             kmsg.stop().await;
         }
-        if let Some(events) = self.events {
+        if let Some(events) = parts.events {
             events.stop().await;
         }
-        drop(self.feeds);
+        drop(parts.feeds);
     }
 
     /// What can be shown of running sources.
     pub(crate) fn shown(&self) -> Shown {
-        Shown { files: self.files.clone() }
+        self.0.clone()
     }
 }
 
-/// Handles on running sources, to be looked at.
+/// A handle on running sources, to be looked at; nothing is seen once they have stopped.
 #[derive(Clone)]
-pub(crate) struct Shown {
-    files: Files,
-}
+pub(crate) struct Shown(Arc<Mutex<Option<Parts>>>);
 
 impl Shown {
     pub(crate) fn json(&self) -> Value {
@@ -167,8 +171,27 @@ impl Shown {
                 "last_error": file.last_error,
             })
         };
-        let files: Vec<Value> = self.files.status().iter().map(shown).collect();
+        let files = self.0.lock().as_ref().map(|parts| parts.files.status()).unwrap_or_default();
+        let files: Vec<Value> = files.iter().map(shown).collect();
         json!({"files": files})
+    }
+
+    /// Says which sources do not work.
+    pub(crate) fn look(&self, found: &mut Found) {
+        let parts = self.0.lock();
+        let Some(parts) = parts.as_ref() else { return };
+        found.add_files(&parts.files.status());
+        if let Some(promtail) = &parts.promtail {
+            found.add_promtail(&promtail.status());
+        }
+        let journald = parts.journald.as_ref().map(Journald::status).filter(|status| status.state == "unavailable");
+        if let Some(why) = journald.and_then(|status| status.last_error) {
+            found.add("journal", "systemd's journal", why, "let the service's user read it: group systemd-journal");
+        }
+        if let Some(why) = parts.events.as_ref().and_then(|events| events.status().last_error) {
+            let hint = "may the service list and watch events there? docs/k3s has the roles";
+            found.add("kubernetes", "events", why, hint);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod mdns;
 mod node;
 mod nodes;
 mod operations;
+mod problems;
 mod process_metrics;
 mod receiving;
 mod reload;

@@ -4,13 +4,14 @@ use crate::commands::config_text;
 use crate::config::Config;
 use crate::derived::Derived;
 use crate::machine;
+use crate::problems::Watched;
 use crate::reload::Reload;
 use crate::scraping::Scraping;
 use crate::serving::flags;
 use bramble_disk::Disk;
 use bramble_ingest::{Maintenance, WritePath};
 use bramble_runtime::{Budgets, Clock};
-use bramble_serve::{ConfigState, DiskStatus, Door, MemoryStatus, Operations, Status};
+use bramble_serve::{ConfigState, DiskStatus, Door, MemoryStatus, Operations, Problems, Status};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 use std::sync::Arc;
@@ -29,7 +30,8 @@ pub(crate) struct Process {
     pub(crate) started_ms: i64,
     pub(crate) reload: Reload,
     pub(crate) quit: tokio::sync::Notify,
-    pub(crate) doors: Mutex<Vec<Door>>,
+    pub(crate) doors: Arc<Mutex<Vec<Door>>>,
+    pub(crate) watched: Watched,
 }
 
 impl Operations for Process {
@@ -45,6 +47,10 @@ impl Operations for Process {
             memory: MemoryStatus { cap_bytes: self.budgets.cap_bytes(), rss_bytes: machine::resident_bytes() as usize },
             doors: self.doors.lock().clone(),
         }
+    }
+
+    fn problems(&self) -> Problems {
+        self.watched.problems()
     }
 
     fn is_ready(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::machine;
+use crate::problems::Found;
 use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::discovery::monitors::{MonitorOptions, Monitors};
 use bramble_collect::relabel::RelabelConfig;
@@ -10,6 +11,7 @@ use bramble_runtime::{Budget, Clock};
 use bramble_serve::{ActiveTarget, DroppedTarget, LabelMap, RelabelStep, TargetLists};
 use bramble_signal::{Labels, MetricMetadata};
 use bramble_storage::Writer;
+use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -24,8 +26,10 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 pub(crate) struct Scraping {
     scraper: Scraper,
     file: Option<PathBuf>,
+    /// Why the file could not be used when it was read last.
+    refused: Arc<Mutex<Option<String>>>,
     /// Of a cluster; they are followed as long as somebody holds them.
-    _monitors: Option<Arc<Monitors>>,
+    monitors: Option<Arc<Monitors>>,
 }
 
 /// What `prometheus.yml` asks and Bramble does not do, for `bramble doctor`; nothing without such a file.
@@ -66,7 +70,7 @@ impl Scraping {
         let scraper = Scraper::new(writer, receive, clock, discovery, &machine::hostname(), registry)?;
         let file = config.scrape.config.0.as_ref().map(PathBuf::from);
         let followed = monitors.as_ref().map(|monitors| monitors.scrape_configs());
-        let scraping = Scraping { scraper, file, _monitors: monitors };
+        let scraping = Scraping { scraper, file, refused: Arc::default(), monitors };
         scraping.read().map_err(anyhow::Error::msg)?;
         if let Some(entries) = followed {
             tokio::spawn(follow(scraping.scraper.clone(), entries));
@@ -85,7 +89,9 @@ impl Scraping {
     /// # Errors
     /// What is wrong with it, and where; what is scraped stays as it is then.
     pub(crate) fn reload(&self) -> Result<(), String> {
-        self.read().inspect_err(|error| {
+        let read = self.read();
+        *self.refused.lock() = read.as_ref().err().cloned();
+        read.inspect_err(|error| {
             self.scraper.reload_failed();
             tracing::error!(error, "the scrape configuration cannot be used; the old one stays in force");
         })
@@ -94,6 +100,27 @@ impl Scraping {
     /// Stops scraping; series do not end, since somebody goes on later.
     pub(crate) fn stop(&self) {
         self.scraper.stop();
+    }
+
+    /// Says which targets, which discovery and which file do not work.
+    pub(crate) fn look(&self, found: &mut Found) {
+        if let (Some(file), Some(why)) = (&self.file, self.refused.lock().as_ref()) {
+            let hint = "correct it and reload; what was in force before stays so";
+            found.add("scraping", file.display().to_string(), why, hint);
+        }
+        for pool in self.scraper.targets(None) {
+            found.add_mechanisms(&pool.name, &pool.mechanisms);
+            if let Some(why) = &pool.problem {
+                found.add("discovery", &pool.name, why, "its other targets are scraped");
+            }
+            for target in pool.active.iter().filter(|target| !target.status.last_error.is_empty()) {
+                let what = format!("{}: {}", pool.name, target.url);
+                found.add("scraping", what, &target.status.last_error, "the page #/targets shows all targets");
+            }
+        }
+        if let Some(monitors) = &self.monitors {
+            found.add_mechanisms("kubernetes", &monitors.status());
+        }
     }
 
     /// Brings `bramble_scrape_targets` up to date, before metrics are read.

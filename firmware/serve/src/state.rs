@@ -5,6 +5,7 @@ use crate::api::loki::LokiLimits;
 use crate::api::loki::tail::Tails;
 use crate::api::tempo::TempoLimits;
 use crate::gate::QueryGate;
+use crate::problem::Problems;
 use crate::scraping::Scraping;
 use bramble_correlate::CorrelationSource;
 use bramble_query_promql::Engine;
@@ -88,6 +89,10 @@ pub struct ConfigState {
 pub trait Operations: Send + Sync + 'static {
     /// State of the process.
     fn status(&self) -> Status;
+    /// What does not work at present.
+    fn problems(&self) -> Problems {
+        Problems::default()
+    }
     /// Whether recovery has ended.
     fn is_ready(&self) -> bool;
     /// Text of `/metrics`.

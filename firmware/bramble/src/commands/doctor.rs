@@ -1,5 +1,6 @@
 //! `bramble doctor`: what is wrong here, and what to do about it.
 
+use super::asking::Running;
 use super::say;
 use crate::ConfigArguments;
 use crate::clock_trust::KernelTrust;
@@ -8,7 +9,9 @@ use crate::machine;
 use crate::scraping;
 use crate::serving::{data_dir, disk_choice, door_addresses};
 use crate::span_doors::OF_PACKETS;
+use axum::http::Method;
 use bramble_ingest::TimeTrust;
+use bramble_serve::Problems;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 
@@ -54,6 +57,10 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
     }
     say("ports");
     ports_section(&loaded.config, &mut report);
+    if report.runs {
+        say("what runs");
+        running_section(&loaded.config, &mut report);
+    }
     match report.problems {
         0 => Ok(()),
         n => anyhow::bail!("{n} thing(s) need a hand"),
@@ -117,6 +124,25 @@ fn storage_section(config: &Config, directory: &Path, report: &mut Report) {
             report.note("in use: Bramble runs (ports below will be taken by it)");
         }
         Err(error) => report.bad(&error.to_string(), "see the message"),
+    }
+}
+
+/// What the Bramble that runs says of itself.
+fn running_section(config: &Config, report: &mut Report) {
+    let told = Running::of(config).and_then(|running| running.ask(Method::GET, "/api/problems", None));
+    let told = told.and_then(|told| Ok(serde_json::from_value::<Problems>(told)?));
+    match told {
+        Err(error) => report.bad(&format!("{error:#}"), "is it of the same version, and its main door open?"),
+        Ok(told) if told.problems.is_empty() => report.good("it collects and sends without trouble"),
+        Ok(told) => {
+            for problem in &told.problems {
+                report.bad(&format!("{}: {}: {}", problem.part, problem.what, problem.why), &problem.hint);
+            }
+            if told.omitted > 0 {
+                report.note(&format!("and {} more of these", told.omitted));
+                report.problems += told.omitted;
+            }
+        }
     }
 }
 

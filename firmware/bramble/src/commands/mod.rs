@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+mod asking;
 mod doctor;
 mod pipeline;
 mod serve;

@@ -20,6 +20,7 @@ use crate::{forwarding, machine, mdns, node, nodes, sampling, watchdog};
 use anyhow::Context;
 use bramble_catalog::Place;
 use bramble_collect::pipeline::sampling::Sampling;
+use bramble_collect::receivers::NodeRegistry;
 use bramble_collect::sources::own;
 use bramble_correlate::{CorrelationSource, stored::StoredCorrelations};
 use bramble_disk::{Disk, DiskMetrics, PageCache};
@@ -224,7 +225,9 @@ async fn run(
         reload,
         quit: Default::default(),
         doors: Default::default(),
+        watched: Default::default(),
     });
+    watch_parts(&process, &core, &nodes);
     let log_deletions = admins.log_deletions.clone();
     let state = api_state(config, &core, process.clone(), admins, scraping.clone())?;
     let feed = state.correlation_feed.clone();
@@ -245,6 +248,8 @@ async fn run(
     let committer = spawn_committer(core.path.clone(), began)?;
     let maintainer = spawn_maintainer(core.path.clone(), maintenance, log_deletions)?;
     let collecting = Collecting::start(&sources, own_logs, own_spans).await?;
+    let shown = collecting.shown();
+    process.watched.add(move |found| shown.look(found));
     if let Some(derived) = core.derived.clone() {
         tokio::spawn(derived.run(cancel.clone()));
     }
@@ -341,6 +346,17 @@ fn api_state(
         build: BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: revision() },
         started_ms: core.started_ms,
     }))
+}
+
+/// Names who is asked for what does not work.
+fn watch_parts(process: &Process, core: &Core, nodes: &Arc<NodeRegistry>) {
+    let (scraping, nodes, doors) = (process.scraping.clone(), nodes.clone(), process.doors.clone());
+    process.watched.add(move |found| found.add_doors(&doors.lock()));
+    process.watched.add(move |found| scraping.look(found));
+    process.watched.add(move |found| found.add_nodes(&nodes));
+    if let Some(forwarder) = core.forwarder.clone() {
+        process.watched.add(move |found| found.add_destinations(&forwarder.status()));
+    }
 }
 
 /// What receivers and sources need: pipelines in front of sampling in front of the write path.

@@ -1,19 +1,11 @@
 //! `bramble token`: asks the hub that runs on this machine, over loopback, since its files belong to it.
 
+use super::asking::{Running, text};
 use super::say;
 use crate::ConfigArguments;
-use crate::config::Config;
-use anyhow::Context;
-use axum::body::Bytes;
-use axum::http::{Method, Request};
-use bramble_client::{Client, HttpConfig, Limits};
+use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::net::IpAddr;
-use std::time::Duration;
-
-const TIMEOUT: Duration = Duration::from_secs(10);
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Arguments of `bramble token`.
 #[derive(Args, Clone)]
@@ -44,9 +36,8 @@ enum What {
 /// `bramble token …`.
 pub(crate) fn token(arguments: &TokenArguments) -> anyhow::Result<()> {
     let config = arguments.config.load()?.config;
-    let address = main_address(&config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let call = |method, path: &str, body| runtime.block_on(ask(&address, method, path, body));
+    let hub = Running::of(&config)?;
+    let call = |method, path: &str, body| hub.ask(method, path, body);
     match &arguments.what {
         What::Create { hours } => {
             let made = call(Method::POST, "/api/nodes/tokens", Some(json!({"hours": hours})))?;
@@ -77,10 +68,6 @@ pub(crate) fn token(arguments: &TokenArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text<'a>(of: &'a Value, key: &str) -> &'a str {
-    of.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// A time as people of any place read it.
 fn time(of: &Value, key: &str) -> String {
     let seconds = of.get(key).and_then(Value::as_i64).unwrap_or(0).div_euclid(1000);
@@ -97,44 +84,9 @@ fn time(of: &Value, key: &str) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", of_day / 3600, of_day / 60 % 60)
 }
 
-/// The main door as it is reached from this machine.
-fn main_address(config: &Config) -> anyhow::Result<String> {
-    let address = config.doors.main.address(&config.doors.listen);
-    let address = address.context("the main door is off (doors.main): the hub cannot be asked")?;
-    let (host, port) = address.rsplit_once(':').context("the main door has no port")?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok(match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() && ip.is_ipv4() => format!("127.0.0.1:{port}"),
-        Ok(ip) if ip.is_unspecified() => format!("[::1]:{port}"),
-        Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
-        _ => format!("{host}:{port}"),
-    })
-}
-
-async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-    let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("http://{address}{path}"))
-        .header("content-type", "application/json")
-        .body(Bytes::from(body))?;
-    let client = Client::new(&HttpConfig::default())?;
-    let limits = Limits { timeout: TIMEOUT, body_bytes_max: ANSWER_BYTES_MAX };
-    let answer = client.send(request, limits).await;
-    let answer = answer.with_context(|| format!("no hub answers on {address}; is bramble running here?"))?;
-    let (status, body) = (answer.status(), answer.into_body());
-    let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    match status.is_success() {
-        true => Ok(value),
-        false if text(&value, "error").is_empty() => anyhow::bail!("{address} answers {status}: is it a hub?"),
-        false => anyhow::bail!("{}", text(&value, "error")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Door;
 
     #[test]
     fn times_are_told_as_dates() {
@@ -142,16 +94,5 @@ mod tests {
             assert_eq!(time(&json!({"at": ms}), "at"), told);
         }
         assert_eq!(time(&json!({"at": 1_795_003_599_000_i64}), "at"), "2026-11-18 12:06 UTC");
-    }
-
-    #[test]
-    fn the_hub_is_asked_where_it_listens() {
-        let mut config = Config::default();
-        for (listen, asked) in [("0.0.0.0", "127.0.0.1:3000"), ("127.0.0.1", "127.0.0.1:3000"), ("::", "[::1]:3000")] {
-            config.doors.listen = listen.to_owned();
-            assert_eq!(main_address(&config).unwrap(), asked);
-        }
-        config.doors.main = Door::Off;
-        assert!(main_address(&config).is_err());
     }
 }

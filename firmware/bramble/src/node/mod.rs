@@ -8,6 +8,7 @@ use crate::config::{Config, Loaded};
 use crate::doors;
 use crate::machine;
 use crate::mdns;
+use crate::problems::Watched;
 use crate::process_metrics::ProcessMetrics;
 use crate::serving::data_dir;
 use anyhow::Context;
@@ -34,6 +35,9 @@ const HUB_PORT: u16 = 4317;
 
 /// How long a start waits for a hub to say how far sources were read, before it goes by what this machine knows.
 const HUB_WAIT: Duration = Duration::from_secs(10);
+
+/// How often problems are looked for, so that hubs hear of them.
+const PROBLEMS_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs a node until it is told to stop.
 ///
@@ -65,7 +69,8 @@ pub(crate) async fn run(
         memory: Budget::standalone(BudgetName::Forward, config.node.memory_max.0 as usize),
         registry: registry.clone(),
     };
-    let writer = NodeWriter::start(&environment, node_options(loaded, hubs)?)?;
+    let (problem, problem_told) = watch::channel(String::new());
+    let writer = NodeWriter::start(&environment, node_options(loaded, hubs, problem_told)?)?;
     // Bodies and batches; what waits to be sent has a budget of its own, and the rest is the program's.
     let receive = Budget::standalone(BudgetName::Receive, cap_bytes / 8);
     let cancel = Cancel::new();
@@ -80,6 +85,13 @@ pub(crate) async fn run(
     let scraping = place.scraping()?;
     let collecting = Collecting::start(&place, own_logs, own_spans).await?;
     status.set_collecting(&collecting);
+    let (looked, here) = (writer.clone(), scraping.clone());
+    status.watched.add(move |found| {
+        found.add_hubs(&looked.hubs().borrow());
+        found.add_destinations(&looked.forwards());
+    });
+    status.watched.add(move |found| here.look(found));
+    tokio::spawn(tell_problems(status.watched.clone(), problem));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(feed_watchdog());
     tracing::info!(node = writer.node_id(), ready_ms = began.elapsed().as_millis() as u64, "node; ready");
@@ -126,7 +138,19 @@ fn hub_address(text: &str) -> String {
     if has_port { format!("http://{host}") } else { format!("http://{host}:{HUB_PORT}") }
 }
 
-fn node_options(loaded: &Loaded, hubs: watch::Receiver<Vec<String>>) -> anyhow::Result<NodeOptions> {
+/// Lets hubs know what is wrong here.
+async fn tell_problems(watched: Watched, problem: watch::Sender<String>) {
+    while !problem.is_closed() {
+        problem.send_replace(watched.line());
+        tokio::time::sleep(PROBLEMS_EVERY).await;
+    }
+}
+
+fn node_options(
+    loaded: &Loaded,
+    hubs: watch::Receiver<Vec<String>>,
+    problem: watch::Receiver<String>,
+) -> anyhow::Result<NodeOptions> {
     let node = &loaded.config.node;
     let token = match &node.token_file.0 {
         _ if !node.token.0.is_empty() => Some(node.token.0.clone()),
@@ -149,6 +173,7 @@ fn node_options(loaded: &Loaded, hubs: watch::Receiver<Vec<String>>) -> anyhow::
         wait_max: HUB_WAIT,
         timeout: node.request_timeout.0,
         destinations: loaded.lists.forward.clone(),
+        problem,
     })
 }
 

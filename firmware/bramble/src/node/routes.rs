@@ -55,7 +55,11 @@ fn about(status: Arc<NodeStatus>) -> Router {
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], status.metrics_text())
     };
     let shown = |State(status): State<Arc<NodeStatus>>| async move { Json(status.json()) };
-    let mut router = Router::new().route("/metrics", get(metrics)).route("/api/status", get(shown));
+    let problems = |State(status): State<Arc<NodeStatus>>| async move { Json(status.watched.problems()) };
+    let mut router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/status", get(shown))
+        .route("/api/problems", get(problems));
     for path in ["/-/healthy", "/-/ready", "/ready", "/health", "/api/health"] {
         router = router.route(path, get(|| async { "ready\n" }));
     }

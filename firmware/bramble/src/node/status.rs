@@ -2,6 +2,7 @@
 
 use crate::collecting::Collecting;
 use crate::machine;
+use crate::problems::Watched;
 use bramble_forward::{HubState, NodeWriter};
 use bramble_runtime::Clock;
 use parking_lot::Mutex;
@@ -16,16 +17,19 @@ pub(crate) struct NodeStatus {
     clock: Arc<dyn Clock>,
     started_ms: i64,
     sources: Mutex<Option<crate::collecting::Shown>>,
+    pub(crate) watched: Watched,
 }
 
 impl NodeStatus {
     pub(crate) fn new(writer: Arc<NodeWriter>, registry: Registry, clock: Arc<dyn Clock>, started_ms: i64) -> Self {
-        NodeStatus { writer, registry, clock, started_ms, sources: Mutex::default() }
+        NodeStatus { writer, registry, clock, started_ms, sources: Mutex::default(), watched: Watched::default() }
     }
 
     /// From now on sources are shown too.
     pub(crate) fn set_collecting(&self, collecting: &Collecting) {
-        *self.sources.lock() = Some(collecting.shown());
+        let shown = collecting.shown();
+        *self.sources.lock() = Some(shown.clone());
+        self.watched.add(move |found| shown.look(found));
     }
 
     pub(crate) fn metrics_text(&self) -> String {

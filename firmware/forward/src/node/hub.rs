@@ -82,6 +82,7 @@ pub(crate) struct HubTask {
     pub(crate) state: watch::Sender<HubState>,
     up: IntGauge,
     silent: Gauge,
+    problem: watch::Receiver<String>,
     seed: u64,
     started_ms: i64,
 }
@@ -111,6 +112,7 @@ impl HubTask {
             version: env!("CARGO_PKG_VERSION").into(),
             view: Arc::default(),
             state: watch::Sender::new(HubState { since_ms: now_ms, ..HubState::default() }),
+            problem: watch::channel(String::new()).1,
             started_ms: now_ms,
         }
     }
@@ -121,6 +123,12 @@ impl HubTask {
             self.name = name.to_owned();
         }
         self.version = version.to_owned();
+        self
+    }
+
+    /// What it says of our own problems.
+    pub(crate) fn telling(mut self, problem: watch::Receiver<String>) -> HubTask {
+        self.problem = problem;
         self
     }
 
@@ -195,7 +203,7 @@ impl HubTask {
                 rss_bytes: rss_bytes(),
                 started_ms: self.started_ms,
                 temperature_celsius: temperature_celsius(),
-                problem: String::new(),
+                problem: self.problem.borrow().clone(),
             },
             sources: if self.view.0.lock().is_some() { vec![NOTHING.into()] } else { Vec::new() },
         }

@@ -75,6 +75,8 @@ pub struct NodeOptions {
     pub timeout: Duration,
     /// Where else everything goes.
     pub destinations: Vec<DestinationConfig>,
+    /// What is wrong here at present, told with each heartbeat; empty for nothing.
+    pub problem: watch::Receiver<String>,
 }
 
 /// One hub, or the place of one.
@@ -175,6 +177,11 @@ impl NodeWriter {
         hubs.chain(self.shared.routes.iter().map(|route| route.destination.status())).collect()
     }
 
+    /// What is told of the queues of `destinations`, without those of hubs.
+    pub fn forwards(&self) -> Vec<DestinationStatus> {
+        self.shared.routes.iter().map(|route| route.destination.status()).collect()
+    }
+
     /// Takes nothing more, sends what can be sent within `grace`, puts the rest on disk with the sources' positions, and stops.
     pub async fn finish(&self, grace: Duration) {
         let shared = &self.shared;
@@ -224,7 +231,8 @@ impl Shared {
         let destination = Destination::start(settings, sender.clone(), positions, clock, memory, metrics);
         let (token, families) = (options.token.clone(), &self.families);
         let task = HubTask::new(environment, sender.clone(), self.files.clone(), destination.clone(), families, token)
-            .named(&options.name, &options.version);
+            .named(&options.name, &options.version)
+            .telling(options.problem.clone());
         let (view, state) = (task.view.clone(), task.state.subscribe());
         let task = tokio::spawn(task.run()).abort_handle();
         self.slots.write().push(Arc::new(Slot { sender, destination, view, state, task }));

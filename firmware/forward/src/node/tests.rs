@@ -149,6 +149,7 @@ fn node(directory: &std::path::Path, hubs: &watch::Sender<Vec<String>>) -> Arc<N
         wait_max: Duration::from_millis(500),
         timeout: Duration::from_secs(2),
         destinations: Vec::new(),
+        problem: watch::channel("card is worn".to_owned()).1,
     };
     NodeWriter::start(&environment(directory), options).unwrap()
 }

@@ -17,6 +17,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/logs/templates", get(templates::templates).post(templates::templates))
+        .route("/api/problems", get(problems))
         .route("/api/health", get(health))
         .route("/-/healthy", get(|| async { text(StatusCode::OK, "healthy\n") }))
         .route("/-/ready", get(ready))
@@ -27,6 +28,10 @@ pub fn router(state: Arc<ApiState>) -> Router {
 
 async fn status(State(state): State<Arc<ApiState>>) -> Response {
     json(StatusCode::OK, &state.operations.status())
+}
+
+async fn problems(State(state): State<Arc<ApiState>>) -> Response {
+    json(StatusCode::OK, &state.operations.problems())
 }
 
 /// As Grafana answers, which people's probes expect.
