@@ -34,6 +34,19 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
+/// Iterator over `(name, value)` as bytes, in ascending order of name.
+#[derive(Clone)]
+pub struct BytePairs<'a>(&'a [u8]);
+
+impl<'a> Iterator for BytePairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((take_bytes(&mut self.0)?, take_bytes(&mut self.0)?))
+    }
+}
+
 impl<'a> LabelsRef<'a> {
     /// The empty set.
     pub const EMPTY: LabelsRef<'static> = LabelsRef(&[]);
@@ -46,11 +59,16 @@ impl<'a> LabelsRef<'a> {
     /// Checks bytes that came from disk or network: whole pairs, UTF-8, names ascending, unique, not empty,
     /// values not empty. `None` when anything is off.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (mut rest, mut last) = (bytes, "");
+        let (mut rest, mut last): (_, &[u8]) = (bytes, &[]);
+        // One look at all of it, lengths too, is cheaper than one at each name and value.
+        let is_ascii = bytes.is_ascii();
         while !rest.is_empty() {
-            let name = std::str::from_utf8(take_bytes(&mut rest)?).ok()?;
-            let value = std::str::from_utf8(take_bytes(&mut rest)?).ok()?;
+            let (name, value) = (take_bytes(&mut rest)?, take_bytes(&mut rest)?);
+            // UTF-8 orders as its bytes do.
             if name <= last || value.is_empty() {
+                return None;
+            }
+            if !is_ascii && (std::str::from_utf8(name).is_err() || std::str::from_utf8(value).is_err()) {
                 return None;
             }
             last = name;
@@ -66,6 +84,13 @@ impl<'a> LabelsRef<'a> {
     /// `(name, value)` pairs, ascending by name.
     pub fn iter(self) -> Pairs<'a> {
         Pairs(self.0)
+    }
+
+    /// `(name, value)` pairs as the bytes that they are, ascending by name: for who only compares or copies them, many
+    /// thousand times a second.
+    #[inline]
+    pub fn iter_bytes(self) -> BytePairs<'a> {
+        BytePairs(self.0)
     }
 
     /// The value of the label `name`.
@@ -106,7 +131,7 @@ impl<'a> LabelsRef<'a> {
 
     /// Number of labels.
     pub fn len(self) -> usize {
-        self.iter().count()
+        self.iter_bytes().count()
     }
 
     /// An owned copy.

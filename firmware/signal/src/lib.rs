@@ -23,7 +23,7 @@ mod traces;
 pub use bytes::Span32;
 pub use histogram::{BucketSpan, NativeHistogram, ResetHint, histogram_at, histogram_marker, is_histogram_marker};
 pub use labels::{Labels, LabelsBuilder, LabelsRef};
-pub use logs::{FLOATING_MARK, LogBatch, LogEntry, LogStream, floating_label};
+pub use logs::{EntryRange, FLOATING_MARK, LogBatch, LogEntry, LogStream, floating_label};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metrics::{
     Exemplar, METRIC_NAME, MetricBatch, MetricKind, MetricMetadata, ROLLUP_WIDTH_MS, Rollup, STALE_NAN_BITS, Sample,

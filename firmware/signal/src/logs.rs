@@ -23,12 +23,15 @@ struct StreamRange {
     entries: Span32,
 }
 
-/// An entry of a batch.
+/// An entry of a batch: where its bytes are in the arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct EntryRange {
-    timestamp_ns: i64,
-    line: Span32,
-    metadata: Span32,
+pub struct EntryRange {
+    /// Nanoseconds since the Unix epoch.
+    pub timestamp_ns: i64,
+    /// The line.
+    pub line: Span32,
+    /// Structured metadata, encoded.
+    pub metadata: Span32,
 }
 
 /// One log record, borrowed from a batch or from a page.
@@ -91,6 +94,42 @@ impl LogBatch {
     /// An empty batch with room for so many bytes of labels, lines and metadata.
     pub fn with_capacity(arena_bytes: usize) -> Self {
         LogBatch { arena: Vec::with_capacity(arena_bytes), ..Self::default() }
+    }
+
+    /// A batch of what was gathered already, without a copy: `streams` are where each one's labels are in `arena`, encoded, and
+    /// how many of `entries` are its, which follow each other. `None` when a place is not in the arena, or the counts are not
+    /// those of the entries.
+    pub fn assemble(
+        arena: Vec<u8>,
+        streams: impl ExactSizeIterator<Item = (Span32, u32)>,
+        entries: Vec<EntryRange>,
+    ) -> Option<LogBatch> {
+        let is_inside = |place: Span32| place.start <= place.end && place.end as usize <= arena.len();
+        if !entries.iter().all(|entry| is_inside(entry.line) && is_inside(entry.metadata)) {
+            return None;
+        }
+        let (mut ranges, mut first) = (Vec::with_capacity(streams.len()), 0);
+        for (labels, count) in streams {
+            if !is_inside(labels) {
+                return None;
+            }
+            let end = first + count as usize;
+            ranges.push(StreamRange { labels, entries: Span32::new(first, end) });
+            first = end;
+        }
+        (first == entries.len()).then_some(LogBatch { arena, streams: ranges, entries })
+    }
+
+    /// The batch's memory, to gather the next one in: arena and entries, empty.
+    pub fn into_memory(mut self) -> (Vec<u8>, Vec<EntryRange>) {
+        self.clear();
+        (self.arena, self.entries)
+    }
+
+    /// Bytes of what is in the batch, which is what a copy of it takes; [`memory_bytes`](Self::memory_bytes) has room for
+    /// more in it.
+    pub fn used_bytes(&self) -> usize {
+        self.arena.len() + size_of_val(self.streams.as_slice()) + size_of_val(self.entries.as_slice())
     }
 
     /// Makes room for so many more bytes of labels and metadata, and no more than that.
@@ -285,6 +324,27 @@ mod tests {
         let entries: Vec<_> = batch.stream(0).entries().collect();
         assert_eq!((entries[0].metadata.get("trace_id"), entries[1].metadata.get("k")), (Some("ab"), Some("v")));
         assert_eq!((entries[0].line, entries[1]), (&b"a \xff line"[..], batch.entry(1)));
+    }
+
+    #[test]
+    fn what_was_gathered_becomes_a_batch_if_it_is_one() {
+        let span = Span32::new;
+        let of = |timestamp_ns, line, metadata| EntryRange { timestamp_ns, line, metadata };
+        let arena = || b"\x01a\x01bone\x01k\x01vtwo".to_vec();
+        let entries = || vec![of(7, span(11, 14), span(7, 11)), of(5, span(4, 7), span(0, 0))];
+        let batch = LogBatch::assemble(arena(), [(span(0, 4), 1), (span(0, 0), 1)].into_iter(), entries()).unwrap();
+        assert_eq!(batch.stream(0).labels().to_string(), r#"{a="b"}"#);
+        let entry = batch.entry(0);
+        assert_eq!((entry.timestamp_ns, entry.line, entry.metadata.get("k")), (7, &b"two"[..], Some("v")));
+        assert_eq!(batch.stream(1).entries().next().map(|entry| entry.line), Some(&b"one"[..]));
+        assert_eq!(batch.used_bytes(), batch.clone().memory_bytes());
+        let (arena_room, entry_room) = batch.into_memory();
+        assert!(arena_room.capacity() >= 14 && entry_room.capacity() >= 2 && arena_room.is_empty());
+        for streams in [[(span(0, 4), 1), (span(0, 0), 2)], [(span(0, 4), 1), (span(0, 15), 1)]] {
+            assert_eq!(LogBatch::assemble(arena(), streams.into_iter(), entries()), None);
+        }
+        let beyond = vec![of(7, span(11, 15), span(7, 11))];
+        assert_eq!(LogBatch::assemble(arena(), [(span(0, 4), 1)].into_iter(), beyond), None);
     }
 
     #[test]

@@ -79,11 +79,11 @@ impl Tokens {
         }
         self.skeleton.push(LINE_END);
         let mut seen_bytes = 0;
-        for (name, value) in metadata.iter() {
-            self.skeleton.extend_from_slice(name.as_bytes());
+        for (name, value) in metadata.iter_bytes() {
+            self.skeleton.extend_from_slice(name);
             self.skeleton.push(NAME_END);
             let from = self.text.len();
-            self.text.extend_from_slice(value.as_bytes());
+            self.text.extend_from_slice(value);
             if !self.cut_from(from) {
                 return false;
             }

@@ -11,7 +11,7 @@
 
 use crate::template::{ID_BYTES_MIN, Id, UUID_BYTES, is_uuid};
 use crate::varint::{put, take, take_count};
-use bramble_signal::{LabelsRef, floating_label};
+use bramble_signal::{FLOATING_MARK, LabelsRef};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
@@ -70,11 +70,11 @@ fn ids(text: &[u8], mut found: impl FnMut(usize, usize, bool)) {
 fn field_hash(name: &str, value: &str) -> u64 {
     let mut whole = false;
     ids(value.as_bytes(), |start, end, _| whole |= start == 0 && end == value.len());
-    if whole { hash(value.as_bytes()) } else { named_hash(name, value) }
+    if whole { hash(value.as_bytes()) } else { named_hash(name.as_bytes(), value.as_bytes()) }
 }
 
-fn named_hash(name: &str, value: &str) -> u64 {
-    hash_from(hash(name.as_bytes()), value.as_bytes())
+fn named_hash(name: &[u8], value: &[u8]) -> u64 {
+    hash_from(hash(name), value)
 }
 
 /// The hash of a name, the same for ever: part of formats.
@@ -84,13 +84,13 @@ pub(crate) fn name_hash(name: &str) -> u64 {
 
 /// Whether metadata of this name is in filters by its value, however short: `trace_id`, `requestId`, `span.id`, `id`.
 /// Part of the format.
-pub(crate) fn is_id_name(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix("id").or_else(|| name.strip_suffix("ID")).or_else(|| name.strip_suffix("Id"))
-    else {
+pub(crate) fn is_id_name(name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
+    let Some((stem, b"id" | b"ID" | b"Id")) = name.split_last_chunk::<2>().map(|(stem, end)| (stem, end)) else {
         return false;
     };
-    let apart = stem.is_empty() || stem.ends_with(['_', '.', '-']);
-    apart || !name.ends_with("id") || matches!(name, "traceid" | "spanid" | "requestid")
+    let apart = matches!(stem.last(), None | Some(b'_' | b'.' | b'-'));
+    apart || !name.ends_with(b"id") || matches!(name, b"traceid" | b"spanid" | b"requestid")
 }
 
 /// Gathers the ids of a group.
@@ -128,11 +128,14 @@ impl FilterBuilder {
 
     /// Adds the metadata of an entry: ids in values, floating labels, and what is named as an id.
     pub(crate) fn add_metadata(&mut self, metadata: LabelsRef<'_>) {
-        for (name, value) in metadata.iter() {
-            let whole = value.len() >= ID_BYTES_MIN && self.add(value.as_bytes());
-            let name = floating_label(name).or_else(|| is_id_name(name).then_some(name));
+        for (name, value) in metadata.iter_bytes() {
+            let whole = value.len() >= ID_BYTES_MIN && self.add(value);
             // A value that is an id is there already.
-            if let Some(name) = name.filter(|_| !whole) {
+            if whole {
+                continue;
+            }
+            let floating = name.strip_prefix(&[FLOATING_MARK as u8]);
+            if let Some(name) = floating.or_else(|| is_id_name(name).then_some(name)) {
                 self.hashes.push(named_hash(name, value));
             }
         }

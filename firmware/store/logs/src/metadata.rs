@@ -22,7 +22,6 @@ use crate::rows::Rows;
 use crate::template::pack_hex;
 use crate::varint::{put, put_bytes};
 use bramble_signal::LabelsRef;
-use std::collections::BTreeMap;
 
 const NONE: u8 = 0;
 const WHOLE: u8 = 1;
@@ -54,7 +53,7 @@ pub(crate) fn write(rows: &Rows, lines: &LineEncoder, columns: &mut ColumnWriter
     put(out, keys.len() as u64);
     let mut column = Vec::new();
     for (key, values) in &keys {
-        put_bytes(out, key.as_bytes());
+        put_bytes(out, key);
         column.clear();
         put_column(rows, lines, values, columns, &mut column);
         put_bytes(out, &column);
@@ -70,24 +69,37 @@ pub(crate) fn write_whole(rows: &Rows, columns: &mut ColumnWriter, out: &mut Vec
 
 type Values<'a> = Vec<(u32, &'a [u8])>;
 
-/// Values with their row per key; `None` when there are too many keys, or an encoding that is not the usual one.
-fn by_key(rows: &Rows) -> Option<BTreeMap<&str, Values<'_>>> {
-    let mut keys: BTreeMap<&str, Values<'_>> = BTreeMap::new();
+/// Values with their row per key, ascending by key; `None` when there are too many keys, or an encoding that is not the
+/// usual one.
+fn by_key(rows: &Rows) -> Option<Vec<(&[u8], Values<'_>)>> {
+    let mut keys: Vec<(&[u8], Values<'_>)> = Vec::new();
     for at in 0..rows.len() {
         let encoded = LabelsRef::parse(rows.metadata(at))?;
-        for (key, value) in encoded.iter() {
-            if !keys.contains_key(key) && keys.len() == KEYS_MAX {
-                return None;
-            }
-            keys.entry(key).or_default().push((at as u32, value.as_bytes()));
+        let mut longest = 0;
+        // Mostly an entry has the keys of the one before, in their order.
+        let mut next = 0;
+        for (key, value) in encoded.iter_bytes() {
+            let is_next = keys.get(next).is_some_and(|(known, _)| *known == key);
+            let place = if is_next { Some(next) } else { keys.iter().position(|(known, _)| *known == key) };
+            let place = match place {
+                Some(place) => place,
+                None if keys.len() == KEYS_MAX => return None,
+                None => {
+                    keys.push((key, Vec::new()));
+                    keys.len() - 1
+                }
+            };
+            keys.get_mut(place)?.1.push((at as u32, value));
+            next = place + 1;
+            // Lengths may be written longer than needed; what comes back is written short.
+            let short = |len: usize| if len < 128 { 1 } else { 3 };
+            longest += key.len() + value.len() + short(key.len()) + short(value.len());
         }
-        // Lengths may be written longer than needed; what comes back is written short.
-        let short = |len: usize| if len < 128 { 1 } else { 3 };
-        let longest: usize = encoded.iter().map(|(k, v)| k.len() + v.len() + short(k.len()) + short(v.len())).sum();
         if encoded.as_bytes().len() > longest {
             return None;
         }
     }
+    keys.sort_unstable_by_key(|(key, _)| *key);
     Some(keys)
 }
 

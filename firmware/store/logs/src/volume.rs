@@ -27,8 +27,8 @@ impl VolumeCounter {
             return bytes;
         }
         let last = std::mem::take(&mut self.last);
-        let mut before = LabelsRef::from_encoded(&last).iter();
-        for (name, value) in metadata.iter() {
+        let mut before = LabelsRef::from_encoded(&last).iter_bytes();
+        for (name, value) in metadata.iter_bytes() {
             let (last_name, last_value) = before.next().unwrap_or_default();
             bytes += PIECE_BYTES;
             bytes += if name == last_name { 0 } else { self.fresh(name) };
@@ -41,7 +41,7 @@ impl VolumeCounter {
     }
 
     /// The length of a text that was not seen before; else 0.
-    fn fresh(&mut self, text: &str) -> u64 {
+    fn fresh(&mut self, text: &[u8]) -> u64 {
         if self.seen.is_empty() {
             self.seen.resize(BITS / 64, 0);
         }
