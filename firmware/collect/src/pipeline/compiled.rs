@@ -1,6 +1,7 @@
 //! Pipelines as they run: compiled from what is declared, each signal in a module of its own.
 
 use super::attributes::Actions;
+use super::batch::BatchSettings;
 use super::config::{FilterConfig, PipelineConfig, SignalName, StepConfig};
 use super::counters::{PipelineCounters, StepCounters};
 use super::enrich::detect;
@@ -61,6 +62,8 @@ pub(super) struct Pipeline {
 pub(super) struct Compiled {
     pub(super) pipelines: Vec<Pipeline>,
     pub(super) redactor: Option<Arc<Redactor>>,
+    /// What is gathered of each signal.
+    batches: [Option<BatchSettings>; Signal::ALL.len()],
 }
 
 impl Compiled {
@@ -73,7 +76,7 @@ impl Compiled {
         redactor: Option<Arc<Redactor>>,
         counters: &PipelineCounters,
     ) -> Result<Compiled, PipelineError> {
-        let mut compiled = Compiled { redactor, pipelines: Vec::new() };
+        let mut compiled = Compiled { redactor, ..Compiled::default() };
         let mut names = HashSet::new();
         for (at, config) in configs.iter().enumerate() {
             if config.name.is_empty() {
@@ -83,13 +86,13 @@ impl Compiled {
                 return Err(PipelineError(format!("pipeline[{at}].name: {:?} is there twice", config.name)));
             }
             let of_this = |error: String| PipelineError(format!("pipeline {:?}{error}", config.name));
-            let pipeline = Self::pipeline(config, counters).map_err(of_this)?;
+            let pipeline = compiled.pipeline(config, counters).map_err(of_this)?;
             compiled.pipelines.push(pipeline);
         }
         Ok(compiled)
     }
 
-    fn pipeline(config: &PipelineConfig, counters: &PipelineCounters) -> Result<Pipeline, String> {
+    fn pipeline(&mut self, config: &PipelineConfig, counters: &PipelineCounters) -> Result<Pipeline, String> {
         let mut signals: Vec<Signal> = config.signals.iter().map(|name| SignalName::signal(*name)).collect();
         if signals.is_empty() {
             signals = Signal::ALL.to_vec();
@@ -98,9 +101,34 @@ impl Compiled {
         let mut steps = Vec::new();
         for (at, step) in config.steps.iter().enumerate() {
             let place = |error: String| format!(", steps[{at}].{}{error}", step.word());
+            if let StepConfig::Batch(batch) = step {
+                let is_last = at + 1 == config.steps.len();
+                let settings = BatchSettings::compile(batch).map_err(place)?;
+                self.gather(settings, &signals, config.matches.is_empty() && is_last).map_err(place)?;
+                continue;
+            }
             steps.push(compile_step(step, &config.name, &signals, counters).map_err(place)?);
         }
         Ok(Pipeline { signals, selector, steps })
+    }
+
+    /// What is gathered goes on behind all pipelines, so only the whole of a signal can be, and in one way.
+    fn gather(&mut self, settings: BatchSettings, signals: &[Signal], is_whole: bool) -> Result<(), String> {
+        if !is_whole {
+            return Err(": it is the last step of a pipeline without match; give it a pipeline of its own".to_owned());
+        }
+        for &signal in signals {
+            let slot = self.batches.get_mut(signal as usize);
+            if slot.and_then(|slot| slot.replace(settings)).is_some() {
+                return Err(format!(": {signal} are gathered already"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How much of a signal is gathered, if anything.
+    pub(super) fn batch(&self, signal: Signal) -> Option<&BatchSettings> {
+        self.batches.get(signal as usize)?.as_ref()
     }
 
     /// The pipelines of a signal.
@@ -169,6 +197,8 @@ fn compile_step(
             never(Signal::Traces)?;
             Ok(Step::Relabel(rules.clone(), counters.step(pipeline, step.word())))
         }
+        // Compiled by the caller: it is no step of batches.
+        StepConfig::Batch(_) => Err(String::new()),
         StepConfig::Stages(stages) => {
             never(Signal::Traces)?;
             never(Signal::Metrics)?;

@@ -76,6 +76,8 @@ pub enum StepConfig {
     Relabel(Vec<RelabelConfig>),
     /// Runs log lines through Promtail's stages.
     Stages(Vec<StageConfig>),
+    /// Gathers requests into larger batches, behind all pipelines.
+    Batch(BatchConfig),
 }
 
 impl StepConfig {
@@ -89,8 +91,21 @@ impl StepConfig {
             StepConfig::Keep(_) => "keep",
             StepConfig::Relabel(_) => "relabel",
             StepConfig::Stages(_) => "stages",
+            StepConfig::Batch(_) => "batch",
         }
     }
+}
+
+/// How much is gathered, as the Collector's batch processor has it.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// So many items go on at once; 8192 when left out.
+    pub send_batch_size: Option<usize>,
+    /// Most items of a batch; a larger request goes on in parts. 0 for no bound.
+    pub send_batch_max_size: usize,
+    /// How long the first request waits for others: `200ms` when left out, at most `5s`. `0s` gathers nothing.
+    pub timeout: Option<String>,
 }
 
 /// When a batch is refused.

@@ -1,6 +1,7 @@
 //! What happens to batches between a receiver and the write path: writers that wrap a writer.
 
 mod attributes;
+mod batch;
 mod compiled;
 mod config;
 mod counters;
@@ -21,7 +22,7 @@ mod writer;
 
 pub use compiled::PipelineError;
 pub use config::{
-    ActionConfig, ActionKind, ConvertTo, Detector, EnrichConfig, FieldValue, FilterConfig, LimiterConfig,
+    ActionConfig, ActionKind, BatchConfig, ConvertTo, Detector, EnrichConfig, FieldValue, FilterConfig, LimiterConfig,
     PipelineConfig, Place, SignalName, StepConfig,
 };
 pub use writer::{OpenPipelinesError, PipelineOptions, Pipelines};

@@ -1,5 +1,7 @@
 //! Pipelines end to end: from what is declared to what the writer behind is given, and the sender is told.
 
+mod gathering;
+
 use super::*;
 use crate::pipeline::logs::{RedactConfig, Redactor};
 use bramble_runtime::{Budget, BudgetName, ManualClock, Reservation};
@@ -61,6 +63,7 @@ struct Bench {
     store: StoreRef,
     budget: Budget,
     registry: Registry,
+    clock: Arc<ManualClock>,
     pipelines: Pipelines<StoreRef>,
 }
 
@@ -79,8 +82,8 @@ impl Bench {
         let (store, registry) = (StoreRef::default(), Registry::new());
         let budget = Budget::standalone(BudgetName::Receive, 1 << 20);
         let clock = Arc::new(ManualClock::new(1_700_000_000_000));
-        let pipelines = Pipelines::new(store.clone(), options, budget.clone(), clock, &registry).unwrap();
-        Bench { store, budget, registry, pipelines }
+        let pipelines = Pipelines::new(store.clone(), options, budget.clone(), clock.clone(), &registry).unwrap();
+        Bench { store, budget, registry, clock, pipelines }
     }
 
     /// Writes a batch; what the sender is told.

@@ -1,17 +1,22 @@
 //! The writer around the writer.
 
+use super::batch::{Gather, Ready, Request};
 use super::compiled::{Compiled, Outcome, PipelineError};
 use super::config::PipelineConfig;
 use super::counters::PipelineCounters;
 use super::logs::Redactor;
 use super::redact_spans::redact_spans;
 use super::run_logs::redact_logs;
-use bramble_runtime::{Budget, Clock, Reservation};
+use bramble_runtime::{Budget, Cancel, Clock, Reservation};
 use bramble_signal::{LogBatch, MetricBatch, Signal, SpanBatch};
 use bramble_storage::{Batch, Delivered, Delivery, Done, Urgency, WriteError, Writer, Written};
 use parking_lot::RwLock;
 use prometheus::Registry;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often somebody who gathers looks whether the process is to end.
+const CANCEL_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What pipelines are made from.
 #[derive(Clone, Default)]
@@ -20,6 +25,18 @@ pub struct PipelineOptions {
     pub pipelines: Vec<PipelineConfig>,
     /// Takes secrets out of what is pushed, behind all pipelines; `None` leaves them in.
     pub redactor: Option<Arc<Redactor>>,
+}
+
+impl PipelineOptions {
+    /// Compiles them and forgets them.
+    ///
+    /// # Errors
+    /// What is wrong with the first that does not compile.
+    pub fn check(&self) -> Result<(), OpenPipelinesError> {
+        let counters = PipelineCounters::new(&Registry::new())?;
+        Compiled::new(&self.pipelines, self.redactor.clone(), &counters)?;
+        Ok(())
+    }
 }
 
 /// Runs batches through pipelines and hands them on. Cheap to clone.
@@ -35,6 +52,7 @@ struct Shared<W> {
     receive: Budget,
     counters: PipelineCounters,
     compiled: RwLock<Arc<Compiled>>,
+    gather: Gather,
 }
 
 impl<W> Clone for Pipelines<W> {
@@ -68,8 +86,8 @@ impl<W: Writer> Pipelines<W> {
     ) -> Result<Self, OpenPipelinesError> {
         let counters = PipelineCounters::new(registry)?;
         let compiled = Compiled::new(&options.pipelines, options.redactor.clone(), &counters)?;
-        let compiled = RwLock::new(Arc::new(compiled));
-        Ok(Pipelines(Arc::new(Shared { inner, clock, receive, counters, compiled })))
+        let (compiled, gather) = (RwLock::new(Arc::new(compiled)), Gather::new(registry)?);
+        Ok(Pipelines(Arc::new(Shared { inner, clock, receive, counters, compiled, gather })))
     }
 
     /// Takes other pipelines from the next batch on; state of stages (limits, samples) begins anew.
@@ -79,7 +97,50 @@ impl<W: Writer> Pipelines<W> {
     pub fn replace(&self, options: &PipelineOptions) -> Result<(), PipelineError> {
         let compiled = Compiled::new(&options.pipelines, options.redactor.clone(), &self.0.counters)?;
         *self.0.compiled.write() = Arc::new(compiled);
+        // Perhaps nothing is gathered any more.
+        self.release(u64::MAX);
         Ok(())
+    }
+
+    /// Hands on what a step `batch` has gathered when its time is over; once `cancel` is raised, at once. Never ends: to be
+    /// spawned.
+    pub async fn run(self, cancel: Cancel) {
+        let gather = &self.0.gather;
+        loop {
+            let Some(due_ns) = gather.due_ns() else {
+                gather.wake.notified().await;
+                continue;
+            };
+            let now_ns = self.0.clock.monotonic_ns();
+            if cancel.is_cancelled() {
+                self.release(u64::MAX);
+            } else if now_ns >= due_ns {
+                self.release(now_ns);
+            } else {
+                tokio::time::sleep(Duration::from_nanos(due_ns - now_ns).min(CANCEL_LOOK_EVERY)).await;
+            }
+        }
+    }
+
+    /// Hands on what is due.
+    fn release(&self, now_ns: u64) {
+        self.0.gather.take_due(now_ns).into_iter().for_each(|ready| self.go_on(ready));
+    }
+
+    fn go_on(&self, ready: Ready) {
+        let Ready { batch, held, urgency, done } = ready;
+        self.0.inner.write(batch, held, urgency, done);
+    }
+
+    /// Hands a batch on, or lets it wait for others.
+    fn hand_on(&self, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
+        let compiled = self.compiled();
+        let Some(settings) = compiled.batch(batch.signal()) else {
+            return self.0.inner.write(batch, held, urgency, done);
+        };
+        let request = Request { batch, held, urgency, done };
+        let ready = self.0.gather.take(settings, request, &self.0.receive, self.0.clock.monotonic_ns());
+        ready.into_iter().for_each(|ready| self.go_on(ready));
     }
 
     /// The writer behind.
@@ -170,7 +231,7 @@ impl<W: Writer> Writer for Pipelines<W> {
         match self.run_metrics(&mut batch, &mut held) {
             Err(error) => done(Err(error)),
             Ok(outcome) if outcome.items > 0 && batch.is_empty() => done(Ok(add(outcome, Written::default()))),
-            Ok(outcome) => self.0.inner.write_metrics(batch, held, urgency, counting(outcome, done)),
+            Ok(outcome) => self.hand_on(Batch::Metrics(batch), held, urgency, counting(outcome, done)),
         }
     }
 
@@ -178,7 +239,7 @@ impl<W: Writer> Writer for Pipelines<W> {
         match self.run_logs(&mut batch, &mut held, true) {
             Err(error) => done(Err(error)),
             Ok(outcome) if outcome.items > 0 && batch.is_empty() => done(Ok(add(outcome, Written::default()))),
-            Ok(outcome) => self.0.inner.write_logs(batch, held, urgency, counting(outcome, done)),
+            Ok(outcome) => self.hand_on(Batch::Logs(batch), held, urgency, counting(outcome, done)),
         }
     }
 
@@ -186,7 +247,7 @@ impl<W: Writer> Writer for Pipelines<W> {
         match self.run_spans(&mut batch, &mut held, true) {
             Err(error) => done(Err(error)),
             Ok(outcome) if outcome.items > 0 && batch.is_empty() => done(Ok(add(outcome, Written::default()))),
-            Ok(outcome) => self.0.inner.write_spans(batch, held, urgency, counting(outcome, done)),
+            Ok(outcome) => self.hand_on(Batch::Spans(batch), held, urgency, counting(outcome, done)),
         }
     }
 

@@ -1,28 +1,25 @@
 //! Entries of many streams in the order they come, as a batch that has them by stream.
 
-use bramble_signal::{LabelsRef, LogBatch};
+use bramble_signal::{EntryRange, LabelsRef, LogBatch, Span32};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-type Range = (u32, u32);
-
 #[derive(Clone, Copy, Debug)]
 struct Staged {
-    timestamp_ns: i64,
+    entry: EntryRange,
     stream: u32,
-    line: Range,
-    metadata: Range,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Stream {
-    labels: Range,
+    labels: Span32,
     hash: u64,
     entries: u32,
 }
 
-/// Gathers entries and groups them by stream. Its memory is kept from batch to batch.
+/// Gathers entries and groups them by stream. Bytes stay where they were put: the arena becomes the batch's. Other memory is
+/// kept from batch to batch; that of a batch that is done with may come back ([`LogBuilder::reuse`]).
 #[derive(Default, Debug)]
 pub struct LogBuilder {
     arena: Vec<u8>,
@@ -30,14 +27,18 @@ pub struct LogBuilder {
     streams: Vec<Stream>,
     table: HashTable<u32>,
     last: u32,
-    /// Scratch of [`finish`](Self::finish): entries by stream.
-    order: Vec<u32>,
+    /// Memory for [`finish`](Self::finish): entries by stream.
+    ordered: Vec<EntryRange>,
+    /// Memory of batches before, for the next ones.
+    spare: Vec<u8>,
     /// Entries that did not fit.
     refused: u64,
 }
 
 /// Bytes one batch may have: offsets are 32 bits wide, and whoever gathers hands over far sooner.
 const ARENA_MAX_BYTES: usize = 1 << 30;
+/// Memory that comes back is kept if it is not more than so many times what was in it.
+const ROOM_FACTOR: usize = 4;
 
 impl LogBuilder {
     /// An empty builder.
@@ -65,14 +66,27 @@ impl LogBuilder {
         self.refused
     }
 
-    fn of(&self, range: Range) -> &[u8] {
-        self.arena.get(range.0 as usize..range.1 as usize).unwrap_or(&[])
+    /// Takes back the memory of a batch that is done with.
+    pub fn reuse(&mut self, batch: LogBatch) {
+        let used = batch.arena().len();
+        let (arena, ordered) = batch.into_memory();
+        // What one large batch took is not held for ever.
+        let is_fit = arena.capacity() <= used.saturating_mul(ROOM_FACTOR);
+        if is_fit && self.arena.capacity() == 0 {
+            (self.arena, self.ordered) = (arena, ordered);
+        } else if is_fit {
+            (self.spare, self.ordered) = (arena, ordered);
+        }
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Range {
-        let start = self.arena.len() as u32;
+    fn of(&self, range: Span32) -> &[u8] {
+        self.arena.get(range.range()).unwrap_or(&[])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Span32 {
+        let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
-        (start, self.arena.len() as u32)
+        Span32::new(start, self.arena.len())
     }
 
     /// Adds an entry.
@@ -84,7 +98,7 @@ impl LogBuilder {
         }
         let stream = self.stream(labels.as_bytes());
         let (line, metadata) = (self.put(line), self.put(metadata.as_bytes()));
-        self.entries.push(Staged { timestamp_ns, stream, line, metadata });
+        self.entries.push(Staged { entry: EntryRange { timestamp_ns, line, metadata }, stream });
         if let Some(stream) = self.streams.get_mut(stream as usize) {
             stream.entries += 1;
         }
@@ -112,35 +126,35 @@ impl LogBuilder {
 
     /// The batch, streams in the order of their first entries, entries in the order they came. The builder is empty then.
     pub fn finish(&mut self) -> LogBatch {
-        let mut batch = LogBatch::with_capacity(self.arena.len());
-        self.sort();
-        let mut order = self.order.iter();
-        for stream in &self.streams {
-            batch.start_stream_encoded(LabelsRef::from_encoded(self.of(stream.labels)));
-            for at in order.by_ref().take(stream.entries as usize) {
-                let Some(entry) = self.entries.get(*at as usize) else { continue };
-                let metadata = LabelsRef::from_encoded(self.of(entry.metadata));
-                batch.push_entry_encoded(entry.timestamp_ns, self.of(entry.line), metadata);
-            }
+        if self.is_empty() {
+            return LogBatch::new();
         }
+        let mut ordered = std::mem::take(&mut self.ordered);
+        self.sort(&mut ordered);
+        let spare = std::mem::take(&mut self.spare);
+        let arena = std::mem::replace(&mut self.arena, spare);
+        let streams = self.streams.iter().map(|stream| (stream.labels, stream.entries));
+        // All places are in the arena: they were made with it.
+        let batch = LogBatch::assemble(arena, streams, ordered).unwrap_or_default();
         self.clear();
         batch
     }
 
-    /// Puts the entries' numbers into `order`, by stream.
-    fn sort(&mut self) {
-        self.order.clear();
-        self.order.resize(self.entries.len(), 0);
+    /// Puts the entries into `ordered`, by stream.
+    fn sort(&mut self, ordered: &mut Vec<EntryRange>) {
         let mut next: Vec<u32> = Vec::with_capacity(self.streams.len());
         let mut start = 0;
         for stream in &self.streams {
             next.push(start);
             start += stream.entries;
         }
-        for (number, entry) in self.entries.iter().enumerate() {
-            let Some(at) = next.get_mut(entry.stream as usize) else { continue };
-            if let Some(place) = self.order.get_mut(*at as usize) {
-                *place = number as u32;
+        let none = EntryRange { timestamp_ns: 0, line: Span32::default(), metadata: Span32::default() };
+        ordered.clear();
+        ordered.resize(self.entries.len(), none);
+        for staged in &self.entries {
+            let Some(at) = next.get_mut(staged.stream as usize) else { continue };
+            if let Some(place) = ordered.get_mut(*at as usize) {
+                *place = staged.entry;
             }
             *at += 1;
         }
@@ -158,9 +172,10 @@ impl LogBuilder {
     /// Memory held, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.arena.capacity()
+            + self.spare.capacity()
             + self.entries.capacity() * size_of::<Staged>()
             + self.streams.capacity() * size_of::<Stream>()
-            + self.order.capacity() * 4
+            + self.ordered.capacity() * size_of::<EntryRange>()
             + self.table.capacity() * 8
     }
 }
@@ -192,6 +207,24 @@ mod tests {
                 .collect();
             assert_eq!(shown, [r#"{s="a"} 1:1{k="1"} 3:3{k="3"}"#, r#"{s="b"} 2:2{k="2"} 4:4{k="4"}"#]);
             assert!(builder.is_empty());
+            builder.reuse(batch);
         }
+    }
+
+    #[test]
+    fn memory_comes_back_unless_it_is_far_too_much() {
+        let mut builder = LogBuilder::new();
+        let labels = Labels::from_pairs([("s", "a")]);
+        let fill = |builder: &mut LogBuilder, bytes: usize| {
+            builder.push(labels.as_ref(), 1, &vec![b'x'; bytes], LabelsRef::EMPTY);
+            builder.finish()
+        };
+        let large = fill(&mut builder, 100_000);
+        let place = large.arena().as_ptr();
+        builder.reuse(large);
+        let small = fill(&mut builder, 10);
+        assert_eq!(small.arena().as_ptr(), place, "no memory was asked for");
+        builder.reuse(small);
+        assert!(builder.memory_bytes() < 10_000, "{}", builder.memory_bytes());
     }
 }

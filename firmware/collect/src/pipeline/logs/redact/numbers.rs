@@ -15,7 +15,9 @@ fn of_number(b: u8) -> bool {
 pub(super) fn cards(text: &[u8], mut found: impl FnMut(Found)) {
     let mut at = DIGITS_MIN - 1;
     while let Some(byte) = text.get(at) {
-        if !of_number(*byte) {
+        // What is as long and has this byte has one half of it on one of its sides.
+        let is_number = |at: usize| text.get(at).is_some_and(|b| of_number(*b));
+        if !of_number(*byte) || !(is_number(at + DIGITS_MIN / 2) || is_number(at.wrapping_sub(DIGITS_MIN / 2))) {
             at += DIGITS_MIN;
             continue;
         }
