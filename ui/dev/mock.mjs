@@ -215,7 +215,26 @@ function status() {
       address: `0.0.0.0:${number}`,
       state: mode === "partial" && name === "remote_write" ? "taken" : "open",
     })),
+    problems: problems().problems.length,
   };
+}
+
+function problems() {
+  const found = [
+    {
+      part: "files",
+      what: "/bp2/log/audit.log",
+      why: "Permission denied (os error 13)",
+      hint: "let the service's user read it: its group (often adm), or setfacl -m u:bramble:r",
+    },
+    {
+      part: "discovery",
+      what: "containers: docker unix:///var/run/docker.sock",
+      why: "dial unix /var/run/docker.sock: connect: connection refused",
+      hint: "what was found before stays in use; it is tried again by itself",
+    },
+  ];
+  return { problems: mode === "errors" ? found : [], omitted: 0 };
 }
 
 const TYPES = {
@@ -228,6 +247,7 @@ const TYPES = {
 function answer(url) {
   const { pathname, searchParams } = url;
   if (pathname === "/api/v1/status") return status();
+  if (pathname === "/api/problems") return problems();
   if (pathname === "/api/nodes") return nodes(mode);
   if (mode === "errors" && /^\/(prometheus|loki|tempo|jaeger)\//.test(pathname) && Math.random() < 0.5)
     return [503, { status: "error", error: "The query was over its memory limit of 8 MiB." }];

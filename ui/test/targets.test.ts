@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { decodeProblems } from "../src/api/problems";
 import { decodeTargets } from "../src/api/targets";
 import { foundText, poolsOf, shownLabels, summary } from "../src/pages/targets/words";
 import { formatRoute, parseRoute } from "../src/state/url";
@@ -16,6 +17,15 @@ const target = (pool: string, health: string, more: object = {}) => ({
 
 const answer = (active: object[], counts: object = {}) =>
   decodeTargets({ status: "success", data: { activeTargets: active, droppedTargetCounts: counts } });
+
+describe("problems", () => {
+  it("are told in full, and how many more there are", () => {
+    const one = { part: "files", what: "/var/log/x", why: "permission denied", hint: "" };
+    expect(decodeProblems({ problems: [one], omitted: 3 })).toEqual({ problems: [one], omitted: 3 });
+    expect(decodeProblems({})).toEqual({ problems: [], omitted: 0 });
+    expect(() => decodeProblems({ problems: "none" })).toThrow("problems");
+  });
+});
 
 describe("targets", () => {
   it("have a link", () => {

@@ -276,7 +276,7 @@ fn start_machine(
 }
 
 /// Files of presets and of `[[files]]`.
-fn file_targets(loaded: &Loaded, lines: &LinePipelines) -> anyhow::Result<Vec<FileTarget>> {
+pub(crate) fn file_targets(loaded: &Loaded, lines: &LinePipelines) -> anyhow::Result<Vec<FileTarget>> {
     let mut targets = Vec::new();
     for name in &loaded.config.collect.presets.0 {
         let configs = files::preset(name)

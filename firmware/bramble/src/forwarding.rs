@@ -2,12 +2,25 @@
 
 use crate::config::Loaded;
 use anyhow::Context;
-use bramble_forward::{Environment, Forwarder, validate_all};
+use bramble_forward::{DestinationConfig, Environment, Forwarder, validate_all};
 use bramble_ingest::{Observing, WritePath};
 use bramble_runtime::{BudgetName, Budgets, Clock};
 use prometheus::Registry;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What is declared, with paths as seen from the configuration's directory.
+///
+/// # Errors
+/// What is wrong with one.
+pub(crate) fn destinations(loaded: &Loaded) -> anyhow::Result<Vec<DestinationConfig>> {
+    let mut destinations = loaded.lists.forward.clone();
+    if let Some(directory) = loaded.file.as_ref().and_then(|file| file.parent()) {
+        destinations.iter_mut().for_each(|destination| destination.set_directory(directory));
+    }
+    validate_all(&destinations).context("forward")?;
+    Ok(destinations)
+}
 
 /// Opens the queues of all destinations and takes the seat of who sends on; `None` when there is no destination. Inside a
 /// tokio runtime, and before the journal is replayed.
@@ -22,14 +35,10 @@ pub(crate) fn open(
     clock: Arc<dyn Clock>,
     registry: &Registry,
 ) -> anyhow::Result<Option<Arc<Forwarder>>> {
-    let mut destinations = loaded.lists.forward.clone();
+    let destinations = destinations(loaded)?;
     if destinations.is_empty() {
         return Ok(None);
     }
-    if let Some(directory) = loaded.file.as_ref().and_then(|file| file.parent()) {
-        destinations.iter_mut().for_each(|destination| destination.set_directory(directory));
-    }
-    validate_all(&destinations).context("forward")?;
     let environment = Environment {
         data_dir,
         seed: clock.wall_ns() as u64,

@@ -1,5 +1,6 @@
 //! The binary: command line, configuration, wiring. The only place that names everything.
 
+mod checking;
 mod clock_trust;
 mod collecting;
 mod commands;

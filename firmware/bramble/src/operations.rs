@@ -46,6 +46,7 @@ impl Operations for Process {
             disk: DiskStatus { kind: self.disk.kind().as_str().to_owned(), why: self.disk_why.clone() },
             memory: MemoryStatus { cap_bytes: self.budgets.cap_bytes(), rss_bytes: machine::resident_bytes() as usize },
             doors: self.doors.lock().clone(),
+            problems: self.watched.problems().count(),
         }
     }
 

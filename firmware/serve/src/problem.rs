@@ -24,3 +24,10 @@ pub struct Problems {
     /// How many more there are.
     pub omitted: usize,
 }
+
+impl Problems {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.problems.len() + self.omitted
+    }
+}

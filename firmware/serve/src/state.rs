@@ -56,6 +56,8 @@ pub struct Status {
     pub memory: MemoryStatus,
     /// Ports.
     pub doors: Vec<Door>,
+    /// Things that do not work at present.
+    pub problems: usize,
 }
 
 /// How files are written.

@@ -20,6 +20,8 @@ export interface Status {
   readonly disk: { readonly kind: string; readonly why: string };
   readonly memory: { readonly capBytes: number; readonly rssBytes: number };
   readonly doors: readonly Door[];
+  /** Things that do not work; `/api/problems` tells them. */
+  readonly problems: number;
 }
 
 /** Decodes the answer; only the outer object is required. */
@@ -36,6 +38,7 @@ export function decodeStatus(json: unknown): Status {
     role: text(fields.role),
     disk: { kind: text(disk.kind), why: text(disk.why) },
     memory: { capBytes: number(memory.cap_bytes), rssBytes: number(memory.rss_bytes) },
+    problems: number(fields.problems) || 0,
     doors: array(fields.doors, "doors").map((each) => {
       const door = object(each, "a door");
       return { name: text(door.name), address: text(door.address), state: text(door.state) };

@@ -3,10 +3,10 @@
 use super::asking::Running;
 use super::say;
 use crate::ConfigArguments;
+use crate::checking::check;
 use crate::clock_trust::KernelTrust;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::machine;
-use crate::scraping;
 use crate::serving::{data_dir, disk_choice, door_addresses};
 use crate::span_doors::OF_PACKETS;
 use axum::http::Method;
@@ -47,7 +47,7 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
         Some(file) => report.good(&file.display().to_string()),
         None => report.good("defaults, no file"),
     }
-    scraping_section(&loaded.config, &mut report);
+    declared_section(&loaded, &mut report);
     say("machine");
     machine_section(&loaded.config, &mut report);
     say("data directory");
@@ -67,14 +67,10 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
     }
 }
 
-fn scraping_section(config: &Config, report: &mut Report) {
-    let Some(file) = &config.scrape.config.0 else { return };
-    match scraping::check_file(config) {
-        Ok(notes) => {
-            report.good(file);
-            notes.iter().for_each(|note| report.note(note));
-        }
-        Err(error) => report.bad(&error, "correct the file, or leave out scrape.config"),
+fn declared_section(loaded: &Loaded, report: &mut Report) {
+    match check(loaded) {
+        Ok(notes) => notes.iter().for_each(|note| report.note(note)),
+        Err(error) => report.bad(&format!("{error:#}"), "correct it: Bramble does not start with it"),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) use serve::{serve, wait_for_signal};
 pub(crate) use token::{TokenArguments, token};
 
 use crate::ConfigArguments;
+use crate::checking::check;
 use crate::config::Config;
 use std::io::Write;
 
@@ -29,6 +30,9 @@ pub(crate) fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
     }
     for variable in &loaded.variables {
         say(&format!("{variable}: OK"));
+    }
+    for note in check(&loaded)? {
+        say(&format!("note: {note}"));
     }
     Ok(())
 }

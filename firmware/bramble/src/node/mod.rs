@@ -6,6 +6,7 @@ mod status;
 use crate::collecting::{Collecting, Place};
 use crate::config::{Config, Loaded};
 use crate::doors;
+use crate::forwarding;
 use crate::machine;
 use crate::mdns;
 use crate::problems::Watched;
@@ -172,7 +173,7 @@ fn node_options(
         memory_max: node.memory_max.0,
         wait_max: HUB_WAIT,
         timeout: node.request_timeout.0,
-        destinations: loaded.lists.forward.clone(),
+        destinations: forwarding::destinations(loaded)?,
         problem,
     })
 }

@@ -15,7 +15,7 @@ import { chooseHost, HOSTS, hostMatcher } from "./queries";
 import { Storage } from "./storage";
 import { useVitals, type Vitals } from "./vitals";
 
-function health(pulse: Pulse): { word: string; why: string; tone: string } {
+function health(pulse: Pulse): { word: string; why: string; tone: string; href?: string } {
   const { status } = pulse;
   if (pulse.state === "connecting")
     return { word: "Connecting", why: "asking for the first time", tone: "wait" };
@@ -26,6 +26,8 @@ function health(pulse: Pulse): { word: string; why: string; tone: string } {
     return { word: "Starting", why: "the journal is being read back; data is accepted", tone: "wait" };
   if (status.partial)
     return { word: "Partial", why: "answers may be incomplete until recovery ends", tone: "wait" };
+  if (status.problems > 0)
+    return { word: "Needs a hand", why: `${status.problems} not working`, tone: "wait", href: "#/targets" };
   return { word: "Healthy", why: "taking data, answering in full", tone: "good" };
 }
 
@@ -66,7 +68,7 @@ function Vital({ name, value, note }: { name: string; value: string; note?: stri
 
 function Hero({ pulse, vitals }: { pulse: Pulse; vitals: Vitals | undefined }) {
   const status: Status | null = pulse.status;
-  const { word, why, tone } = health(pulse);
+  const { word, why, tone, href } = health(pulse);
   const root = vitals?.root ?? null;
   const used = root ? root.sizeBytes - root.availableBytes : 0;
   return (
@@ -75,7 +77,7 @@ function Hero({ pulse, vitals }: { pulse: Pulse; vitals: Vitals | undefined }) {
       <div class="hero-name">
         <h1>{status?.hostname || location.hostname}</h1>
         <p class={`health health-${tone}`} aria-live="polite">
-          <b>{word}</b> <span>{why}</span>
+          <b>{word}</b> {href ? <a href={href}>{why}</a> : <span>{why}</span>}
         </p>
       </div>
       <dl class="vitals">

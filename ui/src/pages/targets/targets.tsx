@@ -4,6 +4,7 @@ import { ago, duration } from "../../format";
 import { Body, Panel, Snippet } from "../../parts/panel";
 import { useLive, useNow } from "../../state/live";
 import "../../style/targets.css";
+import { ProblemsPanel } from "./problems";
 import { foundText, type Pool, poolsOf, shownLabels, summary } from "./words";
 
 const HEALTH = { up: "Up", down: "Down", unknown: "Not yet" } as const;
@@ -100,6 +101,7 @@ export function TargetsPage() {
           <p class="targets-summary">{summary(loaded.data.active)}</p>
         )}
       </div>
+      <ProblemsPanel />
       <Body of={loaded} isEmpty={(data: Targets) => poolsOf(data).length === 0} empty={none}>
         {(data) => (
           <>
