@@ -1,9 +1,8 @@
 //! What waits and is sent: an encoded batch with where it comes from.
 //!
 //! ```text
-//! record := mark (1 byte, bit 0: an item begins here, bit 1: it ends here) part of the item
-//! item   := 1, signal, kind bytes…      see [`Item::encode`]
-//! mark   := 2, varint sequence          everything up to that record is settled
+//! item := 1, signal, kind bytes…      see [`Item::encode`]
+//! mark := 2, varint sequence          everything up to that record is settled
 //! ```
 
 use bramble_signal::Signal;
@@ -62,6 +61,12 @@ impl Item {
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        out.extend_from_slice(&self.payload);
+    }
+
+    /// Everything but the payload.
+    pub(crate) fn encode_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[ITEM, self.signal.code()]);
         out.extend_from_slice(&self.since_ms.to_le_bytes());
         put_varint(out, self.items);
@@ -79,7 +84,14 @@ impl Item {
                 }
             }
         }
-        out.extend_from_slice(&self.payload);
+    }
+
+    /// Reads what [`encode_head`](Self::encode_head) wrote: an item without payload.
+    pub(crate) fn decode_head(rest: &mut &[u8]) -> Option<Item> {
+        match rest.split_off_first()? {
+            &ITEM => decode_head(rest),
+            _ => None,
+        }
     }
 }
 
@@ -95,34 +107,37 @@ impl Record {
         let (&kind, mut rest) = bytes.split_first()?;
         match kind {
             MARK => take_varint(&mut rest).map(Record::Settled),
-            ITEM => decode_item(bytes, rest).map(Record::Item),
+            ITEM => {
+                let head = decode_head(&mut rest)?;
+                Some(Record::Item(Item { payload: Bytes::copy_from_slice(rest), ..head }))
+            }
             _ => None,
         }
     }
 }
 
-fn decode_item(bytes: &[u8], mut rest: &[u8]) -> Option<Item> {
+fn decode_head(rest: &mut &[u8]) -> Option<Item> {
     let (&signal, after) = rest.split_first()?;
     let (since_ms, after) = after.split_first_chunk::<8>()?;
-    rest = after;
-    let items = take_varint(&mut rest)?;
-    let observed = take_varint(&mut rest)?;
+    *rest = after;
+    let items = take_varint(rest)?;
+    let observed = take_varint(rest)?;
     let (&has_origin, after) = rest.split_first()?;
-    rest = after;
+    *rest = after;
     let origin = match has_origin {
         0 => None,
         _ => {
-            let lane = take_text(&mut rest)?.into();
-            let sequence = take_varint(&mut rest)?;
-            let count = take_varint(&mut rest)?;
+            let lane = take_text(rest)?.into();
+            let sequence = take_varint(rest)?;
+            let count = take_varint(rest)?;
             let mut positions = Vec::new();
             for _ in 0..count {
-                positions.push((take_text(&mut rest)?.to_owned(), take_text(&mut rest)?.to_owned()));
+                positions.push((take_text(rest)?.to_owned(), take_text(rest)?.to_owned()));
             }
             Some(Origin { lane, sequence, positions })
         }
     };
-    let payload = Bytes::copy_from_slice(bytes.get(bytes.len() - rest.len()..)?);
+    let payload = Bytes::new();
     let signal = Signal::from_code(signal)?;
     Some(Item { signal, items, since_ms: i64::from_le_bytes(*since_ms), observed, origin, payload })
 }

@@ -6,12 +6,19 @@
 //!   most what was settled since, so a delivery may be repeated but none is forgotten.
 //! * Past its bound of bytes, or of age, the oldest extent is given up as a whole, and its items are counted.
 
+mod read;
+mod tally;
+mod write;
+
 use crate::item::{Item, Record};
 use bramble_disk::Disk;
 use bramble_disk::journal::{Cursor, Journal, JournalError, JournalOptions, Step};
 use bramble_signal::Signal;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use read::{Joined, Reader};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use tally::Tally;
+use write::{BEGINS, ENDS, Records, Sizes};
 
 /// Settled records after which the place is written down.
 const SETTLED_UNMARKED_MAX: u64 = 256;
@@ -35,35 +42,15 @@ impl SpoolOptions {
         let extents_max = (self.bytes_max / extent_bytes).clamp(2, 1 << 16) as u32;
         JournalOptions { extent_bytes: extent_bytes as u32, extents_min: 1, extents_max }
     }
+
+    fn sizes(&self) -> Sizes {
+        let half_extent = self.journal().extent_bytes as usize / 2;
+        Sizes::of(half_extent.min(bramble_disk::journal::COMMIT_RAW_BYTES_MAX) - COMMIT_SPARE_BYTES)
+    }
 }
 
 /// Counts by signal.
 pub(crate) type BySignal = [u64; Signal::ALL.len()];
-
-/// What an extent still holds.
-#[derive(Default, Debug)]
-struct Tally {
-    first_sequence: u64,
-    last_sequence: u64,
-    items: BySignal,
-    records: u64,
-    oldest_ms: i64,
-    newest_ms: i64,
-    /// Items by the lane they belong to.
-    lanes: HashMap<Arc<str>, u32>,
-    /// Its first item, if that began in the extent before.
-    straddling: Option<Straddling>,
-}
-
-/// An item in two extents: it is gone with the first.
-#[derive(Debug)]
-struct Straddling {
-    begin: u64,
-    end: u64,
-    signal: Signal,
-    items: u64,
-    lane: Option<Arc<str>>,
-}
 
 /// What was given up.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -83,14 +70,28 @@ pub(crate) struct Waiting {
     pub(crate) item: Item,
 }
 
+/// What was read and not handed out.
+enum Read {
+    Item(Waiting),
+    /// An item without payload, which does not decode.
+    Damaged(Waiting),
+}
+
+impl Read {
+    fn sequence(&self) -> u64 {
+        let (Read::Item(waiting) | Read::Damaged(waiting)) = self;
+        waiting.sequence
+    }
+}
+
 pub(crate) struct Spool {
     journal: Journal,
     options: SpoolOptions,
     cursor: Cursor,
     /// Read from disk, not handed out.
-    read: VecDeque<Waiting>,
-    /// Parts of an item whose last record was not read yet.
-    parts: Parts,
+    read: VecDeque<Read>,
+    reader: Reader,
+    records: Records,
     tallies: BTreeMap<u64, Tally>,
     settled: u64,
     /// The last that was handed out.
@@ -117,26 +118,24 @@ impl Spool {
     /// # Errors
     /// When the disk cannot be read or holds a newer version's ring.
     pub(crate) fn open(disk: Arc<dyn Disk>, options: SpoolOptions, now_ms: i64) -> Result<Spool, JournalError> {
-        let mut parts = Parts::default();
+        let mut reader = Reader::of_heads();
         let mut tallies: BTreeMap<u64, Tally> = BTreeMap::new();
         let mut found: BTreeMap<Arc<str>, Found> = BTreeMap::new();
         let mut settled = 0;
-        let (mut journal, report) = Journal::open(disk, options.journal(), 0, &mut |replayed| match parts
-            .join(replayed.record)
-            .and_then(|bytes| Record::decode(&bytes))
-        {
-            Some(Record::Settled(through)) => settled = settled.max(through),
-            Some(Record::Item(item)) => {
-                tallies.entry(replayed.epoch).or_default().add(replayed.sequence, parts.count, &item);
-                let Some(origin) = item.origin else { return };
-                let of_lane = found.entry(origin.lane).or_default();
-                of_lane.sequence = of_lane.sequence.max(origin.sequence);
-                for (key, value) in origin.positions {
-                    of_lane.positions.insert(key, (origin.sequence, value));
+        let (mut journal, report) =
+            Journal::open(disk, options.journal(), 0, &mut |replayed| match reader.take(replayed.record) {
+                Some(Joined::Settled(through)) => settled = settled.max(through),
+                Some(Joined::Item(item) | Joined::Damaged(item)) => {
+                    tallies.entry(replayed.epoch).or_default().add(replayed.sequence, reader.parts, &item);
+                    let Some(origin) = item.origin else { return };
+                    let of_lane = found.entry(origin.lane).or_default();
+                    of_lane.sequence = of_lane.sequence.max(origin.sequence);
+                    for (key, value) in origin.positions {
+                        of_lane.positions.insert(key, (origin.sequence, value));
+                    }
                 }
-            }
-            None => {}
-        })?;
+                None => {}
+            })?;
         for damage in report.damaged.iter().filter(|damage| damage.offset > 0) {
             tracing::warn!(extent = damage.extent, offset = damage.offset, "spool: {}", damage.what);
         }
@@ -145,12 +144,12 @@ impl Spool {
         // Of one extent a part may be settled: its items are counted again.
         if let Some(mut entry) = tallies.first_entry().filter(|entry| entry.get().first_sequence <= settled) {
             let last = entry.get().last_sequence;
-            let (mut again, mut cursor, mut parts) = (Tally::default(), Cursor::new(settled), Parts::default());
+            let (mut again, mut cursor, mut reader) = (Tally::default(), Cursor::new(settled), Reader::of_heads());
             while cursor.position() < last {
                 let step = journal.step(&mut cursor, &mut |replayed| {
-                    let record = parts.join(replayed.record).and_then(|bytes| Record::decode(&bytes));
-                    if let Some(Record::Item(item)) = record.filter(|_| replayed.sequence <= last) {
-                        again.add(replayed.sequence, parts.count, &item);
+                    let joined = reader.take(replayed.record);
+                    if let (Some(Joined::Item(item)), true) = (joined, replayed.sequence <= last) {
+                        again.add(replayed.sequence, reader.parts, &item);
                     }
                 })?;
                 if step == Step::End {
@@ -160,13 +159,14 @@ impl Spool {
             *entry.get_mut() = again;
         }
         tallies.retain(|_, tally| tally.records > 0);
-        let cursor = Cursor::new(settled);
+        let cursor = Cursor::new(journal.extent_begin(settled) - 1);
         let mut spool = Spool {
             journal,
             options,
             cursor,
             read: VecDeque::new(),
-            parts: Parts::default(),
+            reader: Reader::new(),
+            records: Records::new(options.sizes()),
             tallies,
             settled,
             handed_out: settled,
@@ -187,51 +187,45 @@ impl Spool {
     /// is there twice is delivered twice.
     pub(crate) fn append(&mut self, items: &[Arc<Item>], now_ms: i64) -> Result<(), JournalError> {
         self.expire(now_ms);
-        let mut commit = Commit::default();
-        let part_max = (self.options.journal().extent_bytes as usize / 2)
-            .min(bramble_disk::journal::COMMIT_RAW_BYTES_MAX)
-            - COMMIT_SPARE_BYTES;
-        for item in items {
-            let mut bytes = Vec::with_capacity(item.payload.len() + 256);
-            item.encode(&mut bytes);
-            self.raw_bytes += bytes.len() as u64;
-            let mut parts = bytes.chunks(part_max).enumerate().peekable();
-            while let Some((number, part)) = parts.next() {
-                if commit.bytes + part.len() > part_max || commit.records.len() >= 512 {
-                    self.commit(&mut commit)?;
-                }
-                let more = parts.peek().is_some();
-                let record = [&[Parts::mark(number == 0, !more)], part].concat();
-                commit.bytes += record.len();
-                commit.records.push(record);
-                if !more {
-                    commit.ends.push((commit.records.len() as u64, number as u64 + 1, item.clone()));
-                }
-            }
+        let result = self.append_all(items);
+        if result.is_err() {
+            self.records.failed();
         }
-        self.commit(&mut commit)
+        result
     }
 
-    fn commit(&mut self, commit: &mut Commit) -> Result<(), JournalError> {
-        if commit.records.is_empty() {
-            return Ok(());
-        }
-        let epoch = loop {
-            match self.journal.prepare_commit(commit.bytes + commit.records.len() * 5) {
-                Ok(epoch) => break epoch,
-                Err(error @ JournalError::Full { .. }) => self.give_up_oldest().ok_or(error)?,
-                Err(error) => return Err(error),
+    fn append_all(&mut self, items: &[Arc<Item>]) -> Result<(), JournalError> {
+        self.raw_bytes += items.iter().map(|item| item.payload.len() as u64).sum::<u64>();
+        let mut items = items.iter().cloned();
+        self.records.take_up(&mut items);
+        while !self.records.is_empty() {
+            let wanted = self.records.bytes_likely();
+            let epoch = self.prepare(wanted)?;
+            let mut commit = self.records.encode(epoch);
+            // It was a guess. Who moves on to an empty extent encodes anew, and it fits.
+            let moved_to = self.prepare(commit.bytes)?;
+            if moved_to != epoch {
+                commit = self.records.encode(moved_to);
             }
-        };
-        let first = self.journal.next_sequence();
-        let records: Vec<&[u8]> = commit.records.iter().map(Vec::as_slice).collect();
-        self.journal.append(&records)?;
-        for (at, parts, item) in commit.ends.drain(..) {
-            self.tallies.entry(epoch).or_default().add(first + at - 1, parts, &item);
+            let first = self.journal.next_sequence();
+            self.journal.append(&commit.records())?;
+            let tallies = &mut self.tallies;
+            self.records.committed(commit, |records, parts, item| {
+                tallies.entry(moved_to).or_default().add(first + records - 1, parts, item);
+            });
+            self.records.take_up(&mut items);
         }
-        commit.records.clear();
-        commit.bytes = 0;
         Ok(())
+    }
+
+    /// Makes room for a commit, for the oldest's sake if need be.
+    fn prepare(&mut self, bytes: usize) -> Result<u64, JournalError> {
+        loop {
+            match self.journal.prepare_commit(bytes) {
+                Err(error @ JournalError::Full { .. }) => self.give_up_oldest().ok_or(error)?,
+                other => return other,
+            }
+        }
     }
 
     /// Releases the oldest extent although it was not delivered.
@@ -269,9 +263,9 @@ impl Spool {
                 }
             }
         }
-        self.read.retain(|waiting| waiting.sequence > through);
+        self.read.retain(|read| read.sequence() > through);
         if self.cursor.position() < through {
-            self.parts = Parts::default();
+            self.reader.interrupt();
         }
         self.settled = self.settled.max(through);
         self.journal.release(self.settled);
@@ -284,20 +278,30 @@ impl Spool {
     /// When the disk cannot be read.
     pub(crate) fn next(&mut self, now_ms: i64) -> Result<Option<Waiting>, JournalError> {
         loop {
-            if let Some(waiting) = self.read.pop_front() {
-                self.handed_out = waiting.sequence;
-                if waiting.item.since_ms >= now_ms.saturating_sub(self.options.age_max_ms) {
-                    return Ok(Some(waiting));
-                }
-                self.dropped.expired[waiting.item.signal as usize] += waiting.item.items;
+            if let Some(read) = self.read.pop_front() {
+                self.handed_out = read.sequence();
+                let (waiting, lost) = match read {
+                    Read::Item(waiting) if waiting.item.since_ms >= now_ms.saturating_sub(self.options.age_max_ms) => {
+                        return Ok(Some(waiting));
+                    }
+                    Read::Item(waiting) => {
+                        let lost = &mut self.dropped.expired[waiting.item.signal as usize];
+                        (waiting, lost)
+                    }
+                    Read::Damaged(waiting) => (waiting, &mut self.dropped.damaged),
+                };
+                *lost += waiting.item.items;
                 self.settle(&waiting);
                 continue;
             }
-            let Spool { journal, cursor, read, parts, .. } = self;
+            let Spool { journal, cursor, read, reader, settled, .. } = self;
             let step = journal.step(cursor, &mut |replayed| {
-                let record = parts.join(replayed.record).and_then(|bytes| Record::decode(&bytes));
-                if let Some(Record::Item(item)) = record {
-                    read.push_back(Waiting { sequence: replayed.sequence, item });
+                let sequence = replayed.sequence;
+                // What is settled is of interest to the models alone.
+                match reader.take(replayed.record).filter(|_| sequence > *settled) {
+                    Some(Joined::Item(item)) => read.push_back(Read::Item(Waiting { sequence, item })),
+                    Some(Joined::Damaged(item)) => read.push_back(Read::Damaged(Waiting { sequence, item })),
+                    Some(Joined::Settled(_)) | None => {}
                 }
             })?;
             match step {
@@ -345,8 +349,8 @@ impl Spool {
     #[cfg(test)]
     pub(crate) fn rewind(&mut self) {
         self.read.clear();
-        self.parts = Parts::default();
-        self.cursor = Cursor::new(self.settled);
+        self.reader = Reader::new();
+        self.cursor = Cursor::new(self.journal.extent_begin(self.settled) - 1);
         self.handed_out = self.settled;
     }
 
@@ -364,7 +368,7 @@ impl Spool {
         if !due && !now {
             return Ok(());
         }
-        let record = [&[Parts::mark(true, true)], Record::mark(self.settled).as_slice()].concat();
+        let record = [&[BEGINS | ENDS], Record::mark(self.settled).as_slice()].concat();
         match self.journal.prepare_commit(record.len() + 5) {
             // What comes back is delivered again.
             Err(JournalError::Full { .. }) => return Ok(()),
@@ -374,6 +378,9 @@ impl Spool {
         (self.marked, self.marked_ms) = (self.settled, now_ms);
         if self.is_empty() {
             self.journal.shrink(1)?;
+            // Nothing of what they remember is needed, and whoever waits for a hub has use for the memory.
+            self.records.forget();
+            self.reader = Reader::new();
         }
         Ok(())
     }
@@ -416,80 +423,14 @@ impl Spool {
     }
 }
 
-/// Records of a commit in the making.
-#[derive(Default)]
-struct Commit {
-    records: Vec<Vec<u8>>,
-    bytes: usize,
-    /// Items that end in it: how many records with their last one, of how many parts they are, and the item.
-    ends: Vec<(u64, u64, Arc<Item>)>,
-}
-
-impl Tally {
-    fn add(&mut self, sequence: u64, parts: u64, item: &Item) {
-        if self.records == 0 {
-            let lane = item.origin.as_ref().map(|origin| origin.lane.clone());
-            let (begin, signal, items) = ((sequence + 1).saturating_sub(parts), item.signal, item.items);
-            self.straddling = (parts > 1).then_some(Straddling { begin, end: sequence, signal, items, lane });
-            (self.oldest_ms, self.newest_ms, self.first_sequence) = (item.since_ms, item.since_ms, sequence);
-        }
-        self.records += 1;
-        self.last_sequence = sequence;
-        self.newest_ms = self.newest_ms.max(item.since_ms);
-        self.items[item.signal as usize] += item.items;
-        if let Some(origin) = &item.origin {
-            *self.lanes.entry(origin.lane.clone()).or_default() += 1;
-        }
-    }
-}
-
-impl Tally {
-    /// One of its items is no longer waiting.
-    fn remove(&mut self, signal: Signal, items: u64, lane: Option<&Arc<str>>) {
-        self.records = self.records.saturating_sub(1);
-        let left = &mut self.items[signal as usize];
-        *left = left.saturating_sub(items);
-        if let Some(count) = lane.and_then(|lane| self.lanes.get_mut(lane)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
 fn add(sum: &mut BySignal, more: &BySignal) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-/// Puts the parts of an item together. An item whose last part never came was never acknowledged.
-#[derive(Default)]
-struct Parts {
-    bytes: Vec<u8>,
-    open: bool,
-    /// Of the item at hand.
-    count: u64,
-}
-
-impl Parts {
-    /// The first byte of a record: bit 0: an item begins here, bit 1: an item ends here.
-    fn mark(first: bool, last: bool) -> u8 {
-        u8::from(first) | u8::from(last) << 1
-    }
-
-    /// The whole item, when this is its last part.
-    fn join(&mut self, record: &[u8]) -> Option<Vec<u8>> {
-        let (&mark, part) = record.split_first()?;
-        let (first, last) = (mark & 1 != 0, mark & 2 != 0);
-        if first {
-            self.bytes.clear();
-            self.count = 0;
-        } else if !self.open {
-            return None;
-        }
-        self.count += 1;
-        self.open = !last;
-        self.bytes.extend_from_slice(part);
-        last.then(|| std::mem::take(&mut self.bytes))
-    }
-}
-
+#[cfg(test)]
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

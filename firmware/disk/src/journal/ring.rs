@@ -253,6 +253,13 @@ impl Journal {
         held.map(|extent| extent.first_sequence.max(self.released + 1)).min().unwrap_or(self.next_sequence)
     }
 
+    /// The first sequence of the extent that holds the first record above `after`; the one after `after` when there is none.
+    /// Who keeps state in an encoding reads from there on.
+    pub fn extent_begin(&self, after: Sequence) -> Sequence {
+        let above = self.extents.iter().filter(|extent| extent.last_sequence > after);
+        above.map(|extent| extent.first_sequence).min().unwrap_or(after + 1).min(after + 1)
+    }
+
     /// How much of the ring at its largest is needed, 0 to 1. At 1 commits are refused.
     pub fn used_fraction(&self) -> f64 {
         let used = |(index, extent): (usize, &Extent)| match &self.current {
