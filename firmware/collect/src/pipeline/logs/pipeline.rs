@@ -8,6 +8,7 @@ use super::counts::{StageCollector, StageCount, Told};
 use super::entry::Entry;
 use super::error::StageError;
 use super::redact::Redactor;
+use super::redaction::{Following, Redaction};
 use super::trace::{Outcome, Step, Watch};
 use super::values::Values;
 use bramble_signal::LabelsRef;
@@ -46,6 +47,7 @@ pub struct LogPipeline {
     chain: Chain,
     shared: Arc<Compiled>,
     redactor: Option<Arc<Redactor>>,
+    following: Option<Following>,
     entry: Entry,
     labels: Vec<u8>,
     metadata: Vec<u8>,
@@ -66,7 +68,7 @@ impl LogPipeline {
     fn of(chain: Chain, shared: Arc<Compiled>, redactor: Option<Arc<Redactor>>) -> Self {
         let entry = Entry::of(Values::new(shared.names.clone()));
         let (labels, metadata, redacted) = (Vec::new(), Vec::new(), Vec::new());
-        LogPipeline { chain, shared, redactor, entry, labels, metadata, redacted, untold: 0 }
+        LogPipeline { chain, shared, redactor, following: None, entry, labels, metadata, redacted, untold: 0 }
     }
 
     /// The same with a last step that redacts lines and metadata, or without it.
@@ -76,15 +78,26 @@ impl LogPipeline {
         self
     }
 
+    /// The same with a last step that redacts as `redaction` says now and later.
+    #[must_use]
+    pub fn following(mut self, redaction: &Arc<Redaction>) -> Self {
+        let mut following = Following::new(redaction.clone());
+        self.redactor = following.ask();
+        self.following = Some(following);
+        self
+    }
+
     /// Another instance for another stream of lines: what was compiled and the counters are shared, what is remembered of
     /// lines is fresh.
     pub fn fork(&self) -> Self {
-        Self::of(self.chain.fork(), self.shared.clone(), self.redactor.clone())
+        let mut fork = Self::of(self.chain.fork(), self.shared.clone(), self.redactor.clone());
+        fork.following.clone_from(&self.following);
+        fork
     }
 
     /// Whether lines pass as they are.
     pub fn is_empty(&self) -> bool {
-        self.chain.is_empty() && self.redactor.is_none()
+        self.chain.is_empty() && self.redactor.is_none() && self.following.as_ref().is_none_or(Following::is_current)
     }
 
     /// Takes a line; what is ready is added to `out`: nothing (dropped, or held back), this line, or one held back before.
@@ -105,6 +118,9 @@ impl LogPipeline {
         out: &mut LogBuilder,
         watch: Option<&mut dyn Watch>,
     ) -> Option<Duration> {
+        if let Some(following) = self.following.as_mut().filter(|following| !following.is_current()) {
+            self.redactor = following.ask();
+        }
         if self.chain.is_empty() && self.redactor.is_none() && watch.is_none() {
             out.push(raw.labels, raw.timestamp_ns, raw.line, raw.metadata);
             return None;

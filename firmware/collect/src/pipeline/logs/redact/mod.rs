@@ -67,6 +67,17 @@ impl Redactor {
     /// # Errors
     /// A kind that is none.
     pub fn new(config: &RedactConfig) -> Result<Self, String> {
+        Self::counting(config, Self::counter().map_err(|e| e.to_string())?)
+    }
+
+    /// `bramble_redacted_values_total{kind}`.
+    pub(super) fn counter() -> Result<IntCounterVec, prometheus::Error> {
+        let help = "Secrets that were replaced before they were stored.";
+        IntCounterVec::new(Opts::new("bramble_redacted_values_total", help), &["kind"])
+    }
+
+    /// A redactor that counts there.
+    pub(super) fn counting(config: &RedactConfig, counted: IntCounterVec) -> Result<Self, String> {
         let kind = |name: &String| {
             Kind::of_name(name).ok_or_else(|| {
                 let all: Vec<&str> = Kind::ALL.iter().map(|k| k.as_str()).collect();
@@ -88,8 +99,6 @@ impl Redactor {
             .kind(Some(AhoCorasickKind::DFA))
             .build(texts)
             .map_err(|e| e.to_string())?;
-        let options = Opts::new("bramble_redacted_values_total", "Secrets that were replaced before they were stored.");
-        let counted = IntCounterVec::new(options, &["kind"]).map_err(|e| e.to_string())?;
         let counts = Kind::ALL.iter().map(|kind| counted.with_label_values(&[kind.as_str()])).collect();
         Ok(Redactor { triggers, looks, kinds, personal: Personal::new(kinds)?, counted, counts })
     }
