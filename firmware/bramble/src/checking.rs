@@ -6,8 +6,10 @@ use crate::forwarding;
 use crate::lines::{self, LinePipelines};
 use crate::scraping;
 use anyhow::Context;
+use bramble_collect::pipeline::logs::Redaction;
 use bramble_collect::promtail;
 use prometheus::Registry;
+use std::sync::Arc;
 
 /// Compiles everything that is declared: pipelines, files, destinations, `prometheus.yml`, `promtail.yaml`. Returns what
 /// those two files ask and is not done here.
@@ -15,16 +17,28 @@ use prometheus::Registry;
 /// # Errors
 /// The first thing that is wrong, and where.
 pub(crate) fn check(loaded: &Loaded) -> anyhow::Result<Vec<String>> {
+    let mut notes = check_without_scraping(loaded)?;
+    notes.extend(scraping::check_file(&loaded.config).map_err(anyhow::Error::msg)?);
+    Ok(notes)
+}
+
+/// As [`check`], but for `prometheus.yml`.
+///
+/// # Errors
+/// The first thing that is wrong, and where.
+pub(crate) fn check_without_scraping(loaded: &Loaded) -> anyhow::Result<Vec<String>> {
     // Counters of what is only looked at.
     let registry = Registry::new();
-    let redactor = lines::redactor(loaded, &registry)?;
-    let line_pipelines = LinePipelines::new(loaded, redactor.clone(), &registry)?;
+    let redaction = Arc::new(Redaction::new(&registry)?);
+    let redactor = lines::redactor(loaded, &redaction)?;
+    let line_pipelines = LinePipelines::new(loaded, &redaction)?;
+    line_pipelines.register(&registry)?;
     for (index, target) in file_targets(loaded, &line_pipelines)?.iter().enumerate() {
         target.config.validate().with_context(|| format!("files[{index}]"))?;
     }
     lines::pipeline_options(loaded, redactor.clone()).check()?;
     forwarding::destinations(loaded)?;
-    let mut notes = scraping::check_file(&loaded.config).map_err(anyhow::Error::msg)?;
+    let mut notes = Vec::new();
     let promtail = &loaded.config.promtail;
     if let Some(path) = &promtail.config.0 {
         let plan = promtail::Plan::load(path.as_ref(), promtail.expand_env, redactor)?;

@@ -4,12 +4,14 @@ use crate::config::{Config, Loaded, When};
 use crate::lines::{self, LinePipelines};
 use crate::machine;
 use crate::problems::Found;
+use crate::promtails::PromtailPlan;
 use crate::receiving::{loki_options, otlp_options, receive_limits};
+use crate::renewing::Renewal;
 use crate::scraping::Scraping;
 use anyhow::Context;
 use bramble_collect::discovery::DiscoveryMetrics;
 use bramble_collect::pipeline::Pipelines;
-use bramble_collect::pipeline::logs::Redactor;
+use bramble_collect::pipeline::logs::Redaction;
 use bramble_collect::promtail;
 use bramble_collect::receivers::{ReceiveCounters, ReceiverState};
 use bramble_collect::sources::events::{EventsOptions, KubernetesEvents};
@@ -30,11 +32,12 @@ pub(crate) struct Place<'a> {
     pub(crate) loaded: &'a Loaded,
     /// With pipelines in front.
     pub(crate) writer: Arc<dyn Writer>,
+    pub(crate) pipelines: Pipelines<Arc<dyn Writer>>,
     /// For what Bramble says of itself and of its machine.
     pub(crate) own: Arc<dyn Writer>,
     pub(crate) receive: Budget,
     pub(crate) receivers: ReceiverState,
-    pub(crate) redactor: Option<Arc<Redactor>>,
+    pub(crate) redaction: Arc<Redaction>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
     pub(crate) discovery: DiscoveryMetrics,
@@ -42,7 +45,8 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Puts pipelines in front of `inner`, and receivers in front of them. `receive` is the budget of that name.
+    /// Puts pipelines in front of `inner`, and receivers in front of them. `receive` is the budget of that name. Inside a
+    /// tokio runtime.
     ///
     /// # Errors
     /// What is wrong with the configuration, or that a metric of ours is registered already.
@@ -55,10 +59,12 @@ impl<'a> Place<'a> {
         cancel: Cancel,
     ) -> anyhow::Result<Self> {
         let config = &loaded.config;
-        let redactor = lines::redactor(loaded, &registry)?;
-        let options = lines::pipeline_options(loaded, redactor.clone());
+        let redaction = Arc::new(Redaction::new(&registry)?);
+        redaction.set(lines::redactor(loaded, &redaction)?);
+        let options = lines::pipeline_options(loaded, redaction.current());
         let pipelines = Pipelines::new(inner, &options, receive.clone(), clock.clone(), &registry)?;
-        let writer: Arc<dyn Writer> = Arc::new(pipelines);
+        tokio::spawn(pipelines.clone().run(cancel.clone()));
+        let writer: Arc<dyn Writer> = Arc::new(pipelines.clone());
         let receivers = ReceiverState::new(
             writer.clone(),
             receive.clone(),
@@ -68,7 +74,7 @@ impl<'a> Place<'a> {
             ReceiveCounters::register(&registry)?,
         );
         let discovery = DiscoveryMetrics::new(&registry)?;
-        Ok(Place { loaded, writer, own, receive, receivers, redactor, clock, registry, discovery, cancel })
+        Ok(Place { loaded, writer, pipelines, own, receive, receivers, redaction, clock, registry, discovery, cancel })
     }
 
     /// Begins to scrape what Prometheus' configuration names. Inside a tokio runtime.
@@ -83,12 +89,12 @@ impl<'a> Place<'a> {
 }
 
 /// Running sources.
-pub(crate) struct Collecting(Shown);
+pub(crate) struct Collecting(Shown, Arc<Renewal>);
 
-struct Parts {
-    files: Files,
+pub(crate) struct Parts {
+    pub(crate) files: Files,
     feeds: Feeds,
-    promtail: Option<promtail::Started>,
+    pub(crate) promtail: Option<promtail::Started>,
     journald: Option<Journald>,
     kmsg: Option<Kmsg>,
     events: Option<KubernetesEvents>,
@@ -112,7 +118,8 @@ impl Collecting {
             detected_level: config.ingest.loki_detect_level,
         };
         let feeds = Feeds::new(place.writer.clone(), place.receive.clone(), labels, &place.registry)?;
-        let lines = LinePipelines::new(place.loaded, place.redactor.clone(), &place.registry)?;
+        let lines = LinePipelines::new(place.loaded, &place.redaction)?;
+        lines.register(&place.registry)?;
         let options = FilesOptions {
             host: machine::hostname(),
             files_max: config.collect.files_max as usize,
@@ -121,12 +128,33 @@ impl Collecting {
         };
         let files = Files::start(feeds.open("files"), options, place.clock.clone(), &place.registry)?;
         let journald = JournaldMetrics::register(&place.registry)?;
-        let promtail = start_promtail(place, &lines, &files, &feeds, &journald).await?;
+        let environment = promtail::Environment {
+            files: files.clone(),
+            feeds: feeds.clone(),
+            receivers: place.receivers.clone(),
+            discovery: place.discovery.clone(),
+            journald: journald.clone(),
+            clock: place.clock.clone(),
+            host: machine::hostname(),
+        };
+        let plan = PromtailPlan::load(place.loaded, &place.redaction)?;
+        let promtail_text = plan.as_ref().map(|plan| plan.text.clone());
+        let promtail = match plan {
+            Some(plan) => Some(plan.start(&environment).await),
+            None => None,
+        };
         files.set_targets("config", file_targets(place.loaded, &lines)?)?;
         let (journald, kmsg) = start_machine(place, &lines, &feeds, journald)?;
         let events = start_events(place, &lines, &feeds)?;
         let parts = Parts { files, feeds, promtail, journald, kmsg, events };
-        Ok(Collecting(Shown(Arc::new(Mutex::new(Some(parts))))))
+        let parts = Arc::new(Mutex::new(Some(parts)));
+        let renewal = Renewal::new(place, lines, (environment, promtail_text), parts.clone());
+        Ok(Collecting(Shown(parts), Arc::new(renewal)))
+    }
+
+    /// Goes on with another configuration.
+    pub(crate) fn renewal(&self) -> Arc<Renewal> {
+        self.1.clone()
     }
 
     /// Reads no more; what was read is delivered.
@@ -292,39 +320,6 @@ pub(crate) fn file_targets(loaded: &Loaded, lines: &LinePipelines) -> anyhow::Re
         targets.push(FileTarget { config: config.clone(), pipeline });
     }
     Ok(targets)
-}
-
-async fn start_promtail(
-    place: &Place<'_>,
-    lines: &LinePipelines,
-    files: &Files,
-    feeds: &Feeds,
-    journald: &JournaldMetrics,
-) -> anyhow::Result<Option<promtail::Started>> {
-    let settings = &place.loaded.config.promtail;
-    let Some(path) = &settings.config.0 else { return Ok(None) };
-    let plan = promtail::Plan::load(path.as_ref(), settings.expand_env, lines.redactor())?;
-    for warning in &plan.warnings {
-        tracing::warn!(file = %path, line = warning.line, what = %warning.what, "promtail's configuration");
-    }
-    for remote in &plan.remotes {
-        tracing::warn!(
-            file = %path,
-            line = remote.line,
-            url = %remote.url,
-            "lines are stored here and not sent to this Loki; a [[forward]] of kind \"loki\" sends them there too"
-        );
-    }
-    let environment = promtail::Environment {
-        files: files.clone(),
-        feeds: feeds.clone(),
-        receivers: place.receivers.clone(),
-        discovery: place.discovery.clone(),
-        journald: journald.clone(),
-        clock: place.clock.clone(),
-        host: machine::hostname(),
-    };
-    Ok(Some(promtail::start(plan, &environment).await))
 }
 
 /// Events of the Kubernetes cluster.

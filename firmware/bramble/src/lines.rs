@@ -2,25 +2,23 @@
 
 use crate::config::Loaded;
 use anyhow::Context;
-use bramble_collect::pipeline::logs::{LogPipeline, RedactConfig, Redactor, StageConfig};
+use bramble_collect::pipeline::logs::{LogPipeline, RedactConfig, Redaction, Redactor, StageConfig};
 use bramble_collect::pipeline::{PipelineConfig, PipelineOptions, StepConfig};
 use prometheus::Registry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Takes secrets out, if that is wanted, and counts them.
+/// Takes secrets out, if that is wanted, and counts them with `redaction`, where it is to be put into force.
 ///
 /// # Errors
 /// A kind that is none.
-pub(crate) fn redactor(loaded: &Loaded, registry: &Registry) -> anyhow::Result<Option<Arc<Redactor>>> {
+pub(crate) fn redactor(loaded: &Loaded, redaction: &Redaction) -> anyhow::Result<Option<Arc<Redactor>>> {
     let settings = &loaded.config.redaction;
     if !settings.enabled {
         return Ok(None);
     }
     let config = RedactConfig { also: settings.also.0.clone(), not: settings.not.0.clone() };
-    let redactor = Redactor::new(&config).map_err(|why| anyhow::anyhow!("redaction: {why}"))?;
-    redactor.register(registry)?;
-    Ok(Some(Arc::new(redactor)))
+    redaction.compile(&config).map(Some).map_err(|why| anyhow::anyhow!("redaction: {why}"))
 }
 
 /// Names of the pipelines that sources run their lines through by themselves.
@@ -39,21 +37,16 @@ pub(crate) fn pipeline_options(loaded: &Loaded, redactor: Option<Arc<Redactor>>)
 pub(crate) struct LinePipelines {
     plain: LogPipeline,
     named: BTreeMap<String, LogPipeline>,
-    redactor: Option<Arc<Redactor>>,
 }
 
 impl LinePipelines {
-    /// Compiles those that sources name.
+    /// Compiles those that sources name; behind them all, secrets are taken out as `redaction` says.
     ///
     /// # Errors
     /// What is wrong with one, or that it has steps that are not for lines.
-    pub(crate) fn new(
-        loaded: &Loaded,
-        redactor: Option<Arc<Redactor>>,
-        registry: &Registry,
-    ) -> anyhow::Result<LinePipelines> {
+    pub(crate) fn new(loaded: &Loaded, redaction: &Arc<Redaction>) -> anyhow::Result<LinePipelines> {
         let compile = |stages: &[StageConfig]| -> anyhow::Result<LogPipeline> {
-            Ok(LogPipeline::compile(stages)?.redacting(redactor.clone()))
+            Ok(LogPipeline::compile(stages)?.following(redaction))
         };
         let mut named = BTreeMap::new();
         for pipeline in &loaded.lists.pipeline {
@@ -61,10 +54,28 @@ impl LinePipelines {
                 continue;
             }
             let compiled = compile(&stages(pipeline)?).with_context(|| format!("pipeline {:?}", pipeline.name))?;
-            registry.register(compiled.collector(&pipeline.name))?;
             named.insert(pipeline.name.clone(), compiled);
         }
-        Ok(LinePipelines { plain: compile(&[])?, named, redactor })
+        Ok(LinePipelines { plain: compile(&[])?, named })
+    }
+
+    /// Shows what their stages count.
+    ///
+    /// # Errors
+    /// The first of what cannot be shown: a stage `metrics` has a name that something else has.
+    pub(crate) fn register(&self, registry: &Registry) -> anyhow::Result<()> {
+        for (name, pipeline) in &self.named {
+            registry.register(pipeline.collector(name)).with_context(|| format!("pipeline {name:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Shows it no more.
+    pub(crate) fn unregister(&self, registry: &Registry) {
+        for (name, pipeline) in &self.named {
+            // What was not registered, because something else had its name, is not there.
+            _ = registry.unregister(pipeline.collector(name));
+        }
     }
 
     /// Lines as they are, but for secrets.
@@ -78,11 +89,6 @@ impl LinePipelines {
     /// There is none.
     pub(crate) fn named(&self, name: &str) -> anyhow::Result<LogPipeline> {
         self.named.get(name).map(LogPipeline::fork).with_context(|| format!("there is no [[pipeline]] named {name:?}"))
-    }
-
-    /// What takes secrets out.
-    pub(crate) fn redactor(&self) -> Option<Arc<Redactor>> {
-        self.redactor.clone()
     }
 }
 

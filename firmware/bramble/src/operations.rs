@@ -92,8 +92,7 @@ impl Operations for Process {
     }
 
     fn reload(&self) -> Result<(), String> {
-        self.reload.reload(self.clock.wall_ms())?;
-        self.scraping.reload()
+        self.reload.reload(self.clock.wall_ms())
     }
 
     fn quit(&self) {

@@ -12,7 +12,7 @@ use crate::doors;
 use crate::operations::Process;
 use crate::process_metrics::ProcessMetrics;
 use crate::receiving::log_limits;
-use crate::reload::{LogLevels, Reload};
+use crate::reload::{LogLevels, Reload, at_each_hangup};
 use crate::routes::routed_doors;
 use crate::scraping::Scraping;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
@@ -103,7 +103,8 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
         .build()
         .context("async runtime")?;
     let outcome = if is_node {
-        runtime.block_on(node::run(&loaded, clock, (own_logs, own_spans), began))
+        let reload = Reload::new(arguments.clone(), &loaded, levels, clock.wall_ms());
+        runtime.block_on(node::run(&loaded, clock, reload, (own_logs, own_spans), began))
     } else {
         let entered = runtime.enter();
         let core = open(&loaded, clock)?;
@@ -228,6 +229,9 @@ async fn run(
         watched: Default::default(),
     });
     watch_parts(&process, &core, &nodes);
+    let reloading = process.clone();
+    // Whatever is wrong is in the log.
+    tokio::spawn(at_each_hangup(move || drop(bramble_serve::Operations::reload(&*reloading))));
     let log_deletions = admins.log_deletions.clone();
     let state = api_state(config, &core, process.clone(), admins, scraping.clone())?;
     let feed = state.correlation_feed.clone();
@@ -250,6 +254,7 @@ async fn run(
     let collecting = Collecting::start(&sources, own_logs, own_spans).await?;
     let shown = collecting.shown();
     process.watched.add(move |found| shown.look(found));
+    process.reload.set_parts(collecting.renewal(), scraping.clone());
     if let Some(derived) = core.derived.clone() {
         tokio::spawn(derived.run(cancel.clone()));
     }

@@ -11,6 +11,7 @@ use crate::machine;
 use crate::mdns;
 use crate::problems::Watched;
 use crate::process_metrics::ProcessMetrics;
+use crate::reload::{Reload, at_each_hangup};
 use crate::serving::data_dir;
 use anyhow::Context;
 use bramble_collect::sources::own;
@@ -47,6 +48,7 @@ const PROBLEMS_EVERY: Duration = Duration::from_secs(10);
 pub(crate) async fn run(
     loaded: &Loaded,
     clock: Arc<dyn Clock>,
+    reload: Reload,
     (own_logs, own_spans): (own::OwnLogs, own::OwnSpans),
     began: Instant,
 ) -> anyhow::Result<()> {
@@ -77,7 +79,10 @@ pub(crate) async fn run(
     let cancel = Cancel::new();
     let writers: (Arc<dyn Writer>, Arc<dyn Writer>) = (writer.clone(), writer.clone());
     let place = Place::open(loaded, writers, receive, clock.clone(), registry.clone(), cancel.clone())?;
-    let status = Arc::new(NodeStatus::new(writer.clone(), registry, clock, started_ms));
+    let status = Arc::new(NodeStatus::new(writer.clone(), registry, clock, started_ms, reload));
+    let reloading = status.clone();
+    // Whatever is wrong is in the log.
+    tokio::spawn(at_each_hangup(move || drop(reloading.reload())));
     let bound = doors::bind_all(routes::doors(config, &place.receivers, &status)).await?;
     for door in &bound {
         tracing::info!(door = door.name, address = %door.address, state = %door.state, "door");
@@ -86,6 +91,7 @@ pub(crate) async fn run(
     let scraping = place.scraping()?;
     let collecting = Collecting::start(&place, own_logs, own_spans).await?;
     status.set_collecting(&collecting);
+    status.reload.set_parts(collecting.renewal(), scraping.clone());
     let (looked, here) = (writer.clone(), scraping.clone());
     status.watched.add(move |found| {
         found.add_hubs(&looked.hubs().borrow());

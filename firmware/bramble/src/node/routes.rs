@@ -7,8 +7,8 @@ use crate::serving::door_addresses;
 use crate::span_doors;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use bramble_collect::receivers::{self, ReceiverState};
 use std::sync::Arc;
@@ -59,11 +59,25 @@ fn about(status: Arc<NodeStatus>) -> Router {
     let mut router = Router::new()
         .route("/metrics", get(metrics))
         .route("/api/status", get(shown))
-        .route("/api/problems", get(problems));
+        .route("/api/problems", get(problems))
+        .route("/-/reload", post(reload).put(reload));
     for path in ["/-/healthy", "/-/ready", "/ready", "/health", "/api/health"] {
         router = router.route(path, get(|| async { "ready\n" }));
     }
     router.route("/", get(shown)).with_state(status)
+}
+
+/// As on a hub: only where the settings allow it.
+async fn reload(State(status): State<Arc<NodeStatus>>) -> Response {
+    if !status.reload.config().prometheus.enable_lifecycle {
+        return (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.").into_response();
+    }
+    let wrong = match tokio::task::spawn_blocking(move || status.reload()).await {
+        Ok(Ok(())) => return StatusCode::OK.into_response(),
+        Ok(Err(wrong)) => wrong,
+        Err(error) => error.to_string(),
+    };
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {wrong}\n")).into_response()
 }
 
 /// As the health check of OpenTelemetry's Collector; the body tells whether a hub is there.

@@ -3,6 +3,7 @@
 use crate::collecting::Collecting;
 use crate::machine;
 use crate::problems::Watched;
+use crate::reload::Reload;
 use bramble_forward::{HubState, NodeWriter};
 use bramble_runtime::Clock;
 use parking_lot::Mutex;
@@ -18,11 +19,27 @@ pub(crate) struct NodeStatus {
     started_ms: i64,
     sources: Mutex<Option<crate::collecting::Shown>>,
     pub(crate) watched: Watched,
+    pub(crate) reload: Reload,
 }
 
 impl NodeStatus {
-    pub(crate) fn new(writer: Arc<NodeWriter>, registry: Registry, clock: Arc<dyn Clock>, started_ms: i64) -> Self {
-        NodeStatus { writer, registry, clock, started_ms, sources: Mutex::default(), watched: Watched::default() }
+    pub(crate) fn new(
+        writer: Arc<NodeWriter>,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        started_ms: i64,
+        reload: Reload,
+    ) -> Self {
+        let (sources, watched) = (Mutex::default(), Watched::default());
+        NodeStatus { writer, registry, clock, started_ms, sources, watched, reload }
+    }
+
+    /// Reads the configuration again. May block for seconds.
+    ///
+    /// # Errors
+    /// What is wrong with it; what runs stays as it is then.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        self.reload.reload(self.clock.wall_ms())
     }
 
     /// From now on sources are shown too.
