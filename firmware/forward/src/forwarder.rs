@@ -227,7 +227,7 @@ pub(crate) fn route_batch(
             outstanding.begin(sequence, 1);
             let outstanding = outstanding.clone();
             let settle = Box::new(move |_| outstanding.end(sequence));
-            route.destination.submit(item, signal.as_str().into(), Some(settle));
+            route.destination.submit(item, signal.as_str().into(), true, Some(settle));
         }
     }
 }

@@ -15,6 +15,13 @@ use tokio::time::Instant;
 const IN_FLIGHT_MAX: usize = 4;
 /// A request may take this long while memory runs full, before it is given up for the disk's sake.
 const IN_FLIGHT_PATIENCE: Duration = Duration::from_secs(3);
+/// Time between two commits of a queue: each takes a sector or a page of its own, however little is in it, so that two a
+/// second of a busy node's three signals are half of what four are. Tests are in a hurry.
+const COMMIT_EVERY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 500 });
+/// How much longer what nobody waits for may wait for others to be committed with.
+const PATIENT_FOR: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
+/// With so much that waits a commit is worth it.
+const COMMIT_BYTES: usize = 64 << 10;
 /// Pause after an error of the disk.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -25,6 +32,16 @@ enum Action {
     Store(Vec<Entry>),
     Wait(Option<Instant>),
     End,
+}
+
+/// When what waits is to be committed together; `None`: now.
+fn commit_due(state: &State) -> Option<Instant> {
+    if state.bytes >= COMMIT_BYTES {
+        return None;
+    }
+    let due = |entry: &Entry| entry.since + if entry.is_patient { PATIENT_FOR } else { Duration::ZERO };
+    let due = state.entries.iter().map(due).min()?;
+    Some(state.stored.map_or(due, |stored| due.max(stored + COMMIT_EVERY)))
 }
 
 impl Destination {
@@ -84,7 +101,14 @@ impl Destination {
             if let Some(until) = state.unknown_until.filter(|until| *until > now && !is_full && !state.stopping) {
                 return Action::Wait(Some(until));
             }
+            if !is_full
+                && !state.stopping
+                && let Some(due) = commit_due(state).filter(|due| *due > now)
+            {
+                return Action::Wait(Some(due));
+            }
             let Some(began) = oldest_flight else {
+                state.stored = Some(now);
                 return Action::Store(self.take_all(state));
             };
             let patience = if state.bytes > 2 * self.settings.memory_max { Duration::ZERO } else { IN_FLIGHT_PATIENCE };
@@ -251,7 +275,17 @@ impl Destination {
             let settle = settle.take();
             let item = Arc::new(item);
             let key = key.clone();
-            let entry = Entry { order, key, item, settle, _reservation: None, in_flight: None, is_placed: true };
+            let entry = Entry {
+                order,
+                key,
+                item,
+                settle,
+                since: Instant::now(),
+                is_patient: true,
+                _reservation: None,
+                in_flight: None,
+                is_placed: true,
+            };
             state.entries.insert(index.min(state.entries.len()), entry);
         }
     }

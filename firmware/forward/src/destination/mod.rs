@@ -73,6 +73,9 @@ struct Entry {
     key: Arc<str>,
     item: Arc<Item>,
     settle: Option<Settle>,
+    since: Instant,
+    /// Whether nobody waits for it.
+    is_patient: bool,
     /// `None`: the budget was full, which is a reason to go to disk.
     _reservation: Option<Reservation>,
     in_flight: Option<Instant>,
@@ -93,6 +96,8 @@ struct State {
     retry_at: Option<Instant>,
     /// After an error of the disk.
     store_at: Option<Instant>,
+    /// The last commit on disk.
+    stored: Option<Instant>,
     /// Until then nobody can know whether one that is watched answers; what comes meanwhile stays in memory.
     unknown_until: Option<Instant>,
     stopping: bool,
@@ -172,6 +177,7 @@ impl Destination {
             failing_since: None,
             retry_at: None,
             store_at: None,
+            stored: None,
             unknown_until: settings.is_watched.then(|| Instant::now() + settings.patience),
             stopping: false,
             spooled: store.may_hold_items(),
@@ -202,8 +208,9 @@ impl Destination {
         destination
     }
 
-    /// Hands over an item. Of a `key` one is sent at a time, in order. `settle` is called exactly once.
-    pub(crate) fn submit(&self, item: Item, key: Arc<str>, settle: Option<Settle>) {
+    /// Hands over an item. Of a `key` one is sent at a time, in order. `settle` is called exactly once. One that is patient is
+    /// put on disk some seconds later than others, if that is where it goes.
+    pub(crate) fn submit(&self, item: Item, key: Arc<str>, is_patient: bool, settle: Option<Settle>) {
         let bytes = item.memory_bytes();
         let reservation = self.budget.reserve(bytes).ok();
         let mut state = self.state.lock();
@@ -227,7 +234,17 @@ impl Destination {
         state.raw_bytes += item.payload.len() as u64;
         state.is_over_budget |= reservation.is_none();
         let item = Arc::new(item);
-        let entry = Entry { order, key, item, settle, _reservation: reservation, in_flight: None, is_placed: false };
+        let entry = Entry {
+            order,
+            key,
+            item,
+            settle,
+            since: Instant::now(),
+            is_patient,
+            _reservation: reservation,
+            in_flight: None,
+            is_placed: false,
+        };
         state.entries.push_back(entry);
         drop(state);
         self.wake_live.notify_one();
@@ -272,6 +289,11 @@ impl Destination {
         _ = self.connection.send_replace(connected);
         self.wake_live.notify_one();
         self.wake_drain.notify_one();
+    }
+
+    /// Whether it takes batches.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state.lock().connected
     }
 
     /// Changes of whether it takes batches.

@@ -86,7 +86,7 @@ impl Bench {
         for number in numbers {
             let settled = self.settled.clone();
             let settle = Box::new(move |how| settled.lock().push((number, how)));
-            self.destination.submit(item(number, 100), "files".into(), Some(settle));
+            self.destination.submit(item(number, 100), "files".into(), false, Some(settle));
         }
     }
 

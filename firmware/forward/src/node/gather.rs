@@ -21,11 +21,15 @@ pub(super) struct Gathered {
     held: Vec<Reservation>,
     waiting: Vec<(Done, u64)>,
     due: Option<Instant>,
+    /// Whether a sender waits.
+    is_urgent: bool,
 }
 
 /// What was taken of it to be sent.
 pub(super) struct Taken {
     pub(super) batch: Batch,
+    /// Whether no sender waits for it.
+    pub(super) is_patient: bool,
     held: Vec<Reservation>,
     waiting: Vec<(Done, u64)>,
 }
@@ -56,7 +60,7 @@ fn empty(signal: Signal) -> Batch {
 impl Gathered {
     pub(super) fn new(signal: Signal) -> Self {
         let (held, waiting) = (Vec::new(), Vec::new());
-        Gathered { signal, batch: empty(signal), bytes: 0, held, waiting, due: None }
+        Gathered { signal, batch: empty(signal), bytes: 0, held, waiting, due: None, is_urgent: false }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -70,6 +74,7 @@ impl Gathered {
         join(&mut self.batch, batch);
         self.held.push(held);
         self.waiting.push((done, items));
+        self.is_urgent |= urgency == Urgency::SenderWaits;
         let due = match urgency {
             _ if self.bytes >= FULL_BYTES => now,
             Urgency::SenderWaits => now + SENDER_WAITS,
@@ -91,7 +96,9 @@ impl Gathered {
         self.due.take()?;
         self.bytes = 0;
         let batch = std::mem::replace(&mut self.batch, empty(self.signal));
-        Some(Taken { batch, held: std::mem::take(&mut self.held), waiting: std::mem::take(&mut self.waiting) })
+        let is_patient = !std::mem::take(&mut self.is_urgent);
+        let (held, waiting) = (std::mem::take(&mut self.held), std::mem::take(&mut self.waiting));
+        Some(Taken { batch, is_patient, held, waiting })
     }
 }
 

@@ -312,6 +312,7 @@ impl Shared {
         origin: Origin,
         batch: &Batch,
         payload: Vec<u8>,
+        is_patient: bool,
         done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
     ) {
         let slots = self.slots.read().clone();
@@ -329,6 +330,8 @@ impl Shared {
         let waiting = Arc::new(Mutex::new((slots.len(), Ok(()), Some(done))));
         let (signal, items, origin) = (batch.signal(), batch.item_count() as u64, Some(origin));
         let item = Item { signal, items, since_ms: now_ms, observed: 0, origin, payload: payload.into() };
+        // Whoever waits for one hub's disk keeps what comes next from the other.
+        let is_patient = is_patient && !slots.iter().any(|slot| slot.destination.is_connected());
         for slot in &slots {
             let waiting = waiting.clone();
             let settle = Box::new(move |settled| {
@@ -345,7 +348,7 @@ impl Shared {
                     done(result);
                 }
             });
-            slot.destination.submit(item.clone(), source.clone(), Some(settle));
+            slot.destination.submit(item.clone(), source.clone(), is_patient, Some(settle));
         }
         if !self.routes.is_empty() && !batch.is_empty() {
             route_batch(batch, 0, &self.routes, &self.outstanding, now_ms);
@@ -376,7 +379,7 @@ impl Shared {
                 let origin = Origin { lane: source.clone(), sequence, positions: Vec::new() };
                 let (sender, settled) = oneshot::channel();
                 let batch = batch.as_ref().unwrap_or(&taken.batch);
-                self.hand_over(origin, batch, payload, move |result| _ = sender.send(result));
+                self.hand_over(origin, batch, payload, taken.is_patient, move |result| _ = sender.send(result));
                 result = settled.await.unwrap_or(Err(WriteError::ShuttingDown));
                 if result.is_err() {
                     break;
@@ -444,7 +447,7 @@ impl Writer for NodeWriter {
         self.shared.gather(Batch::Spans(batch), held, urgency, done);
     }
 
-    fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, _urgency: Urgency, done: Done) {
+    fn deliver(&self, delivery: Delivery, batch: Batch, held: Reservation, urgency: Urgency, done: Done) {
         if self.shared.stopping.load(Ordering::Acquire) {
             return done(Err(WriteError::ShuttingDown));
         }
@@ -452,7 +455,8 @@ impl Writer for NodeWriter {
         let payload = encode_batch(shown(&batch));
         let accepted = batch.item_count() as u64;
         let origin = Origin { lane: source, sequence, positions };
-        self.shared.hand_over(origin, &batch, payload, move |result| {
+        let is_patient = urgency != Urgency::SenderWaits;
+        self.shared.hand_over(origin, &batch, payload, is_patient, move |result| {
             drop(held);
             done(result.map(|()| Written { accepted, ..Written::default() }));
         });

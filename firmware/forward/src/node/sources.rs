@@ -79,32 +79,35 @@ impl Positions for Sources {
     }
 }
 
-/// What is durable of a source as one hub's side has it: what the hub said (`None`: it did not say), and what waits here for
-/// it.
+/// What is durable of a source as one hub's side has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Side {
+    /// The last sequence that it is known to have.
+    known: u64,
+    /// Its positions, and a sequence that it has nothing above of.
+    delivered: Delivered,
+}
+
+/// What one hub's side has: what the hub said (`None`: it did not say), and what waits here for it.
 pub(super) fn of_hub(
     source: &str,
     said: Option<Option<SourceDelivered>>,
     checkpoint: Option<&Checkpoint>,
     found: &BTreeMap<Arc<str>, Found>,
-) -> Option<Delivered> {
-    let mut delivered = match said {
+) -> Option<Side> {
+    let mut side = match said {
         Some(Some(said)) if said.sequence > 0 => {
-            Some(Delivered { sequence: said.sequence, positions: said.positions.into_iter().collect() })
+            let positions = said.positions.into_iter().collect();
+            Some(Side { known: said.sequence, delivered: Delivered { sequence: said.sequence, positions } })
         }
         // A hub that is new, or lost its memory: what this node remembers is nearer to the truth than nothing.
-        Some(_) | None => checkpoint.map(|checkpoint| Delivered {
-            sequence: checkpoint.sequence + UNKNOWN_BATCHES_MAX,
-            positions: checkpoint.positions.clone(),
+        Some(_) | None => checkpoint.map(|checkpoint| {
+            // The margin is none of what is known.
+            let (sequence, positions) = (checkpoint.sequence + UNKNOWN_BATCHES_MAX, checkpoint.positions.clone());
+            Side { known: checkpoint.sequence, delivered: Delivered { sequence, positions } }
         }),
     };
-    // Compared by what is really known: the margin is none of it.
-    let known = match (&delivered, checkpoint) {
-        (Some(delivered), Some(checkpoint)) if delivered.sequence == checkpoint.sequence + UNKNOWN_BATCHES_MAX => {
-            checkpoint.sequence
-        }
-        (Some(delivered), _) => delivered.sequence,
-        (None, _) => 0,
-    };
+    let known = side.as_ref().map_or(0, |side| side.known);
     let mut newer: BTreeMap<u64, Vec<(&String, &String)>> = BTreeMap::new();
     for of_lane in found.iter().filter(|(lane, _)| is_lane(lane, source)).map(|(_, found)| found) {
         if of_lane.sequence > known {
@@ -117,7 +120,8 @@ pub(super) fn of_hub(
         }
     }
     for (sequence, positions) in newer {
-        let delivered = delivered.get_or_insert_default();
+        let Side { known, delivered } = side.get_or_insert_with(|| Side { known: 0, delivered: Delivered::default() });
+        *known = sequence.max(*known);
         delivered.sequence = delivered.sequence.max(sequence);
         for (key, value) in positions {
             match value.is_empty() {
@@ -126,15 +130,17 @@ pub(super) fn of_hub(
             }
         }
     }
-    delivered
+    side
 }
 
-/// What is durable on all sides: the positions of who has least, so that nothing is missing anywhere, and a sequence above all.
-pub(super) fn of_all(sides: Vec<Option<Delivered>>) -> Delivered {
-    let sides: Vec<Delivered> = sides.into_iter().flatten().collect();
-    let sequence = sides.iter().map(|side| side.sequence).max().unwrap_or(0);
-    let least = sides.into_iter().min_by_key(|side| side.sequence).unwrap_or_default();
-    Delivered { sequence, positions: least.positions }
+/// What is durable on all sides: the positions of who is known to have least, so that nothing is missing anywhere, and a
+/// sequence above all. Who had more gets some of it again under other sequences; without a power cut all have the same.
+/// A side that never had anything of the source does not count: it is for what comes.
+pub(super) fn of_all(sides: Vec<Option<Side>>) -> Delivered {
+    let sides: Vec<Side> = sides.into_iter().flatten().collect();
+    let sequence = sides.iter().map(|side| side.delivered.sequence).max().unwrap_or(0);
+    let least = sides.into_iter().min_by_key(|side| side.known).map(|side| side.delivered);
+    Delivered { sequence, positions: least.unwrap_or_default().positions }
 }
 
 #[cfg(test)]
@@ -152,8 +158,8 @@ mod tests {
 
     #[test]
     fn the_newer_of_hub_and_queue_counts() {
-        let at = |delivered: Option<Delivered>| {
-            let delivered = delivered.unwrap();
+        let at = |side: Option<Side>| {
+            let delivered = side.unwrap().delivered;
             (delivered.sequence, delivered.positions.get("a").cloned().unwrap_or_default())
         };
         assert_eq!(at(of_hub("files", said(5, "50"), None, &found(9, "90"))), (9, "90".into()));
@@ -174,9 +180,15 @@ mod tests {
 
     #[test]
     fn of_two_hubs_who_has_least_is_read_for() {
-        let of = |sequence, at: &str| Some(Delivered { sequence, positions: [("a".to_owned(), at.to_owned())].into() });
-        let both = of_all(vec![of(5, "50"), None, of(9, "90")]);
+        let of = |known, margin, at: &str| {
+            let positions = [("a".to_owned(), at.to_owned())].into();
+            Some(Side { known, delivered: Delivered { sequence: known + margin, positions } })
+        };
+        let both = of_all(vec![of(5, 0, "50"), None, of(9, 0, "90")]);
         assert_eq!((both.sequence, both.positions["a"].as_str()), (9, "50"));
+        // One that does not answer may have no more than the last checkpoint says.
+        let both = of_all(vec![of(7, UNKNOWN_BATCHES_MAX, "70"), of(9, 0, "90")]);
+        assert_eq!((both.sequence, both.positions["a"].as_str()), (7 + UNKNOWN_BATCHES_MAX, "70"));
         assert_eq!(of_all(vec![None]), Delivered::default());
     }
 }

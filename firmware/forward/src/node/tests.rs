@@ -1,6 +1,8 @@
 //! A node against a hub that is made up: it keeps what is delivered as the real one does, drops what it has, can be away, and
 //! can take a batch and lose the answer.
 
+mod two_hubs;
+
 use super::*;
 use axum::Router;
 use axum::body::Bytes;

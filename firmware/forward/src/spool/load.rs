@@ -3,7 +3,9 @@
 
 use bramble_runtime::Rng;
 use bramble_signal::attributes::{AttributeValue, put_attribute};
-use bramble_signal::{LogBatch, MetricBatch, ResourceEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId};
+use bramble_signal::{
+    LogBatch, MetricBatch, ResourceEntry, SpanBatch, SpanEntry, SpanId, SpanKind, StatusCode, TraceId,
+};
 
 const SERVICES: [&str; 10] =
     ["beorn", "palantir", "arda", "gateway", "billing", "sshd", "kernel", "k3s", "mqtt", "backup"];
@@ -177,10 +179,12 @@ impl Load {
                 put_attribute(&mut encoded, "circuit_id", AttributeValue::Str(&circuit));
                 put_attribute(&mut encoded, "http.method", AttributeValue::Str("GET"));
                 let attributes = batch.put(&encoded);
-                let kind = [SpanKind::Server, SpanKind::Internal, SpanKind::Client, SpanKind::Client][resource as usize];
+                let kind =
+                    [SpanKind::Server, SpanKind::Internal, SpanKind::Client, SpanKind::Client][resource as usize];
                 let status = if failed && i == 7 { StatusCode::Error } else { StatusCode::Unset };
                 let end_ns = start_ns + length_ns;
-                let fixed = SpanEntry { trace_id, span_id, parent_span_id, resource, start_ns, end_ns, ..Default::default() };
+                let fixed =
+                    SpanEntry { trace_id, span_id, parent_span_id, resource, start_ns, end_ns, ..Default::default() };
                 spans.push(SpanEntry { kind, status, name, attributes, ..fixed });
                 (parent_span_id, start_ns, length_ns) = (span_id, start_ns + length_ns / 10, length_ns * 7 / 10);
             }

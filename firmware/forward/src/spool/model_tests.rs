@@ -91,13 +91,16 @@ fn metrics() -> impl Strategy<Value = Batch> {
                         0..200 => batch.push_sample(*time, *value),
                         more => {
                             let counts: Vec<f64> = (200..=*more).map(f64::from).collect();
-                            batch.push_histogram(*time, NativeHistogram {
-                                sum: 1.5,
-                                count: counts.iter().sum(),
-                                positive_spans: vec![BucketSpan { offset: 3, length: counts.len() as u32 }],
-                                positive_counts: counts,
-                                ..Default::default()
-                            });
+                            batch.push_histogram(
+                                *time,
+                                NativeHistogram {
+                                    sum: 1.5,
+                                    count: counts.iter().sum(),
+                                    positive_spans: vec![BucketSpan { offset: 3, length: counts.len() as u32 }],
+                                    positive_counts: counts,
+                                    ..Default::default()
+                                },
+                            );
                         }
                     }
                 }
@@ -262,7 +265,9 @@ fn what_an_hour_takes() {
         for (modelled, unit) in [(false, 4096), (false, 512), (true, 4096), (true, 512)] {
             let (mib, memory_bytes, commits) = hour_mib(minutes, unit, modelled, signals);
             let how = if modelled { "modelled" } else { "as sent" };
-            println!("{name:8} {how}, unit {unit:4}: {mib:5.1} MiB/h, {commits} commits, {memory_bytes} bytes of models");
+            println!(
+                "{name:8} {how}, unit {unit:4}: {mib:5.1} MiB/h, {commits} commits, {memory_bytes} bytes of models"
+            );
         }
     }
 }
