@@ -1,12 +1,14 @@
 //! Unary gRPC calls whose messages are bytes already.
 
 use super::Outcome;
+use super::squeezed::{Framed, Squeezer};
 use crate::config::Compression;
 use bramble_wire::protobuf::Reader;
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use std::time::Duration;
-use tonic::client::Grpc;
+use tonic::body::Body;
+use tonic::client::{Grpc, GrpcService};
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -66,6 +68,7 @@ pub(crate) struct GrpcOptions {
 pub(crate) struct GrpcClient {
     channel: Channel,
     options: GrpcOptions,
+    squeezer: Squeezer,
 }
 
 impl GrpcClient {
@@ -82,22 +85,37 @@ impl GrpcClient {
             let tls = options.tls.clone().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
             connect = connect.tls_config(tls).map_err(|error| describe(&error))?;
         }
-        Ok(GrpcClient { channel: connect.connect_lazy(), options })
+        Ok(GrpcClient { channel: connect.connect_lazy(), options, squeezer: Squeezer::default() })
     }
 
-    /// Calls a method.
-    pub(crate) async fn call(&self, path: &'static str, message: Bytes) -> Result<Bytes, Status> {
-        let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let encoding = match self.options.compression {
-            Some(Compression::Zstd) => Some(CompressionEncoding::Zstd),
-            Some(Compression::Gzip) => Some(CompressionEncoding::Gzip),
-            _ => None,
-        };
-        if let Some(encoding) = encoding {
-            client = client.send_compressed(encoding).accept_compressed(encoding);
+    /// Calls a method with a message that `write` appends.
+    pub(crate) async fn call(&self, path: &'static str, write: impl FnOnce(&mut Vec<u8>)) -> Result<Bytes, Status> {
+        if self.options.compression == Some(Compression::Zstd) {
+            let body = self.squeezer.squeeze(write);
+            let client =
+                Grpc::new(Framed::new(self.channel.clone(), body)).accept_compressed(CompressionEncoding::Zstd);
+            // The message is in the body already.
+            return self.unary(client, path, Bytes::new()).await;
         }
+        let mut message = Vec::new();
+        write(&mut message);
+        let mut client = Grpc::new(self.channel.clone());
+        if self.options.compression == Some(Compression::Gzip) {
+            client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+        }
+        self.unary(client, path, message.into()).await
+    }
+
+    async fn unary<C>(&self, client: Grpc<C>, path: &'static str, message: Bytes) -> Result<Bytes, Status>
+    where
+        C: GrpcService<Body>,
+        C::ResponseBody: http_body::Body + Send + 'static,
+        <C::ResponseBody as http_body::Body>::Error: Into<tonic::codegen::StdError>,
+    {
+        let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
         let work = async {
-            client.ready().await.map_err(|error| Status::unavailable(describe(&error)))?;
+            let ready = client.ready().await.map_err(Into::into);
+            ready.map_err(|error: tonic::codegen::StdError| Status::unavailable(describe(&*error)))?;
             let mut request = Request::new(message);
             request.metadata_mut().clone_from(&self.options.headers);
             request.set_timeout(self.options.timeout);

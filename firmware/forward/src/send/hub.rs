@@ -70,9 +70,7 @@ impl HubSender {
     /// A text, and whether the hub answered at all.
     pub(crate) async fn hello(&self, hello: &Hello) -> Result<HelloAnswer, (String, bool)> {
         let client = self.client().ok_or_else(|| ("no hub is known yet".to_owned(), false))?;
-        let mut message = Vec::new();
-        hello.encode(&mut message);
-        match client.call(HELLO_PATH, message.into()).await {
+        match client.call(HELLO_PATH, |message| hello.encode(message)).await {
             Ok(answer) => HelloAnswer::decode(&answer).map_err(|error| (error.to_string(), true)),
             Err(status) => {
                 let answered = !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
@@ -84,9 +82,8 @@ impl HubSender {
     async fn deliver(&self, item: &Item, late: bool) -> Outcome {
         let Some(client) = self.client() else { return Outcome::Away("no hub is known yet".into()) };
         let Some(origin) = &item.origin else { return Outcome::Refused("a batch without a source".into()) };
-        let mut message = Vec::with_capacity(item.payload.len() + 256);
         let credential = self.identity.credential.read().clone();
-        Deliver {
+        let deliver = Deliver {
             node_id: &self.identity.node_id,
             credential: &credential,
             source: &origin.lane,
@@ -95,9 +92,12 @@ impl HubSender {
             signal: item.signal,
             payload: &item.payload,
             positions: origin.positions.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-        }
-        .encode(&mut message);
-        match client.call(DELIVER_PATH, message.into()).await {
+        };
+        let write = |message: &mut Vec<u8>| {
+            message.reserve(item.payload.len() + 256);
+            deliver.encode(message);
+        };
+        match client.call(DELIVER_PATH, write).await {
             Ok(answer) => match DeliverAnswer::decode(&answer) {
                 Ok(answer) => Outcome::Taken { rejected: answer.rejected, why: answer.message },
                 Err(error) => Outcome::Later { after: None, why: format!("the hub's answer: {error}") },

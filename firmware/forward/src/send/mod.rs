@@ -8,6 +8,7 @@ mod hub;
 mod loki;
 mod otlp;
 mod remote_write;
+mod squeezed;
 
 pub(crate) use hub::{HubSender, Identity};
 

@@ -58,7 +58,7 @@ impl Otlp {
                     Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
                     Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
                 };
-                match client.call(path, message.into()).await {
+                match client.call(path, |out| out.extend_from_slice(&message)).await {
                     Ok(answer) => partial_success(&answer),
                     Err(status) => grpc::outcome(&status),
                 }
