@@ -196,7 +196,8 @@ fn base(address: &str) -> Result<String, PeersError> {
 
 /// The full address of a call.
 fn call(address: &str, path: &str) -> Result<http::Uri, PeersError> {
-    let wrong = |error: http::uri::InvalidUri| PeersError::Address { address: address.to_owned(), why: error.to_string() };
+    let wrong =
+        |error: http::uri::InvalidUri| PeersError::Address { address: address.to_owned(), why: error.to_string() };
     format!("{}{path}", base(address)?).parse().map_err(wrong)
 }
 
@@ -237,6 +238,11 @@ impl Peers {
             hub_id: String::new(),
             budget: Budget::standalone(bramble_runtime::BudgetName::Query, usize::MAX / 2),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn first(&self) -> &Peer {
+        &self.list[0]
     }
 
     /// Looks whether they are there, every few seconds, until `cancel` is raised.
@@ -314,6 +320,16 @@ impl Peers {
     pub(crate) fn known(&self) -> Vec<Hello> {
         let asked = self.list.iter().filter(|peer| peer.state() != State::Own);
         asked.map(|peer| peer.known.lock().clone()).collect()
+    }
+
+    /// Those that cannot be asked at present, and why, for people.
+    pub fn troubles(&self) -> Vec<(String, String)> {
+        let trouble = |peer: &Arc<Peer>| match peer.state() {
+            State::Up => None,
+            State::Down(why) => Some((peer.name.clone(), why)),
+            State::Own => Some((peer.name.clone(), "it is this hub itself, which is not asked twice".to_owned())),
+        };
+        self.list.iter().filter_map(trouble).collect()
     }
 
     /// A context for a question that nobody's query stands behind.

@@ -133,7 +133,12 @@ impl<'a> EntryMerge<'a> {
         let input = |source| Input { source, rows: Indexed::default(), at: 0, ended: false, held: 0 };
         let hashers = [RandomState::new(), RandomState::new()];
         let tie = Tie { labels: Labels::empty(), timestamp_ns: 0, seen: HashMap::new(), hashers };
-        EntryMerge { inputs: [Source::Local(local)].into_iter().chain(peers).map(input).collect(), direction, tie, context }
+        EntryMerge {
+            inputs: [Source::Local(local)].into_iter().chain(peers).map(input).collect(),
+            direction,
+            tie,
+            context,
+        }
     }
 
     /// The hub with the next row, and whether others have entries of that stream and time as well.
@@ -202,7 +207,9 @@ impl<'a> EntryMerge<'a> {
         let (mut current, mut entries) = (None, 0);
         for at in by_stream {
             let Some(row) = picked.get(at) else { continue };
-            let Some((labels, entry)) = self.inputs.get(row.0).and_then(|input| input.rows.row(row.1)) else { continue };
+            let Some((labels, entry)) = self.inputs.get(row.0).and_then(|input| input.rows.row(row.1)) else {
+                continue;
+            };
             if current.replace(number(row)) != Some(number(row)) {
                 out.batch.start_stream_encoded(labels);
                 entries = 0;

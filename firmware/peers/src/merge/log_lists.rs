@@ -1,18 +1,56 @@
-//! Statistics of logs of all hubs. What is on several hubs cannot be told from statistics; so a stream's entries in a step are
-//! those of the hub that has the most. That is exact for streams that one hub alone was told of, and for times when another hub
-//! was away; it is too little where, within a step, each has some of a stream that the other has not.
+//! Statistics of logs of all hubs. What is on several hubs cannot be told from statistics. Where they differ and little is there,
+//! entries are counted one by one. Else a stream's entries in a step are those of the hub that has the most: that is exact for
+//! streams that one hub alone was told of, and for times when another hub was away; it is too little where, within a step, each
+//! has some of a stream that the other has not.
 
 use bramble_signal::Labels;
-use bramble_storage::{StreamSteps, StreamTotals, TemplateCounts};
+use bramble_storage::{
+    LogSelect, LogSource, MetadataWanted, QueryContext, ReadError, StreamSteps, StreamTotals, TemplateCounts,
+};
 use std::collections::BTreeMap;
 
 /// Steps into which a range is cut to compare hubs.
 const STEPS: i128 = 60;
 
+/// So many entries, over all hubs, are rather read than guessed at: that takes some milliseconds.
+const COUNTED_MAX: u64 = 10_000;
+
 /// A step for a range.
 pub(super) fn step_ns(start_ns: i64, end_ns: i64) -> i64 {
     let range = (i128::from(end_ns) - i128::from(start_ns)).max(1);
     i64::try_from((range + STEPS - 1) / STEPS).unwrap_or(i64::MAX)
+}
+
+/// Whether hubs differ, and have so little that entries can be counted one by one.
+pub(super) fn can_be_counted(all: &[Vec<StreamSteps>]) -> bool {
+    let differ = all.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
+    let entries = all.iter().flatten().flat_map(|stream| &stream.steps).map(|(_, entries, _)| entries).sum::<u64>();
+    // Of hubs all but one of which have nothing, the sums are right.
+    differ && entries <= COUNTED_MAX && all.iter().filter(|hub| !hub.is_empty()).count() > 1
+}
+
+/// Counts entries one by one.
+///
+/// # Errors
+/// [`ReadError`].
+pub(super) fn count(
+    source: &dyn LogSource,
+    select: &LogSelect<'_>,
+    step_ns: i64,
+    context: &QueryContext,
+) -> Result<Vec<StreamSteps>, ReadError> {
+    let mut found: BTreeMap<Labels, BTreeMap<i64, (u64, u64)>> = BTreeMap::new();
+    source.tally(select, MetadataWanted::All, true, context, &mut |run| {
+        let metadata: usize = run.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let of_stream = found.entry(run.labels.to_labels()).or_default();
+        for (timestamp_ns, bytes) in run.timestamps_ns.iter().zip(run.line_bytes) {
+            let into = timestamp_ns.saturating_sub(select.start_ns);
+            let step = of_stream.entry(select.start_ns.saturating_add(into - into % step_ns.max(1))).or_default();
+            *step = (step.0 + 1, step.1 + u64::from(*bytes) + metadata as u64);
+        }
+        Ok(())
+    })?;
+    Ok(listed(found))
 }
 
 /// The larger per stream and step.
@@ -25,11 +63,15 @@ pub(super) fn steps(all: Vec<Vec<StreamSteps>>) -> Vec<StreamSteps> {
             *step = (*step).max((entries, bytes));
         }
     }
-    let listed = |(labels, steps): (Labels, BTreeMap<i64, (u64, u64)>)| {
+    listed(found)
+}
+
+fn listed(found: BTreeMap<Labels, BTreeMap<i64, (u64, u64)>>) -> Vec<StreamSteps> {
+    let stream = |(labels, steps): (Labels, BTreeMap<i64, (u64, u64)>)| {
         let steps = steps.into_iter().map(|(start_ns, (entries, bytes))| (start_ns, entries, bytes)).collect();
         StreamSteps { labels, steps }
     };
-    found.into_iter().map(listed).collect()
+    found.into_iter().map(stream).collect()
 }
 
 /// Sums over steps; chunks are this hub's.
@@ -90,6 +132,15 @@ mod tests {
         let own = StreamTotals { labels: Labels::from_pairs([("app", "a")]), chunks: 4, entries: 6, bytes: 60 };
         let totals = totals(merged, &[own]);
         assert_eq!((totals[0].entries, totals[0].bytes, totals[0].chunks, totals[2].chunks), (10, 100, 4, 1));
+    }
+
+    #[test]
+    fn what_is_little_and_differs_is_counted() {
+        let (few, many) = (stream("a", &[(0, 5, 50)]), stream("a", &[(0, COUNTED_MAX, 50)]));
+        assert!(can_be_counted(&[vec![few.clone()], vec![stream("a", &[(0, 6, 60)])]]));
+        assert!(!can_be_counted(&[vec![few.clone()], vec![few.clone()]]), "the same");
+        assert!(!can_be_counted(&[vec![few.clone()], Vec::new()]), "one hub alone");
+        assert!(!can_be_counted(&[vec![few], vec![many]]));
     }
 
     #[test]

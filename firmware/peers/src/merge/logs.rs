@@ -126,6 +126,9 @@ impl LogSource for MergedLogs {
         for peer in &mut asked {
             all.push(peer.list(context)?.into_iter().map(|steps: crate::lists::Steps| steps.into()).collect());
         }
+        if log_lists::can_be_counted(&all) {
+            return log_lists::count(self, &select, step_ns, context);
+        }
         Ok(log_lists::steps(all))
     }
 

@@ -86,7 +86,8 @@ fn buckets(all: &[&SeriesSamples]) -> Vec<Bucket> {
     };
     let bucket = |start_ms: i64| {
         // The first of those with the most.
-        let most = all.iter().enumerate().max_by_key(|(hub, series)| (count(series, start_ms), std::cmp::Reverse(*hub)));
+        let most =
+            all.iter().enumerate().max_by_key(|(hub, series)| (count(series, start_ms), std::cmp::Reverse(*hub)));
         Bucket { start_ms, owner: most.map_or(0, |(hub, _)| hub) }
     };
     starts.into_iter().map(bucket).collect()

@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(slices(5, 9, 1), [(5, 9)]);
         assert_eq!(slices(9, 5, 1), []);
         let hour = SLICE_NS;
-        assert_eq!(slices(hour / 2, 2 * hour, 0), [(hour / 2, hour * 2 - 1), (2 * hour, 2 * hour)][..]);
+        let cut = [(hour / 2, hour - 1), (hour, 2 * hour - 1), (2 * hour, 2 * hour)];
+        assert_eq!(slices(hour / 2, 2 * hour, 0), cut);
         let open = slices(0, u64::MAX, 1_700_000_000_000_000_000);
         assert!(open.len() <= SLICES_MAX + 1 && open.first().unwrap().0 == 0 && open.last().unwrap().1 == u64::MAX);
     }

@@ -61,6 +61,8 @@ pub(super) struct TraceMerge<'a> {
     hubs: Vec<Arc<Peer>>,
     fields: SpanFields,
     given: HashSet<TraceId>,
+    /// What the query is charged for the batch given last.
+    held: usize,
     context: &'a QueryContext,
 }
 
@@ -75,7 +77,7 @@ impl<'a> TraceMerge<'a> {
         let local = Some(source.scan(scan, context)?);
         let ids = asked.into_iter().map(|asked| Ids { asked, queue: VecDeque::new(), ended: false }).collect();
         let (head, fields, given) = (SpanBatch::new(), scan.fields.clone(), HashSet::new());
-        Ok(TraceMerge { source, peers, local, head, ids, hubs, fields, given, context })
+        Ok(TraceMerge { source, peers, local, head, ids, hubs, fields, given, held: 0, context })
     }
 
     /// Makes sure that this hub's next traces are at hand, if there are any.
@@ -144,6 +146,8 @@ impl<'a> TraceMerge<'a> {
                 part.spans.iter().for_each(|span| out.push_from(&part, span));
             }
         }
+        // What was found by another's word need not be given again by our own.
+        self.head.spans.retain(|span| !self.given.contains(&span.trace_id));
         Ok(ids)
     }
 
@@ -172,6 +176,7 @@ impl SpanCursor for TraceMerge<'_> {
     fn next(&mut self, out: &mut SpanBatch) -> Result<bool, ReadError> {
         loop {
             out_clear(out);
+            self.context.release(std::mem::take(&mut self.held));
             self.context.check()?;
             self.fill()?;
             for other in &mut self.ids {
@@ -189,6 +194,8 @@ impl SpanCursor for TraceMerge<'_> {
             if !ids.is_empty() {
                 self.complete(&ids, out)?;
                 if !out.is_empty() {
+                    self.context.reserve(out.memory_bytes())?;
+                    self.held = out.memory_bytes();
                     return Ok(true);
                 }
             }

@@ -151,8 +151,7 @@ impl TraceSource for MergedTraces {
         context: &QueryContext,
     ) -> Result<(Vec<FoundValue>, bool), ReadError> {
         let (start_ns, end_ns) = range_ns;
-        let question =
-            Question::AttributeValues { scope: Scope(scope), key: key.to_owned(), start_ns, end_ns, limit };
+        let question = Question::AttributeValues { scope: Scope(scope), key: key.to_owned(), start_ns, end_ns, limit };
         let mut asked = self.peers.ask(&question, context);
         let (values, mut more) = self.local.attribute_values(scope, key, range_ns, limit, context)?;
         let mut lists = vec![values];
