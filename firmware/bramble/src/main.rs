@@ -16,6 +16,7 @@ mod mdns;
 mod node;
 mod nodes;
 mod operations;
+mod peering;
 mod problems;
 mod process_metrics;
 mod promtails;

@@ -8,6 +8,7 @@ use crate::span_doors;
 use axum::Router;
 use bramble_collect::receivers::{self, NodeRegistry, ReceiverState};
 use bramble_ingest::WritePath;
+use bramble_serve::api::bramble::peers::OwnStores;
 use bramble_serve::{ApiState, api, ui};
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub(crate) fn routed_doors(
     receivers: ReceiverState,
     path: &WritePath,
     (nodes, announced): (Arc<NodeRegistry>, bool),
+    own: OwnStores,
 ) -> Vec<Door> {
     let prometheus = || {
         let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
@@ -35,6 +37,7 @@ pub(crate) fn routed_doors(
         let of_nodes = nodes::receiver(receivers.clone(), nodes.clone());
         receivers::otlp_grpc(receivers.clone()).merge(of_nodes)
     };
+    let of_hubs = api::bramble::peers::router(state.clone(), own);
     let node_port = config.doors.otlp_grpc.number().unwrap_or(0);
     let correlation = || api::correlate::router(state.clone());
     let main = || {
@@ -49,6 +52,7 @@ pub(crate) fn routed_doors(
             .merge(correlation().merge(receivers::correlation(receivers.clone())))
             .merge(otlp_http())
             .merge(nodes::api(nodes.clone(), node_port, announced))
+            .merge(of_hubs.clone())
             .merge(ui::router())
     };
     let router = |name: &str| match name {

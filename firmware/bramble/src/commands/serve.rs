@@ -10,6 +10,7 @@ use crate::deletions::Admins;
 use crate::derived::Derived;
 use crate::doors;
 use crate::operations::Process;
+use crate::peering::{Own, Peering, own_stores};
 use crate::process_metrics::ProcessMetrics;
 use crate::receiving::log_limits;
 use crate::reload::{LogLevels, Reload, at_each_hangup};
@@ -31,7 +32,7 @@ use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::correlate::CorrelationFeed;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate};
-use bramble_storage::{LogSource, MetricSource, TraceSource, Visible, VisibleSpans, Writer};
+use bramble_storage::{MetricSource, Visible, VisibleSpans, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
@@ -73,6 +74,13 @@ struct Core {
     started_ms: i64,
 }
 
+impl Core {
+    /// The stores, to read.
+    fn own(&self) -> Own {
+        (self.metrics.clone(), self.logs.clone(), self.traces.clone())
+    }
+}
+
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
     let began = Instant::now();
@@ -94,7 +102,8 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
     let is_node = loaded.config.cluster.role == Role::Node;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(if is_node { 1 } else { 2 })
-        .max_blocking_threads(loaded.config.query.concurrency as usize + 6)
+        // Queries of our own, and as many of other hubs.
+        .max_blocking_threads(2 * loaded.config.query.concurrency as usize + 6)
         // Address space, not memory: a query may nest a hundred deep.
         .thread_stack_size(4 << 20)
         .thread_keep_alive(Duration::from_secs(5))
@@ -233,11 +242,17 @@ async fn run(
     // Whatever is wrong is in the log.
     tokio::spawn(at_each_hangup(move || drop(bramble_serve::Operations::reload(&*reloading))));
     let log_deletions = admins.log_deletions.clone();
-    let state = api_state(config, &core, process.clone(), admins, scraping.clone())?;
+    let query_budget = core.budgets.get(BudgetName::Query);
+    let peering = Peering::open(config, nodes.hub_id(), query_budget, &core.registry)?;
+    process.watched.add(peering.look());
+    let sources_read = peering.sources(core.own(), &core.clock);
+    let state = api_state(config, &core, process.clone(), admins, scraping.clone(), sources_read)?;
     let feed = state.correlation_feed.clone();
     let announcement = announce(config, nodes.hub_id());
     let announced = announcement.is_some();
-    let doors = routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced));
+    peering.watch(&cancel);
+    let own = own_stores(core.own(), &nodes);
+    let doors = routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced), own);
     let bound = doors::bind_all(doors).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
         name: b.name.to_owned(),
@@ -313,8 +328,8 @@ fn api_state(
     process: Arc<Process>,
     admins: Admins,
     scraping: Scraping,
+    (metrics, logs, traces): Own,
 ) -> anyhow::Result<Arc<ApiState>> {
-    let metrics: Arc<dyn MetricSource> = core.metrics.clone();
     let options = EngineOptions {
         lookback_ms: config.query.lookback.ms(),
         max_samples: config.query.max_samples,
@@ -327,7 +342,7 @@ fn api_state(
         metric_admin: admins.metrics,
         log_admin: admins.logs,
         metrics,
-        logs: Arc::new(Visible::new(core.logs.clone() as Arc<dyn LogSource>)),
+        logs: Arc::new(Visible::new(logs)),
         loki_limits: loki_limits(config),
         tempo_limits: tempo_limits(config),
         tails: Tails::new(
@@ -335,7 +350,7 @@ fn api_state(
             config.loki.max_concurrent_tail_requests as usize,
             config.loki.tail_max_duration.0,
         ),
-        traces: Arc::new(VisibleSpans::new(core.traces.clone() as Arc<dyn TraceSource>)),
+        traces: Arc::new(VisibleSpans::new(traces)),
         correlations: core.correlating.is_some().then(|| stored_correlations(core)),
         correlation_feed: CorrelationFeed::new(
             config.correlation.listeners_max as usize,

@@ -315,6 +315,10 @@ settings! {
         announce: bool = true;
         /// Nodes that a hub takes.
         nodes_max: u64 = 256;
+        /// Main doors of other hubs (`http://host:port`) that queries at this one are answered from as well: merged, what is on several once. Of one that does not answer, the query is warned.
+        peers: Names = Names::default();
+        /// Longest wait for a connection to another hub, and for each sign of life while it answers.
+        peer_timeout: Interval = Interval::seconds(5);
     }
     /// A node: how it reaches its hubs, and how much waits while they are away.
     node: NodeSettings {

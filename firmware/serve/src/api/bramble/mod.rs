@@ -1,6 +1,7 @@
 //! Bramble's own API, on the main port.
 
 pub mod nodes;
+pub mod peers;
 mod templates;
 
 use crate::api::{json, text};

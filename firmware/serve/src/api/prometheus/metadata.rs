@@ -3,6 +3,7 @@
 use super::answer::{ApiError, success};
 use super::asked::number_of;
 use crate::params::Params;
+use crate::run::run;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
@@ -24,7 +25,9 @@ pub(super) async fn metadata(State(state): State<Arc<ApiState>>, params: Params)
     let per_metric = number_of(&params, "limit_per_metric", -1)?;
     let wanted = params.get("metric");
     let mut families: BTreeMap<String, Vec<MetadataJson>> = BTreeMap::new();
-    for MetricMetadata { name, kind, help, unit } in state.metrics.metadata() {
+    // Other hubs may be asked, which takes a while.
+    let found = run(&state, None, |state, _| state.metrics.metadata()).await?;
+    for MetricMetadata { name, kind, help, unit } in found {
         if wanted.is_some_and(|w| w != name) {
             continue;
         }
