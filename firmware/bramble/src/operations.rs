@@ -36,6 +36,8 @@ pub(crate) struct Process {
 
 impl Operations for Process {
     fn status(&self) -> Status {
+        // Asks about doors too, and must not while they are locked.
+        let problems = self.watched.problems().count();
         Status {
             hostname: machine::hostname(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -46,7 +48,7 @@ impl Operations for Process {
             disk: DiskStatus { kind: self.disk.kind().as_str().to_owned(), why: self.disk_why.clone() },
             memory: MemoryStatus { cap_bytes: self.budgets.cap_bytes(), rss_bytes: machine::resident_bytes() as usize },
             doors: self.doors.lock().clone(),
-            problems: self.watched.problems().count(),
+            problems,
         }
     }
 
