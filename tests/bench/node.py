@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
 """What a node costs: a hub and a node on this machine, the release binary, and the load of a busy Pi on the node.
 
-    tests/bench/node.py [--seconds 120] [--series 2000] [--lines 200] [--spans 50] [--away SECONDS]
+    tests/bench/node.py [--seconds 120] [--series 2000] [--lines 200] [--spans 50] [--away SECONDS] [--line-requests 1]
 
-The load is `bramble-load` (cargo build --release -p bramble-tests-load): samples every 15 s by remote write, log lines and
-spans each second. Figures are of the node alone, from /proc, over the load's time: CPU in percent of a core, resident
-memory (at the end, and its peak), bytes written to disk. With `--away` the hub is stopped for so long in the middle: then
-the queue on disk is told too, what an hour of it takes, and how long the hub took to be brought up to date.
+The load is `bramble-load` (cargo build --release -p bramble-tests-load): samples every 15 s by remote write, log lines (one
+request a second, as Promtail and Alloy send them) and spans twice a second. Figures are of the node alone, from /proc, over
+the load's time: CPU in percent of a core, resident memory (at the end, and its peak), bytes written to disk. With `--away`
+the hub is stopped for so long in the middle: then the queue on disk is told too, what an hour of it takes, how long the hub
+took to be brought up to date, and how long a line that is pushed meanwhile takes to be there, beside what it took before.
 """
 
 import argparse
+import http.client
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,6 +27,7 @@ from bramble import BINARY, QUIET, TARGET, Bramble, wait_for  # noqa: E402
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 MIB = 1 << 20
+LOAD = ["series", "lines", "spans", "seconds", "line-requests"]
 
 
 def field(pid, file, name):
@@ -46,9 +51,34 @@ def hub_of(node):
     return node.get("main", "/api/status").json["hubs"][0]
 
 
+class Probe(threading.Thread):
+    """Pushes a line to the node every 200 ms. The node answers when the hub has it, or the queue on disk."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.took, self.is_over = port, [], False
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        while not self.is_over:
+            began = time.monotonic()
+            body = {"streams": [{"stream": {"service": "probe"}, "values": [[str(time.time_ns()), "are you there?"]]}]}
+            connection.request("POST", "/loki/api/v1/push", json.dumps(body), {"content-type": "application/json"})
+            connection.getresponse().read()
+            self.took.append((began, time.monotonic()))
+            time.sleep(max(0.0, began + 0.2 - time.monotonic()))
+
+    def milliseconds(self, since, until):
+        """Median, 95th percentile and longest of the lines that were pushed in that time, and how many they were."""
+        took = sorted((end - began) * 1000 for began, end in self.took if since <= began and end <= until)
+        if not took:
+            return None
+        return [round(statistics.median(took)), round(took[int(len(took) * 0.95)]), round(took[-1]), len(took)]
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in [("seconds", 120), ("series", 2000), ("lines", 200), ("spans", 50), ("away", 0)]:
+    for name, default in [("seconds", 120), ("series", 2000), ("lines", 200), ("spans", 50), ("away", 0), ("line-requests", 1)]:
         words.add_argument(f"--{name}", type=int, default=default)
     options = words.parse_args()
     with Bramble(environment=QUIET) as hub:
@@ -74,24 +104,38 @@ def main():
                     f"--metrics={node.url('prometheus', '/api/v1/write')}",
                     f"--logs={node.url('loki', '/loki/api/v1/push')}",
                     f"--traces={node.url('otlp_http', '/v1/traces')}",
-                    *(f"--{name}={getattr(options, name)}" for name in ["series", "lines", "spans", "seconds"]),
+                    *(f"--{name}={getattr(options, name.replace('-', '_'))}" for name in LOAD),
                 ],
                 stdout=subprocess.DEVNULL,
             )
             figures = {}
             if options.away:
+                probe = Probe(node.ports["loki"])
+                probe.start()
                 time.sleep(options.seconds / 4)
+                gone = time.monotonic()
                 hub.stop()
                 time.sleep(options.away)
                 away = hub_of(node)
                 hub.start()
                 back = time.monotonic()
-                wait_for("the queue to be empty", lambda: hub_of(node)["queue_bytes"] == 0)
+                wait_for("the hub to be there", lambda: hub_of(node)["connected"])
+                connected, behind = time.monotonic(), hub_of(node)["queue_bytes"]
+                wait_for("the queue to be empty", lambda: hub_of(node)["queue_bytes"] == 0, 600)
+                caught_up = time.monotonic()
+                time.sleep(10)
+                probe.is_over = True
                 figures = {
                     "queue_mib": round(away["queue_bytes"] / MIB, 2),
                     "queue_mib_per_hour": round(away["queue_bytes"] / MIB / options.away * 3600, 1),
                     "forecast_hours": round((away["forecast_seconds"] or 0) / 3600, 1),
-                    "caught_up_seconds": round(time.monotonic() - back, 1),
+                    "hub_started_and_found_seconds": round(connected - back, 1),
+                    "caught_up_seconds": round(caught_up - connected, 1),
+                    "behind_mib": round(behind / MIB, 2),
+                    "live_line_ms_before": probe.milliseconds(0, gone),
+                    "live_line_ms_to_queue": probe.milliseconds(gone + 10, back),
+                    "live_line_ms_catching_up": probe.milliseconds(connected + 1, caught_up),
+                    "live_line_ms_after": probe.milliseconds(caught_up, caught_up + 10),
                 }
             load.wait()
             took = time.monotonic() - began

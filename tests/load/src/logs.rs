@@ -9,8 +9,6 @@ use std::time::Duration;
 
 const SERVICES: [&str; 10] =
     ["beorn", "palantir", "arda", "gateway", "billing", "sshd", "kernel", "k3s", "mqtt", "backup"];
-const TICKS_PER_SECOND: u64 = 4;
-
 fn hex(rng: &mut Rng, len: usize) -> String {
     (0..len).map(|_| char::from_digit(rng.below(16) as u32, 16).unwrap_or('0')).collect()
 }
@@ -48,23 +46,24 @@ fn line(service: usize, request: Option<Request>, rng: &mut Rng) -> (String, Str
     (text, trace)
 }
 
-/// Sends a batch of every service four times a second.
+/// Sends a batch of every service so often a second.
 pub(crate) fn run(arguments: &Arguments, step: &Step, poster: Poster) {
     let mut rng = Rng::new(arguments.seed ^ 0x10);
-    let pace = Pace::new(arguments, Duration::from_millis(1000 / TICKS_PER_SECOND));
-    let per_tick = arguments.lines / TICKS_PER_SECOND;
+    let ticks_per_second = arguments.line_requests;
+    let pace = Pace::new(arguments, Duration::from_nanos(1_000_000_000 / ticks_per_second));
+    let per_tick = arguments.lines / ticks_per_second;
     let traces = traces_per_half_second(arguments);
-    for tick in 0..arguments.seconds * TICKS_PER_SECOND {
-        if tick % TICKS_PER_SECOND == 0 {
+    for tick in 0..arguments.seconds * ticks_per_second {
+        if tick % ticks_per_second == 0 {
             step.wait();
         }
         let time_ns = pace.tick(tick);
         let mut streams: Vec<Vec<serde_json::Value>> = vec![Vec::new(); SERVICES.len()];
         for i in 0..per_tick {
             let service = rng.below(SERVICES.len() as u64) as usize;
-            let request = step.request(tick / 2, i % traces);
+            let request = step.request(tick * 2 / ticks_per_second, i % traces);
             let (text, trace) = line(service, request, &mut rng);
-            let at = (time_ns + (i * 250_000_000 / per_tick.max(1)) as i64 + rng.below(1000) as i64).to_string();
+            let at = (time_ns + (i * 1_000_000_000 / ticks_per_second / per_tick.max(1)) as i64 + rng.below(1000) as i64).to_string();
             streams[service].push(if service < 4 {
                 json!([at, text, { "trace_id": trace }])
             } else {

@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Spans per second.
     #[arg(long, default_value_t = 500)]
     spans: u64,
+    /// Requests with log lines per second: Promtail and Alloy send one, a bare client many.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    line_requests: u64,
     /// How long, in seconds of timestamps.
     #[arg(long, default_value_t = 60)]
     seconds: u64,

@@ -1,3 +1,6 @@
+mod fake;
+mod servers;
+
 use super::*;
 use axum::Router;
 use axum::body::Bytes;

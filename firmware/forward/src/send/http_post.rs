@@ -12,6 +12,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How much of a text is told.
 const TOLD_BYTES_MAX: usize = 300;
 
+/// What the text of an answer that is no success begins with, before the status.
+const STATUS: &str = "server returned HTTP status ";
+
 /// Posts bodies of one kind.
 pub(super) struct Post {
     client: Client,
@@ -67,6 +70,11 @@ impl Post {
     }
 }
 
+/// Whether an outcome's text tells of that status, whatever the server's own text says.
+pub(super) fn is_status(why: &str, status: StatusCode) -> bool {
+    why.strip_prefix(STATUS).is_some_and(|rest| rest.starts_with(status.as_str()))
+}
+
 /// What a status other than a success means.
 fn outcome_of(answer: &Response<Bytes>) -> Option<Outcome> {
     let status = answer.status();
@@ -75,7 +83,7 @@ fn outcome_of(answer: &Response<Bytes>) -> Option<Outcome> {
     }
     let text = String::from_utf8_lossy(answer.body());
     let told = text.char_indices().nth(TOLD_BYTES_MAX).map_or(&text[..], |(end, _)| &text[..end]);
-    let why = format!("server returned HTTP status {status}: {}", told.trim());
+    let why = format!("{STATUS}{status}: {}", told.trim());
     let later = |after| Outcome::Later { after, why: why.clone() };
     Some(match status {
         StatusCode::PAYLOAD_TOO_LARGE => Outcome::TooLarge(why),

@@ -1,6 +1,6 @@
 //! Prometheus remote write 1.0 and 2.0.
 
-use super::http_post::{Post, snappy};
+use super::http_post::{Post, is_status, snappy};
 use super::{Attempt, Outcome, Transport};
 use crate::config::{DestinationConfig, RemoteWriteVersion};
 use crate::item::{Item, decode_batch};
@@ -53,7 +53,7 @@ impl RemoteWrite {
                 true => Outcome::taken(),
                 false => Outcome::Taken { rejected: not_written(answer.headers(), item.items), why: String::new() },
             },
-            Err(Outcome::Refused(why)) if !is_v1 && why.contains(StatusCode::UNSUPPORTED_MEDIA_TYPE.as_str()) => {
+            Err(Outcome::Refused(why)) if !is_v1 && is_status(&why, StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
                 tracing::info!(destination = self.name, "does not speak remote write 2.0; 1.0 from now on");
                 self.is_v1.store(true, Ordering::Relaxed);
                 Outcome::Later { after: None, why }
