@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// Path of the call that asks.
 pub const READ_PATH: &str = "/api/peer/v1/read";
@@ -95,6 +96,8 @@ pub(crate) struct Peer {
     link: Box<dyn Link>,
     state: Mutex<State>,
     known: Mutex<Hello>,
+    /// Told when it was found to be gone, so that it is looked for at once.
+    lost: Notify,
     counters: Counters,
 }
 
@@ -104,7 +107,7 @@ impl Peer {
         counters.errors.with_label_values(&[&name]);
         counters.seconds.with_label_values(&[&name]);
         counters.up.with_label_values(&[&name]);
-        Peer { name, link, state: Mutex::new(State::Up), known: Mutex::default(), counters }
+        Peer { name, link, state: Mutex::new(State::Up), known: Mutex::default(), lost: Notify::new(), counters }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -117,6 +120,7 @@ impl Peer {
         match (before, state) {
             (State::Up, State::Down(why)) => {
                 tracing::warn!(peer = self.name, why, "another hub is gone; queries answer without it");
+                self.lost.notify_one();
             }
             (State::Down(_), State::Up) => tracing::info!(peer = self.name, "another hub is there again"),
             (before, State::Own) if before != State::Own => {
@@ -254,7 +258,9 @@ impl Peers {
                 while !cancel.is_cancelled() {
                     all.look(&peer, &uri).await;
                     let is_down = matches!(peer.state(), State::Down(_));
-                    tokio::time::sleep(if is_down { HELLO_EVERY_WHILE_DOWN } else { HELLO_EVERY }).await;
+                    let pause = if is_down { HELLO_EVERY_WHILE_DOWN } else { HELLO_EVERY };
+                    // One connection that broke need not mean that a hub is gone.
+                    let _ = tokio::time::timeout(pause, peer.lost.notified()).await;
                 }
             });
         }

@@ -71,6 +71,14 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Whether it is one that an asker waits for while another answer of ours is open to it: parts of traces whose ids are
+    /// still coming. Such ones must not wait for a turn that the other answer may hold.
+    pub fn is_within_another(&self) -> bool {
+        matches!(self.0, Question::Traces { .. })
+    }
+}
+
 /// A [`MetricSelect`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Metrics {

@@ -102,8 +102,8 @@ pub(crate) fn serve(arguments: &ConfigArguments) -> anyhow::Result<()> {
     let is_node = loaded.config.cluster.role == Role::Node;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(if is_node { 1 } else { 2 })
-        // Queries of our own, and as many of other hubs.
-        .max_blocking_threads(2 * loaded.config.query.concurrency as usize + 6)
+        // Queries of our own, and twice as many of other hubs.
+        .max_blocking_threads(3 * loaded.config.query.concurrency as usize + 6)
         // Address space, not memory: a query may nest a hundred deep.
         .thread_stack_size(4 << 20)
         .thread_keep_alive(Duration::from_secs(5))

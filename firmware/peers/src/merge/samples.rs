@@ -98,3 +98,73 @@ fn bucket_of(buckets: &[Bucket], timestamp_ms: i64) -> Option<&Bucket> {
     let bucket = buckets.get(after.checked_sub(1)?)?;
     (timestamp_ms <= bucket.start_ms.saturating_add(ROLLUP_WIDTH_MS)).then_some(bucket)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bramble_signal::{Labels, Sample, StartChange};
+
+    fn rollup(start_ms: i64, count: u32) -> Rollup {
+        let sample = |offset: i64| Sample { timestamp_ms: start_ms + offset, value: 1.0 };
+        Rollup {
+            start_ms,
+            count,
+            resets: 0,
+            stale: false,
+            sum: f64::from(count),
+            min: 1.0,
+            max: 1.0,
+            first: sample(1),
+            last: sample(9),
+            increase: 0.0,
+        }
+    }
+
+    fn series(times: impl IntoIterator<Item = i64>, value: f64, rollups: &[Rollup]) -> SeriesSamples {
+        let timestamps_ms: Vec<i64> = times.into_iter().collect();
+        SeriesSamples {
+            labels: Labels::from_pairs([("a", "b")]),
+            values: vec![value; timestamps_ms.len()],
+            timestamps_ms,
+            rollups: rollups.to_vec(),
+            ..SeriesSamples::default()
+        }
+    }
+
+    fn merged(all: &[&SeriesSamples]) -> (Vec<i64>, Vec<f64>, Vec<u32>) {
+        let mut out = SeriesSamples::default();
+        merge(all, &mut out);
+        (out.timestamps_ms, out.values, out.rollups.iter().map(|rollup| rollup.count).collect())
+    }
+
+    #[test]
+    fn of_a_bucket_the_hub_with_the_most_samples_is_heard() {
+        let after = ROLLUP_WIDTH_MS + 1;
+        let ours = series([1, 9, after], 1.0, &[rollup(0, 20)]);
+        let few = series([2, 3, 9, after + 1], 2.0, &[]);
+        assert_eq!(merged(&[&ours, &few]), (vec![1, 9, after, after + 1], vec![1.0, 1.0, 1.0, 2.0], vec![20]));
+        assert_eq!(merged(&[&few, &ours]), (vec![1, 9, after, after + 1], vec![1.0, 1.0, 1.0, 2.0], vec![20]));
+        // Full resolution is still there, and more of it.
+        let many = series((1..=30).chain([after]), 2.0, &[]);
+        let all: Vec<i64> = (1..=30).chain([after]).collect();
+        let values: Vec<f64> = [2.0; 30].into_iter().chain([1.0]).collect();
+        assert_eq!(merged(&[&ours, &many]), (all, values, vec![]));
+        let more = series([1, 9], 2.0, &[rollup(0, 21)]);
+        assert_eq!(merged(&[&ours, &more]), (vec![1, 9, after], vec![2.0, 2.0, 1.0], vec![21]));
+        let same = series([1, 9], 2.0, &[rollup(0, 20)]);
+        assert_eq!(merged(&[&ours, &same]), (vec![1, 9, after], vec![1.0; 3], vec![20]));
+    }
+
+    #[test]
+    fn starts_go_with_their_samples() {
+        let start = |timestamp_ms, start_ms| StartChange { timestamp_ms, start_ms };
+        let mut ours = series([10, 20], 1.0, &[]);
+        ours.starts = vec![start(10, 5)];
+        let mut theirs = series([10, 15, 30], 2.0, &[]);
+        theirs.starts = vec![start(10, 5), start(15, 14), start(30, 5)];
+        let mut out = SeriesSamples::default();
+        merge(&[&ours, &theirs], &mut out);
+        assert_eq!((out.timestamps_ms, out.values), (vec![10, 15, 20, 30], vec![1.0, 2.0, 1.0, 2.0]));
+        assert_eq!(out.starts, [start(10, 5), start(15, 14), start(20, 5)]);
+    }
+}

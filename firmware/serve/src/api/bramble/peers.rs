@@ -57,16 +57,19 @@ struct Door {
     own: OwnStores,
     /// Turns of other hubs.
     turns: Arc<Semaphore>,
+    /// And of questions that they ask while they read the answer to another one.
+    turns_within: Arc<Semaphore>,
 }
 
 /// The calls of other hubs, for the main door. As many of their questions are answered at once as queries of this hub.
 pub fn router(state: Arc<ApiState>, own: OwnStores) -> Router {
-    let turns = Arc::new(Semaphore::new(state.query_gate.slots()));
+    let turns = || Arc::new(Semaphore::new(state.query_gate.slots()));
+    let (turns, turns_within) = (turns(), turns());
     Router::new()
         .route(HELLO_PATH, get(hello))
         .route(READ_PATH, post(read))
         .layer(DefaultBodyLimit::max(2 * REQUEST_BYTES_MAX))
-        .with_state(Arc::new(Door { state, own, turns }))
+        .with_state(Arc::new(Door { state, own, turns, turns_within }))
 }
 
 async fn hello(State(door): State<Arc<Door>>) -> Response {
@@ -110,8 +113,9 @@ impl Sink for Outgoing {
 
 async fn work(door: Arc<Door>, request: Request, sender: mpsc::Sender<Vec<u8>>, cancel: Cancel) {
     let deadline = Instant::now() + door.state.query_timeout;
+    let turns = if request.is_within_another() { &door.turns_within } else { &door.turns };
     let turn = tokio::select! {
-        turn = timeout_at(deadline.into(), door.turns.clone().acquire_owned()) => turn,
+        turn = timeout_at(deadline.into(), turns.clone().acquire_owned()) => turn,
         () = sender.closed() => return,
     };
     let mut out = Outgoing { sender, deadline, runtime: Handle::current() };
@@ -269,7 +273,8 @@ mod tests {
         let state = Arc::new(testing::state(Arc::default(), Arc::default(), 16 << 20));
         let (metrics, logs) = (Arc::new(MemoryMetrics::new()), Arc::new(MemoryLogs::new()));
         let own = OwnStores { metrics, logs, traces: Arc::new(Stuck), hub_id: String::new(), hub_name: String::new() };
-        let door = Arc::new(Door { state, own, turns: Arc::new(Semaphore::new(1)) });
+        let turns = || Arc::new(Semaphore::new(1));
+        let door = Arc::new(Door { state, own, turns: turns(), turns_within: turns() });
         let asked = r#"{"ask":"trace_ids","start_ns":0,"end_ns":9,"predicates":[],"fields":{"attributes":null,"events":true,"links":true,"trace_state":true}}"#;
         let answered = read(State(door.clone()), Bytes::from_static(asked.as_bytes())).await;
         let mut body = answered.into_body();
