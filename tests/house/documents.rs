@@ -21,9 +21,15 @@ pub(crate) fn generated(path: &str, name: &str, text: &str) {
 }
 
 /// The documents that people follow.
-const FOLLOWED: [&str; 6] = [
+const FOLLOWED: [&str; 12] = [
     "README.md",
     "docs/guide.md",
+    "docs/cluster.md",
+    "docs/collecting.md",
+    "docs/compatibility.md",
+    "docs/k3s/README.md",
+    "docs/pipelines.md",
+    "docs/storage.md",
     "docs/runbook.md",
     "docs/benchmarks.md",
     "docs/correlation.md",

@@ -103,7 +103,10 @@ mod tests {
             ("[[files]]\ninclude = []\n", "include is empty"),
             ("[[files]]\ninclude = [\"/x\"]\npipeline = \"none\"\n", "no [[pipeline]] named \"none\""),
             ("[collect]\npresets = [\"mars\"]\n", "none of mdso"),
-            ("[[pipeline]]\nname = \"x\"\nsteps = [{ stages = [{ regex = { expression = \"(\" } }] }]\n", "regex"),
+            (
+                "[[pipeline]]\nname = \"x\"\nsignals = [\"logs\"]\nsteps = [{ stages = [{ regex = { expression = \"(\" } }] }]\n",
+                "regex",
+            ),
             ("[scrape]\nconfig = \"/nowhere/prometheus.yml\"\n", "/nowhere/prometheus.yml"),
         ] {
             let error = loaded(text).and_then(|loaded| check(&loaded)).map(|_| String::new());

@@ -65,7 +65,7 @@ impl<W> Clone for Pipelines<W> {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenPipelinesError {
     /// What is declared is wrong.
-    #[error("{0}")]
+    #[error(transparent)]
     Declared(#[from] PipelineError),
     /// A metric of ours is registered already.
     #[error("{0}")]
