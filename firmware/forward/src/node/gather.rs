@@ -87,6 +87,13 @@ impl Gathered {
         earlier
     }
 
+    /// Those that were answered just now are about to send again: what waits goes with theirs.
+    pub(super) fn postpone(&mut self, now: Instant) {
+        if self.bytes < FULL_BYTES {
+            self.due = self.due.map(|due| due.max(now + SENDER_WAITS));
+        }
+    }
+
     /// When it is to be sent, if anything waits.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due

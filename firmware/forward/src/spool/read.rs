@@ -33,7 +33,27 @@ pub(super) struct Reader {
 /// An item of which the last part did not come yet.
 enum Open {
     Plain(Vec<u8>),
-    Modelled { head: Item, batch: Option<Batch>, is_backfill: bool, is_damaged: bool },
+    Modelled(Box<Modelled>),
+}
+
+struct Modelled {
+    head: Item,
+    batch: Option<Batch>,
+    is_backfill: bool,
+    is_damaged: bool,
+}
+
+impl Modelled {
+    /// The item, with its payload.
+    fn close(self) -> Joined {
+        let Modelled { head, batch: Some(mut batch), is_backfill, is_damaged: false } = self else {
+            return Joined::Damaged(self.head);
+        };
+        if let Batch::Metrics(batch) = &mut batch {
+            batch.backfill = is_backfill;
+        }
+        Joined::Item(Item { payload: encode_batch(shown(&batch)).into(), ..head })
+    }
 }
 
 impl Reader {
@@ -60,11 +80,9 @@ impl Reader {
             self.parts = 0;
             self.open = match flags & MODELLED {
                 0 => Some(Open::Plain(Vec::new())),
-                _ => Item::decode_head(&mut part).map(|head| Open::Modelled {
-                    head,
-                    batch: None,
-                    is_backfill: flags & BACKFILL != 0,
-                    is_damaged: false,
+                _ => Item::decode_head(&mut part).map(|head| {
+                    let is_backfill = flags & BACKFILL != 0;
+                    Open::Modelled(Box::new(Modelled { head, batch: None, is_backfill, is_damaged: false }))
                 }),
             };
         }
@@ -73,9 +91,9 @@ impl Reader {
         let modelled = if flags & MODELLED != 0 && self.with_payloads { self.model(flags, part) } else { None };
         match self.open.as_mut()? {
             Open::Plain(bytes) => bytes.extend_from_slice(part),
-            Open::Modelled { batch, is_damaged, .. } => match (modelled, &mut *batch) {
-                (None, _) => *is_damaged = true,
-                (Some(first), None) => *batch = Some(first),
+            Open::Modelled(open) => match (modelled, &mut open.batch) {
+                (None, _) => open.is_damaged = true,
+                (Some(first), batch @ None) => *batch = Some(first),
                 (Some(next), Some(batch)) => join(batch, next),
             },
         }
@@ -87,14 +105,8 @@ impl Reader {
                 Record::Item(item) => Joined::Item(item),
                 Record::Settled(through) => Joined::Settled(through),
             }),
-            Open::Modelled { head, .. } if !self.with_payloads => Some(Joined::Item(head)),
-            Open::Modelled { head, batch: Some(mut batch), is_backfill, is_damaged: false } => {
-                if let Batch::Metrics(batch) = &mut batch {
-                    batch.backfill = is_backfill;
-                }
-                Some(Joined::Item(Item { payload: encode_batch(shown(&batch)).into(), ..head }))
-            }
-            Open::Modelled { head, .. } => Some(Joined::Damaged(head)),
+            Open::Modelled(open) if !self.with_payloads => Some(Joined::Item(open.head)),
+            Open::Modelled(open) => Some(open.close()),
         }
     }
 

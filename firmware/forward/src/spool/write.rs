@@ -26,7 +26,7 @@ pub(super) const ANEW: u8 = 1 << 3;
 pub(super) const BACKFILL: u8 = 1 << 4;
 
 /// What the models of one queue may remember; beyond, they begin anew.
-const MODELS_BYTES_MAX: usize = 4 << 20;
+const MODELS_BYTES_MAX: usize = 2 << 20;
 /// Records of a commit; each takes up to five bytes for its length, for which the journal keeps 4 KiB.
 const RECORDS_MAX: usize = 512;
 /// Samples of one entry that a record takes.
@@ -64,11 +64,13 @@ pub(super) struct Outgoing {
 enum Form {
     /// The whole item, encoded.
     Plain(Vec<u8>),
-    Modelled {
-        head: Vec<u8>,
-        body: Body,
-        is_backfill: bool,
-    },
+    Modelled(Box<Modelled>),
+}
+
+struct Modelled {
+    head: Vec<u8>,
+    body: Body,
+    is_backfill: bool,
 }
 
 /// How far an item is written: what its next record begins with, and how many it has.
@@ -88,7 +90,7 @@ impl Outgoing {
         });
         let is_backfill = matches!(&batch, Some(Batch::Metrics(batch)) if batch.backfill);
         let form = match batch.and_then(|batch| body(batch, series)) {
-            Some(body) => Form::Modelled { head, body, is_backfill },
+            Some(body) => Form::Modelled(Box::new(Modelled { head, body, is_backfill })),
             None => {
                 item.encode(&mut whole);
                 Form::Plain(whole)
@@ -190,7 +192,8 @@ impl Records {
                 let mut record = vec![if place.parts == 0 { BEGINS } else { 0 }];
                 is_whole = match &outgoing.form {
                     Form::Plain(bytes) => put_plain(bytes, self.sizes.record_max, &mut place.from, &mut record),
-                    Form::Modelled { head, body, is_backfill } => {
+                    Form::Modelled(modelled) => {
+                        let Modelled { head, body, is_backfill } = &**modelled;
                         record[0] |= MODELLED | if std::mem::replace(&mut commit.is_told, true) { 0 } else { ANEW };
                         if place.parts == 0 {
                             record[0] |= if *is_backfill { BACKFILL } else { 0 };

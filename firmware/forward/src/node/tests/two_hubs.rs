@@ -127,7 +127,8 @@ async fn both_may_be_away_and_the_node_start_anew() {
     let writer = pair.node();
     connected(&writer).await;
     read_on(&writer, 30).await;
-    (pair.goes(0), pair.goes(1));
+    pair.goes(0);
+    pair.goes(1);
     until("both are missed", || writer.hubs().borrow().iter().all(|hub| !hub.connected)).await;
     read_on(&writer, 60).await;
     writer.finish(Duration::from_millis(100)).await;
