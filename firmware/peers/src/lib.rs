@@ -14,6 +14,7 @@
 
 mod answer;
 mod asked;
+mod digest;
 mod forms;
 mod frame;
 mod link;

@@ -26,6 +26,8 @@ pub(crate) enum Question {
     Exemplars(Metrics),
     /// Log entries in order.
     Entries(Logs),
+    /// What entries make, stretch by stretch ([`crate::digest`]).
+    Digests { of: Logs, width_ns: i64 },
     /// Label sets of streams.
     Streams(Logs),
     /// What is stored of streams, per step.
@@ -66,6 +68,7 @@ impl Request {
             Question::Totals { step_ns: ..=0, .. } | Question::Templates { step_ns: ..=0, .. } => {
                 Err("step_ns must be positive".to_owned())
             }
+            Question::Digests { width_ns: ..=0, .. } => Err("width_ns must be positive".to_owned()),
             question => Ok(Request(question)),
         }
     }

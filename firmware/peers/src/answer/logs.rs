@@ -1,11 +1,12 @@
 //! Questions about logs.
 
+use crate::digest::Digests;
 use crate::frame::{ENTRIES, FRAME_BYTES, FrameWriter};
 use crate::lists::{self, Steps, Template};
 use crate::request::Question;
 use crate::rows::{self, Indexed};
 use bramble_signal::{Labels, LogBatch};
-use bramble_storage::{LogSource, QueryContext, ReadError};
+use bramble_storage::{LogRows, LogSource, QueryContext, ReadError};
 use bramble_wire::delivery::put_logs;
 
 pub(super) fn answer(
@@ -22,6 +23,15 @@ pub(super) fn answer(
                 indexed.index();
                 rows::send(&indexed, &mut payload, out, &|| context.check())?;
             }
+        }
+        Question::Digests { of, width_ns } => {
+            let mut cursor = of.with(|select| source.select(select, context))?;
+            let (mut rows, mut digests) = (LogRows::default(), Digests::default());
+            while cursor.next(&mut rows)? {
+                context.check()?;
+                digests.add(&rows, of.start_ns, *width_ns);
+            }
+            lists::send(digests.list(), out)?;
         }
         Question::Streams(asked) => {
             let read = |select: &bramble_storage::LogSelect<'_>| {

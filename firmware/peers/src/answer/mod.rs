@@ -57,9 +57,11 @@ fn question(
         | Question::LabelValues { .. }
         | Question::Metadata
         | Question::Exemplars(_) => metrics::answer(question, stores.metrics, context, out),
-        Question::Entries(_) | Question::Streams(_) | Question::Totals { .. } | Question::Templates { .. } => {
-            logs::answer(question, stores.logs, context, out)
-        }
+        Question::Entries(_)
+        | Question::Digests { .. }
+        | Question::Streams(_)
+        | Question::Totals { .. }
+        | Question::Templates { .. } => logs::answer(question, stores.logs, context, out),
         _ => traces::answer(question, stores.traces, context, out),
     }
 }

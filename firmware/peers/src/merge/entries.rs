@@ -118,6 +118,8 @@ pub(super) struct EntryMerge<'a> {
     /// This hub's first.
     inputs: Vec<Input<'a>>,
     direction: Direction,
+    /// Whether rows of this hub are left out.
+    others_only: bool,
     tie: Tie,
     context: &'a QueryContext,
 }
@@ -133,12 +135,13 @@ impl<'a> EntryMerge<'a> {
         let input = |source| Input { source, rows: Indexed::default(), at: 0, ended: false, held: 0 };
         let hashers = [RandomState::new(), RandomState::new()];
         let tie = Tie { labels: Labels::empty(), timestamp_ns: 0, seen: HashMap::new(), hashers };
-        EntryMerge {
-            inputs: [Source::Local(local)].into_iter().chain(peers).map(input).collect(),
-            direction,
-            tie,
-            context,
-        }
+        let inputs = [Source::Local(local)].into_iter().chain(peers).map(input).collect();
+        EntryMerge { inputs, direction, others_only: false, tie, context }
+    }
+
+    /// Only what others have and this hub has not.
+    pub(super) fn others_only(self) -> Self {
+        EntryMerge { others_only: true, ..self }
     }
 
     /// The hub with the next row, and whether others have entries of that stream and time as well.
@@ -236,6 +239,9 @@ impl LogCursor for EntryMerge<'_> {
                 && self.inputs.iter().skip(1).all(|input| input.ended)
             {
                 // Nothing is left to merge with.
+                if self.others_only {
+                    return Ok(false);
+                }
                 let is_tied = !self.tie.seen.is_empty();
                 if !is_tied && let Some(only) = self.inputs.first_mut() {
                     std::mem::swap(out, &mut only.rows.rows);
@@ -251,7 +257,7 @@ impl LogCursor for EntryMerge<'_> {
                 any = true;
                 let takes = self.takes(hub, tied);
                 let Some(input) = self.inputs.get_mut(hub) else { break };
-                if takes {
+                if takes && !(self.others_only && hub == 0) {
                     picked.push((hub, input.at));
                 }
                 input.at += 1;

@@ -2,14 +2,15 @@
 
 use super::entries::EntryMerge;
 use super::{log_lists, union};
+use crate::digest::{self, Digests, width_ns};
 use crate::frame::ENTRIES;
 use crate::peer::Peers;
 use crate::request::{Logs, Question};
 use crate::rows;
 use bramble_signal::{Labels, Matcher};
 use bramble_storage::{
-    LogCursor, LogRows, LogSelect, LogSource, MetadataWanted, QueryContext, ReadError, StreamSteps, StreamTotals,
-    TallyRun, TallyVisitor, TemplateCounts,
+    Direction, LogCursor, LogRows, LogSelect, LogSource, MetadataWanted, QueryContext, ReadError, StreamSteps,
+    StreamTotals, TallyRun, TallyVisitor, TemplateCounts,
 };
 use std::sync::Arc;
 
@@ -24,6 +25,25 @@ impl MergedLogs {
     pub fn new(local: Arc<dyn LogSource>, peers: Arc<Peers>) -> Self {
         MergedLogs { local, peers }
     }
+}
+
+/// Shows `each` the entries of rows.
+fn each_run(
+    rows: &LogRows,
+    metadata: MetadataWanted<'_>,
+    line_bytes: bool,
+    each: &mut TallyVisitor<'_>,
+) -> Result<(), ReadError> {
+    let mut kept = Vec::new();
+    for stream in rows.batch.streams() {
+        for entry in stream.entries() {
+            let metadata = metadata.keep(entry.metadata, &mut kept);
+            let bytes = [entry.line.len() as u32];
+            let line_bytes = if line_bytes { &bytes[..] } else { &[] };
+            each(&TallyRun { labels: stream.labels(), metadata, timestamps_ns: &[entry.timestamp_ns], line_bytes })?;
+        }
+    }
+    Ok(())
 }
 
 impl LogSource for MergedLogs {
@@ -65,7 +85,8 @@ impl LogSource for MergedLogs {
         Ok(union(lists))
     }
 
-    /// By way of rows: what is on several hubs counts once, which only its lines tell. This hub alone counts as fast as ever.
+    /// By way of rows: what is on several hubs counts once, which only its lines tell. What is here counts in any case; of others'
+    /// entries those travel that lie in stretches of time in which the hubs have not the same.
     fn tally(
         &self,
         select: &LogSelect<'_>,
@@ -77,20 +98,28 @@ impl LogSource for MergedLogs {
         if self.peers.all_gone(context) {
             return self.local.tally(select, metadata, line_bytes, context, each);
         }
-        let mut cursor = self.select(select, context)?;
-        let (mut rows, mut kept) = (LogRows::default(), Vec::new());
+        let select = LogSelect { direction: Direction::Forward, rows_hint: None, ..select.clone() };
+        let (whole, width_ns) = ((select.start_ns, select.end_ns), width_ns(select.start_ns, select.end_ns));
+        let mut asked = self.peers.ask(&Question::Digests { of: Logs::of(&select), width_ns }, context);
+        let (mut rows, mut ours) = (LogRows::default(), Digests::default());
+        let mut cursor = self.local.select(&select, context)?;
         while cursor.next(&mut rows)? {
-            for stream in rows.batch.streams() {
-                for entry in stream.entries() {
-                    let metadata = metadata.keep(entry.metadata, &mut kept);
-                    let bytes = [entry.line.len() as u32];
-                    each(&TallyRun {
-                        labels: stream.labels(),
-                        metadata,
-                        timestamps_ns: &[entry.timestamp_ns],
-                        line_bytes: if line_bytes { &bytes } else { &[] },
-                    })?;
-                }
+            ours.add(&rows, select.start_ns, width_ns);
+            each_run(&rows, metadata, line_bytes, each)?;
+        }
+        drop(cursor);
+        let mut theirs = Vec::new();
+        for peer in &mut asked {
+            theirs.push(Digests::of_list(peer.list(context)?));
+        }
+        drop(asked);
+        for range in digest::ranges(&ours.differing(&theirs), whole, width_ns) {
+            let select = LogSelect { start_ns: range.start, end_ns: range.end, ..select.clone() };
+            let asked = self.peers.ask(&Question::Entries(Logs::of(&select)), context);
+            let local = self.local.select(&select, context)?;
+            let mut more = EntryMerge::new(local, asked, Direction::Forward, context).others_only();
+            while more.next(&mut rows)? {
+                each_run(&rows, metadata, line_bytes, each)?;
             }
         }
         Ok(())

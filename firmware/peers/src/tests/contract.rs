@@ -25,7 +25,7 @@ struct Both {
 
 fn both(seed: u64) -> Both {
     let (ours, theirs) = (Arc::new(Hub::default()), Arc::new(Hub::default()));
-    let others = peers(&[theirs.clone()]);
+    let others = peers(std::slice::from_ref(&theirs));
     Both {
         seed,
         metrics: MergedMetrics::new(ours.metrics.clone(), others.clone()),

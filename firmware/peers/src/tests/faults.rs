@@ -203,7 +203,12 @@ fn hanging_up_ends_the_other_side() {
     let worker = std::thread::spawn(move || {
         let request = Request::read(SAMPLES.as_bytes()).unwrap();
         let stores = Stores { metrics: &*theirs.metrics, logs: &*theirs.logs, traces: &*theirs.traces };
-        answer(&request, stores, &QueryContext::unlimited(), &mut super::Channel { pieces: sender, piece_bytes: 100 });
+        answer(
+            &request,
+            stores,
+            &QueryContext::unlimited(),
+            &mut super::Channel { pieces: sender, piece_bytes: 100, sent_bytes: Arc::default() },
+        );
     });
     assert!(pieces.blocking_recv().is_some());
     drop(pieces);
@@ -213,7 +218,7 @@ fn hanging_up_ends_the_other_side() {
 #[test]
 fn this_hub_itself_is_not_asked() {
     let ours = hub("ours", 1);
-    let direct = Direct { hub: ours.clone(), piece_bytes: 1000 };
+    let direct = Direct { hub: ours.clone(), piece_bytes: 1000, sent_bytes: Arc::default() };
     let others = Peers::of_links(vec![Box::new(direct)]);
     others.first().set_state(State::Own);
     let merged = MergedMetrics::new(ours.metrics.clone(), others);

@@ -1,7 +1,7 @@
 //! Log entries of which parts are here and there.
 
 use super::contract::split_logs;
-use super::{Hub, peers};
+use super::{Hub, counted_peers, peers};
 use crate::merge::MergedLogs;
 use bramble_signal::{LogBatch, MatchOp, Matcher};
 use bramble_storage::memory::MemoryLogs;
@@ -178,4 +178,39 @@ fn many_frames_are_one_answer() {
         }
         assert_eq!(times, (0..3000).collect::<Vec<_>>());
     }
+}
+
+/// Counting lines that both hubs have moves next to nothing; of what differs, the stretch around it travels.
+#[test]
+fn what_is_the_same_need_not_travel_to_be_counted() {
+    let (ours, theirs) = (Arc::new(Hub::default()), Arc::new(Hub::default()));
+    for hub in [&ours, &theirs] {
+        let mut batch = LogBatch::new();
+        batch.start_stream(&mut [("app", "a")]).unwrap();
+        for at in 0..20_000i64 {
+            let line = format!("{:x} {:x}", crate::spans::mixed(at as u64), at * 7919);
+            batch.push_entry(at, line.as_bytes(), &mut []).unwrap();
+        }
+        hub.logs.replay(&batch, 1);
+    }
+    let (others, sent_bytes) = counted_peers(std::slice::from_ref(&theirs));
+    let merged = MergedLogs::new(ours.logs.clone(), others);
+    let count = || {
+        let (mut count, context) = (0, QueryContext::unlimited());
+        let mut each = |run: &bramble_storage::TallyRun<'_>| {
+            count += run.timestamps_ns.len();
+            Ok(())
+        };
+        let select = LogSelect { start_ns: 0, end_ns: 20_000, ..LogSelect::default() };
+        merged.tally(&select, MetadataWanted::None, false, &context, &mut each).unwrap();
+        (count, sent_bytes.swap(0, std::sync::atomic::Ordering::Relaxed))
+    };
+    let (counted, bytes) = count();
+    assert!(counted == 20_000 && bytes < 15_000, "{counted} {bytes}");
+    let mut batch = LogBatch::new();
+    batch.start_stream(&mut [("app", "b")]).unwrap();
+    batch.push_entry(777, b"only there", &mut []).unwrap();
+    theirs.logs.replay(&batch, 1);
+    let (counted, bytes) = count();
+    assert!(counted == 20_001 && bytes < 20_000, "{counted} {bytes}");
 }

@@ -73,7 +73,10 @@ fn batch(all: &[Written]) -> MetricBatch {
     batch
 }
 
-fn bits(found: &[SeriesSamples]) -> Vec<(Labels, Vec<(i64, u64)>, Vec<NativeHistogram>, Vec<(i64, i64)>)> {
+/// Labels, samples, histograms and starts.
+type Bits = (Labels, Vec<(i64, u64)>, Vec<NativeHistogram>, Vec<(i64, i64)>);
+
+fn bits(found: &[SeriesSamples]) -> Vec<Bits> {
     let of = |series: &SeriesSamples| {
         let values = series.timestamps_ms.iter().zip(&series.values).map(|(t, v)| (*t, v.to_bits())).collect();
         let starts = series.starts.iter().map(|s| (s.timestamp_ms, s.start_ms)).collect();

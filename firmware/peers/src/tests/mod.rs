@@ -16,6 +16,7 @@ use bramble_storage::QueryContext;
 use bramble_storage::memory::{MemoryLogs, MemoryMetrics, MemoryTraces};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -31,10 +32,12 @@ pub(super) struct Hub {
 struct Channel {
     pieces: mpsc::Sender<Result<Bytes, crate::link::Fault>>,
     piece_bytes: usize,
+    sent_bytes: Arc<AtomicUsize>,
 }
 
 impl Sink for Channel {
     fn put(&mut self, chunks: Vec<u8>) -> Result<(), Gone> {
+        self.sent_bytes.fetch_add(chunks.len(), Ordering::Relaxed);
         for piece in chunks.chunks(self.piece_bytes) {
             self.pieces.blocking_send(Ok(Bytes::copy_from_slice(piece))).map_err(|_| Gone)?;
         }
@@ -46,16 +49,18 @@ impl Sink for Channel {
 pub(super) struct Direct {
     pub(super) hub: Arc<Hub>,
     pub(super) piece_bytes: usize,
+    /// What has travelled.
+    pub(super) sent_bytes: Arc<AtomicUsize>,
 }
 
 impl Link for Direct {
     fn open(&self, body: Bytes) -> Arriving {
         let (sender, pieces) = mpsc::channel(2);
-        let (hub, piece_bytes) = (self.hub.clone(), self.piece_bytes);
+        let (hub, piece_bytes, sent_bytes) = (self.hub.clone(), self.piece_bytes, self.sent_bytes.clone());
         std::thread::spawn(move || {
             let request = Request::read(&body).unwrap();
             let stores = Stores { metrics: &*hub.metrics, logs: &*hub.logs, traces: &*hub.traces };
-            let mut sink = Channel { pieces: sender, piece_bytes };
+            let mut sink = Channel { pieces: sender, piece_bytes, sent_bytes };
             answer(&request, stores, &QueryContext::unlimited(), &mut sink);
         });
         Arriving { pieces, task: None, waited: Duration::ZERO }
@@ -64,8 +69,16 @@ impl Link for Direct {
 
 /// Peers of which each is a hub of this process.
 pub(super) fn peers(hubs: &[Arc<Hub>]) -> Arc<Peers> {
-    let link = |hub: &Arc<Hub>| -> Box<dyn Link> { Box::new(Direct { hub: hub.clone(), piece_bytes: 777 }) };
-    Peers::of_links(hubs.iter().map(link).collect())
+    counted_peers(hubs).0
+}
+
+/// And how many bytes they have sent.
+pub(super) fn counted_peers(hubs: &[Arc<Hub>]) -> (Arc<Peers>, Arc<AtomicUsize>) {
+    let sent_bytes = Arc::new(AtomicUsize::new(0));
+    let link = |hub: &Arc<Hub>| -> Box<dyn Link> {
+        Box::new(Direct { hub: hub.clone(), piece_bytes: 777, sent_bytes: sent_bytes.clone() })
+    };
+    (Peers::of_links(hubs.iter().map(link).collect()), sent_bytes)
 }
 
 /// Where something goes: to one hub, to the other, or to both; the same each time for the same thing.

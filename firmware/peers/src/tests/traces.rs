@@ -1,7 +1,7 @@
 //! Traces of which parts are here and there.
 
 use super::contract::split_spans;
-use super::{Hub, peers};
+use super::{Hub, counted_peers, peers};
 use crate::merge::MergedTraces;
 use bramble_runtime::ManualClock;
 use bramble_signal::attributes::{AttributeValue, put_attribute};
@@ -134,4 +134,18 @@ proptest! {
             prop_assert_eq!(values(&merged).1, values(&whole).1);
         }
     }
+}
+
+#[test]
+fn traces_that_are_the_same_need_not_travel() {
+    let (ours, theirs) = (Arc::new(Hub::default()), Arc::new(Hub::default()));
+    let spans: Vec<_> = (0..200u8).flat_map(|trace| (0..20).map(move |span| (trace, span, 3, true))).collect();
+    ours.traces.replay(&batch(&spans), 1);
+    theirs.traces.replay(&batch(&spans), 1);
+    let (others, sent_bytes) = counted_peers(&[theirs]);
+    let merged = MergedTraces::new(ours.traces.clone(), others, Arc::new(ManualClock::new(0)));
+    let (found, traces) = all(&merged, &SpanScan::whole(0, u64::MAX, &[]));
+    assert_eq!((found.len(), traces.len()), (4000, 200));
+    let sent = sent_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(sent < 200 * 32, "{sent} bytes for 200 traces");
 }

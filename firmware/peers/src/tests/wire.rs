@@ -142,6 +142,10 @@ fn bad_requests_are_told_apart() {
             "no trace id",
         ),
         (r#"{"ask":"totals","of":{"matchers":[],"start_ns":0,"end_ns":1},"step_ns":0}"#, "step_ns must be positive"),
+        (
+            r#"{"ask":"digests","of":{"matchers":[],"start_ns":0,"end_ns":1},"width_ns":-1}"#,
+            "width_ns must be positive",
+        ),
     ] {
         let error = Request::read(body.as_bytes()).unwrap_err();
         assert!(error.contains(why), "{body}: {error}");
