@@ -216,7 +216,19 @@ pub(crate) mod tests {
             positions: vec![("a".into(), number.to_string()), ("gone".into(), String::new())],
         };
         let mut payload = vec![0; bytes];
-        bramble_runtime::Rng::new(number).fill(&mut payload);
+        let mut rng = bramble_runtime::Rng::new(number);
+        rng.fill(&mut payload);
+        // Every other one can be modelled.
+        if number.is_multiple_of(2) {
+            let mut batch = bramble_signal::LogBatch::new();
+            batch.start_stream(&mut [("service", "web")]).unwrap();
+            for part in 0..3 {
+                let noise: String = (0..bytes / 6).map(|_| format!("{:02x}", rng.below(256))).collect();
+                let line = format!("item {number} part {part} took {} ms id={noise}", rng.below(1000));
+                batch.push_entry(number as i64 * 1_000_000, line.as_bytes(), &mut [("trace_id", "ab")]).unwrap();
+            }
+            payload = encode_batch(Durable::Logs(&batch));
+        }
         let (since_ms, observed) = (number as i64 * 10, 0);
         Item { signal: Signal::Logs, items: 3, since_ms, observed, origin: Some(origin), payload: payload.into() }
     }

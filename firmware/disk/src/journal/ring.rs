@@ -253,11 +253,16 @@ impl Journal {
         held.map(|extent| extent.first_sequence.max(self.released + 1)).min().unwrap_or(self.next_sequence)
     }
 
-    /// The first sequence of the extent that holds the first record above `after`; the one after `after` when there is none.
-    /// Who keeps state in an encoding reads from there on.
+    /// The first sequence of the extent that holds the first record above `after`, or will hold it; at most the one after
+    /// `after`. Who keeps state in an encoding reads from there on.
     pub fn extent_begin(&self, after: Sequence) -> Sequence {
-        let above = self.extents.iter().filter(|extent| extent.last_sequence > after);
-        above.map(|extent| extent.first_sequence).min().unwrap_or(after + 1).min(after + 1)
+        let current = self.current.as_ref().filter(|current| current.frames > 0).map(|current| current.extent);
+        let wanted = self
+            .extents
+            .iter()
+            .enumerate()
+            .filter(|(index, extent)| extent.last_sequence > after || Some(*index) == current);
+        wanted.map(|(_, extent)| extent.first_sequence).min().unwrap_or(after + 1).min(after + 1)
     }
 
     /// How much of the ring at its largest is needed, 0 to 1. At 1 commits are refused.

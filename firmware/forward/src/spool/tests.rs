@@ -1,7 +1,9 @@
 use super::*;
+use crate::item::decode_batch;
 use crate::item::tests::item;
 use bramble_disk::{SimulatedDisk, SimulatedOptions, ThreadsDisk};
 use bramble_runtime::Rng;
+use bramble_storage::Batch;
 
 const OPTIONS: SpoolOptions = SpoolOptions { bytes_max: 1 << 20, age_max_ms: 1_000_000 };
 
@@ -10,10 +12,50 @@ fn numbers(spool: &mut Spool, now_ms: i64, count: usize) -> Vec<u64> {
     while seen.len() < count
         && let Some(waiting) = spool.next(now_ms).unwrap()
     {
-        seen.push(waiting.item.origin.as_ref().unwrap().sequence);
+        let number = waiting.item.origin.as_ref().unwrap().sequence;
+        if number.is_multiple_of(2) {
+            let Ok(Batch::Logs(batch)) = decode_batch(waiting.item.signal, &waiting.item.payload) else {
+                panic!("{number}")
+            };
+            let begin = format!("item {number} part 2 ");
+            assert!(batch.entry(2).line.starts_with(begin.as_bytes()), "{number}");
+        }
+        seen.push(number);
         spool.settle(&waiting);
     }
     seen
+}
+
+/// A bit flips in the middle of an extent: what follows in it is lost, and counted, and nothing else.
+#[test]
+fn damage_takes_the_rest_of_its_extent_and_no_more() {
+    for (extent, at) in [(1, 1000), (2, 60 * 4096 + 700), (2, 300), (3, 4096 + 100)] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(ThreadsDisk::new(directory.path()).unwrap());
+        let options = SpoolOptions { bytes_max: 4 << 20, ..OPTIONS };
+        let mut spool = Spool::open(disk.clone(), options, 0).unwrap();
+        for number in 1..=600 {
+            spool.append(&[Arc::new(item(number, 2000))], 0).unwrap();
+        }
+        drop(spool);
+        let mut files: Vec<_> =
+            std::fs::read_dir(directory.path().join("journal")).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 4, "{files:?}");
+        let mut bytes = std::fs::read(&files[extent - 1]).unwrap();
+        bytes[at] ^= 16;
+        std::fs::write(&files[extent - 1], bytes).unwrap();
+        let mut spool = Spool::open(disk, options, 0).unwrap();
+        let waiting = spool.items().iter().sum::<u64>() / 3;
+        let seen = numbers(&mut spool, 0, usize::MAX);
+        assert!(seen.is_sorted() && seen.len() as u64 <= waiting, "{} of {waiting}", seen.len());
+        let gaps: Vec<(u64, u64)> =
+            seen.windows(2).map(|pair| (pair[0], pair[1])).filter(|(a, b)| a + 1 != *b).collect();
+        assert!(gaps.len() <= 1 && seen.last() == Some(&600), "{gaps:?}");
+        let missing = 600 - seen.len() as u64;
+        assert!((1..=260).contains(&missing), "extent {extent} at {at}: {missing} missing");
+        assert_eq!((spool.is_empty(), spool.take_dropped().damaged), (true, (waiting - seen.len() as u64) * 3));
+    }
 }
 
 /// Random appends, deliveries, marks, restarts against a list: order is kept, nothing is lost but the oldest for want of room,
