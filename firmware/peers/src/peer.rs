@@ -188,8 +188,9 @@ pub struct Peers {
 /// The base of a hub's addresses.
 fn base(address: &str) -> Result<String, PeersError> {
     let wrong = |why: String| PeersError::Address { address: address.to_owned(), why };
-    let text = address.trim().trim_end_matches('/');
+    let text = address.trim();
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let text = text.trim_end_matches('/').to_owned();
     let uri: http::Uri = text.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
     match (uri.scheme_str(), uri.host(), uri.query()) {
         (Some("http" | "https"), Some(_), None) => Ok(text),

@@ -60,6 +60,9 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
     if report.runs {
         say("what runs");
         running_section(&loaded.config, &mut report);
+    } else if !loaded.config.cluster.peers.0.is_empty() {
+        say("other hubs");
+        peers_section(&loaded.config, &mut report)?;
     }
     match report.problems {
         0 => Ok(()),
@@ -140,6 +143,18 @@ fn running_section(config: &Config, report: &mut Report) {
             }
         }
     }
+}
+
+/// Asks the other hubs who they are. One that runs knows that already, and tells it among its problems.
+fn peers_section(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for address in &config.cluster.peers.0 {
+        match runtime.block_on(bramble_peers::who_is(address, config.cluster.peer_timeout.0)) {
+            Ok(hub) => report.good(&format!("{address}: {} (id {})", hub.name, hub.hub_id)),
+            Err(why) => report.bad(&format!("{address}: {why}"), "is that hub on, and this its main door?"),
+        }
+    }
+    Ok(())
 }
 
 fn ports_section(config: &Config, report: &mut Report) {

@@ -1,7 +1,7 @@
 //! One series that several hubs have.
 
 use crate::series::push;
-use bramble_signal::{ROLLUP_WIDTH_MS, Rollup, SeriesSamples, histogram_marker};
+use bramble_signal::{METRIC_NAME, ROLLUP_WIDTH_MS, Rollup, SeriesSamples, histogram_marker};
 
 /// A bucket that is rolled up at one of the hubs, and the hub whose word counts for it.
 struct Bucket {
@@ -9,12 +9,37 @@ struct Bucket {
     owner: usize,
 }
 
+/// Names of series that each hub makes from the spans that it was sent (`bramble-derive`).
+const COUNTED_BY_EACH: [&str; 4] =
+    ["traces_spanmetrics_", "traces_span_metrics_", "traces_service_graph_", "traces_target_info"];
+
+/// Whether hubs count by themselves: two counters that are nearly the same, at other times. One of them must be chosen, since
+/// mixed they would seem to be reset all the time.
+fn is_counted_by_each(name: &str) -> bool {
+    COUNTED_BY_EACH.iter().any(|counted| name.starts_with(counted))
+}
+
+/// The series of the hub that has the most of it. That of this hub stays as long as nobody has a tenth more: hubs differ by a
+/// sample at the edges of a range, and answers should not change sides for that.
+fn fullest<'s>(first: &'s SeriesSamples, all: &[&'s SeriesSamples]) -> &'s SeriesSamples {
+    let samples = |series: &SeriesSamples| {
+        series.values.len() as u64 + series.rollups.iter().map(|rollup| u64::from(rollup.count)).sum::<u64>()
+    };
+    let more = |best: &'s SeriesSamples, other: &&'s SeriesSamples| {
+        if samples(other) > samples(best) + samples(best) / 10 + 1 { *other } else { best }
+    };
+    all.iter().fold(first, more)
+}
+
 /// Merges series of equal labels; of what is there twice, the first hub's stays. Rollups and samples of one bucket do not mix:
 /// they would count twice.
 pub(super) fn merge(all: &[&SeriesSamples], out: &mut SeriesSamples) {
     out.clear_samples();
-    if let Some(first) = all.first() {
-        out.labels = first.labels.clone();
+    let Some(first) = all.first() else { return };
+    out.labels = first.labels.clone();
+    if is_counted_by_each(first.labels.get(METRIC_NAME).unwrap_or_default()) {
+        out.clone_from(fullest(first, all));
+        return;
     }
     let buckets = buckets(all);
     for bucket in &buckets {
@@ -153,6 +178,20 @@ mod tests {
         assert_eq!(merged(&[&ours, &more]), (vec![1, 9, after], vec![2.0, 2.0, 1.0], vec![21]));
         let same = series([1, 9], 2.0, &[rollup(0, 20)]);
         assert_eq!(merged(&[&ours, &same]), (vec![1, 9, after], vec![1.0; 3], vec![20]));
+    }
+
+    #[test]
+    fn what_each_hub_counts_is_not_mixed() {
+        let named = |name: &str, times: std::ops::Range<i64>| SeriesSamples {
+            labels: Labels::from_pairs([(METRIC_NAME, name)]),
+            ..series(times, 1.0, &[])
+        };
+        let name = "traces_spanmetrics_calls_total";
+        let (ours, theirs, away) = (named(name, 0..40), named(name, 50..92), named(name, 100..110));
+        assert_eq!(merged(&[&ours, &theirs]).0, ours.timestamps_ms);
+        assert_eq!(merged(&[&away, &ours]).0, ours.timestamps_ms);
+        let other = "traces_of_something";
+        assert_eq!(merged(&[&named(other, 0..40), &named(other, 50..92)]).0.len(), 82);
     }
 
     #[test]

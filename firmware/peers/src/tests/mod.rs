@@ -2,6 +2,7 @@
 
 mod contract;
 mod faults;
+mod http;
 mod logs;
 mod metrics;
 mod traces;
