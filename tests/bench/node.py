@@ -113,16 +113,18 @@ def main():
                 probe = Probe(node.ports["loki"])
                 probe.start()
                 time.sleep(options.seconds / 4)
-                gone = time.monotonic()
+                gone, anonymous_kib = time.monotonic(), [field(pid, "status", "RssAnon")]
                 hub.stop()
                 time.sleep(options.away)
                 away = hub_of(node)
+                anonymous_kib.append(field(pid, "status", "RssAnon"))
                 hub.start()
                 back = time.monotonic()
                 wait_for("the hub to be there", lambda: hub_of(node)["connected"])
                 connected, behind = time.monotonic(), hub_of(node)["queue_bytes"]
                 wait_for("the queue to be empty", lambda: hub_of(node)["queue_bytes"] == 0, 600)
                 caught_up = time.monotonic()
+                anonymous_kib.append(field(pid, "status", "RssAnon"))
                 time.sleep(10)
                 probe.is_over = True
                 figures = {
@@ -131,6 +133,7 @@ def main():
                     "forecast_hours": round((away["forecast_seconds"] or 0) / 3600, 1),
                     "hub_started_and_found_seconds": round(connected - back, 1),
                     "caught_up_seconds": round(caught_up - connected, 1),
+                    "anonymous_mib_before_away_caught_up": [round(kib / 1024, 1) for kib in anonymous_kib],
                     "behind_mib": round(behind / MIB, 2),
                     "live_line_ms_before": probe.milliseconds(0, gone),
                     "live_line_ms_to_queue": probe.milliseconds(gone + 10, back),

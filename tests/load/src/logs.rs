@@ -63,7 +63,9 @@ pub(crate) fn run(arguments: &Arguments, step: &Step, poster: Poster) {
             let service = rng.below(SERVICES.len() as u64) as usize;
             let request = step.request(tick * 2 / ticks_per_second, i % traces);
             let (text, trace) = line(service, request, &mut rng);
-            let at = (time_ns + (i * 1_000_000_000 / ticks_per_second / per_tick.max(1)) as i64 + rng.below(1000) as i64).to_string();
+            let at =
+                (time_ns + (i * 1_000_000_000 / ticks_per_second / per_tick.max(1)) as i64 + rng.below(1000) as i64)
+                    .to_string();
             streams[service].push(if service < 4 {
                 json!([at, text, { "trace_id": trace }])
             } else {
