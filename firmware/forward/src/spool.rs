@@ -24,6 +24,8 @@ use write::{BEGINS, ENDS, Records, Sizes};
 const SETTLED_UNMARKED_MAX: u64 = 256;
 /// Time after which it is, in milliseconds.
 const UNMARKED_MS_MAX: i64 = 30_000;
+/// Of the extents that there may be, one of so many is kept when nothing waits.
+const EXTENTS_KEPT_SHARE: u32 = 32;
 /// A commit holds this much less than an extent's half: length prefixes and the frame's own bytes.
 const COMMIT_SPARE_BYTES: usize = 8 << 10;
 
@@ -354,7 +356,7 @@ impl Spool {
         self.handed_out = self.settled;
     }
 
-    /// Writes down how far it is settled when that is due, or when told to; gives room back when it is empty.
+    /// Writes down how far it is settled when that is due, or when told to; gives most of the room back when it is empty.
     ///
     /// # Errors
     /// When the disk fails; the place is then written later.
@@ -377,7 +379,8 @@ impl Spool {
         self.journal.append(&[&record])?;
         (self.marked, self.marked_ms) = (self.settled, now_ms);
         if self.is_empty() {
-            self.journal.shrink(1)?;
+            // Making an extent costs as many bytes as filling it: a few are kept for the next time.
+            self.journal.shrink(self.options.journal().extents_max / EXTENTS_KEPT_SHARE)?;
             // Nothing of what they remember is needed, and whoever waits for a hub has use for the memory.
             self.records.forget();
             self.reader = Reader::new();

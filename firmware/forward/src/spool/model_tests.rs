@@ -224,6 +224,8 @@ struct How {
     modelled: bool,
     /// Quarters of a second between two commits; 0: each batch has one of its own.
     gathered: i64,
+    /// The queue's bound.
+    bytes_max: u64,
 }
 
 /// Bytes of an hour of what a busy Pi sends of some signals, as far as `minutes` tell, and of models at their largest.
@@ -231,7 +233,7 @@ fn hour_mib(minutes: i64, how: How, signals: &[Signal]) -> (f64, usize) {
     let write_unit = how.unit;
     let disk: Arc<dyn Disk> =
         Arc::new(SimulatedDisk::new(1, SimulatedOptions { write_unit, ..SimulatedOptions::default() }));
-    let options = SpoolOptions { bytes_max: 1 << 30, age_max_ms: 1 << 40 };
+    let options = SpoolOptions { bytes_max: how.bytes_max, age_max_ms: 1 << 40 };
     let mut spool = Spool::open(disk, options, 0).unwrap();
     if !how.modelled {
         spool.records = Records::new(Sizes { item_max: 0, ..options.sizes() });
@@ -273,12 +275,17 @@ fn what_an_hour_takes() {
     println!("MiB per hour: metrics, logs, traces, all; bytes of models");
     for unit in [512, 4096] {
         for (modelled, gathered) in [(false, 0), (false, 1), (false, 2), (true, 0), (true, 1), (true, 2)] {
-            let of = signals.map(|signals| hour_mib(10, How { unit, modelled, gathered }, signals));
+            let of = signals.map(|signals| hour_mib(10, How { unit, modelled, gathered, bytes_max: 1 << 30 }, signals));
             let [metrics, logs, traces, (all, memory_bytes)] = of;
             let (metrics, logs, traces) = (metrics.0, logs.0, traces.0);
             println!(
                 "unit {unit}, modelled {modelled}, quarters gathered {gathered}: {metrics:.1}, {logs:.1}, {traces:.1}, {all:.1}; {memory_bytes}"
             );
+        }
+        for bytes_max in [1 << 30, 256 << 20] {
+            let how = How { unit, modelled: true, gathered: 2, bytes_max };
+            let (mib, memory_bytes) = hour_mib(240, how, &Signal::ALL);
+            println!("unit {unit}, queue of {} MiB, over four hours: {mib:.1}; {memory_bytes}", bytes_max >> 20);
         }
     }
 }
@@ -287,7 +294,8 @@ fn what_an_hour_takes() {
 #[test]
 fn a_day_of_a_busy_pi_fits_into_a_gibibyte() {
     for unit in [512, 4096] {
-        let (mib, memory_bytes) = hour_mib(1, How { unit, modelled: true, gathered: 2 }, &Signal::ALL);
+        let (mib, memory_bytes) =
+            hour_mib(1, How { unit, modelled: true, gathered: 2, bytes_max: 1 << 30 }, &Signal::ALL);
         assert!(mib < 42.0, "{mib} MiB per hour in units of {unit}");
         assert!(memory_bytes < 2 << 20, "{memory_bytes}");
     }
