@@ -2,6 +2,7 @@
 
 mod contract;
 mod faults;
+mod figures;
 mod http;
 mod logs;
 mod metrics;
