@@ -83,11 +83,13 @@ impl Bench {
     }
 
     fn submit(&self, numbers: std::ops::RangeInclusive<u64>) {
-        for number in numbers {
-            let settled = self.settled.clone();
-            let settle = Box::new(move |how| settled.lock().push((number, how)));
-            self.destination.submit(item(number, 100), "files".into(), false, Some(settle));
-        }
+        numbers.for_each(|number| self.submit_one(number, 100, false));
+    }
+
+    fn submit_one(&self, number: u64, bytes: usize, is_patient: bool) {
+        let settled = self.settled.clone();
+        let settle = Box::new(move |how| settled.lock().push((number, how)));
+        self.destination.submit(item(number, bytes), "files".into(), is_patient, Some(settle));
     }
 
     /// Waits until so many were settled in that way.
@@ -230,4 +232,26 @@ async fn a_hanging_destination_fills_neither_memory_nor_loses_anything() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (1..=100).collect::<Vec<_>>());
+}
+
+/// What nobody waits for goes to disk later, unless somebody comes who cannot wait, or there is much of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_patient_waits_for_company() {
+    let bench = Bench::new(away(), |settings| settings.is_watched = true);
+    bench.destination.set_connected(false, Some("away".into()));
+    // Past the time in which nobody can know whether it is there.
+    bench.submit(1..=1);
+    bench.settled(&Settled::Spooled, 1).await;
+    let begun = std::time::Instant::now();
+    bench.submit_one(2, 100, true);
+    bench.settled(&Settled::Spooled, 2).await;
+    assert!(begun.elapsed() >= Duration::from_millis(50), "{:?}", begun.elapsed());
+    bench.submit_one(3, 100, true);
+    bench.submit_one(4, 100, false);
+    bench.settled(&Settled::Spooled, 4).await;
+    bench.submit_one(5, 80 << 10, true);
+    bench.settled(&Settled::Spooled, 5).await;
+    let order: Vec<u64> = bench.settled.lock().iter().map(|(number, _)| *number).collect();
+    assert_eq!(order, [1, 2, 3, 4, 5]);
+    assert_eq!(bench.destination.status().items, 15);
 }

@@ -37,8 +37,11 @@ impl Squeezer {
         let Scratch { compressor, message, frame } = &mut *scratch;
         message.clear();
         write(message);
-        frame.clear();
-        frame.resize(FRAME_HEAD_BYTES + zstd::zstd_safe::compress_bound(message.len()), 0);
+        // What was in it before is overwritten: nothing is cleared.
+        let room = FRAME_HEAD_BYTES + zstd::zstd_safe::compress_bound(message.len());
+        if frame.len() < room {
+            frame.resize(room, 0);
+        }
         if compressor.is_none() {
             *compressor = Compressor::new(LEVEL).ok();
         }
@@ -50,14 +53,11 @@ impl Squeezer {
         if !is_squeezed {
             body.iter_mut().zip(&*message).for_each(|(to, from)| *to = *from);
         }
-        frame.truncate(FRAME_HEAD_BYTES + length);
         let head = [u8::from(is_squeezed)].into_iter().chain((length as u32).to_be_bytes());
         frame.iter_mut().zip(head).for_each(|(to, from)| *to = from);
-        let framed = Bytes::copy_from_slice(frame);
-        for kept in [message, frame] {
-            if kept.capacity() > KEPT_BYTES && kept.len() < kept.capacity() / 8 {
-                *kept = Vec::new();
-            }
+        let framed = Bytes::copy_from_slice(frame.get(..FRAME_HEAD_BYTES + length).unwrap_or_default());
+        if message.capacity().max(frame.len()) > KEPT_BYTES && message.len() < frame.len() / 8 {
+            (*message, *frame) = (Vec::new(), Vec::new());
         }
         framed
     }

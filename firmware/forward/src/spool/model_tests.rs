@@ -216,6 +216,47 @@ fn large_batches_are_cut_and_come_back() {
     assert!(waiting.item.payload == items[0].payload, "models began anew");
 }
 
+/// Who misses the begin of what models remember reads nothing wrong: what is modelled is damaged, heads are told, until models
+/// begin anew.
+#[test]
+fn what_was_missed_damages_what_rests_on_it() {
+    let sizes = SpoolOptions { bytes_max: 8 << 20, age_max_ms: 1 << 40 }.sizes();
+    let (mut records, mut load) = (Records::new(sizes), Load::new(5, 50));
+    let mut written: Vec<Vec<u8>> = Vec::new();
+    for number in 1..=6 {
+        if number == 5 {
+            records.forget();
+        }
+        let batch = Batch::Metrics(load.metrics(number as i64 * 1000));
+        records.take_up(&mut [item_of(number, &batch)].into_iter());
+        let commit = records.encode(1);
+        written.extend(commit.records().iter().map(|record| record.to_vec()));
+        records.committed(commit, |_, parts, item| assert_eq!((parts, item.items), (1, 50)));
+    }
+    let read = |from: usize| {
+        let mut reader = Reader::new();
+        let told = |joined: Option<Joined>| match joined {
+            Some(Joined::Item(item)) => (item.origin.unwrap().sequence, item.payload.len() > 1000),
+            Some(Joined::Damaged(item)) => (item.origin.unwrap().sequence, false),
+            other => panic!("{other:?}"),
+        };
+        written[from..].iter().map(|record| told(reader.take(record))).collect::<Vec<_>>()
+    };
+    assert_eq!(read(0), (1..=6).map(|number| (number, true)).collect::<Vec<_>>());
+    assert_eq!(read(2), [(3, false), (4, false), (5, true), (6, true)]);
+    // Damage in the middle: what follows is not taken for what it is not.
+    let mut reader = Reader::new();
+    reader.take(&written[0]);
+    let mut broken = written[1].clone();
+    let end = broken.len();
+    broken.truncate(end / 2);
+    assert!(matches!(reader.take(&broken), Some(Joined::Damaged(_)) | None));
+    assert!(matches!(reader.take(&written[2]), Some(Joined::Damaged(_))));
+    assert!(matches!(reader.take(&written[4]), Some(Joined::Item(_))));
+    let mut heads = Reader::of_heads();
+    assert!(matches!(heads.take(&written[3]), Some(Joined::Item(item)) if item.payload.is_empty()));
+}
+
 /// How the load of a busy Pi gets into a queue.
 #[derive(Clone, Copy)]
 struct How {
