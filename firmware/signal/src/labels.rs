@@ -311,10 +311,16 @@ pub fn encode(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Result<(), Label
 /// Appends the encoding of pairs that are already ascending and unique. Labels with empty values are left out.
 pub fn encode_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {
     for (name, value) in pairs {
-        if !value.is_empty() {
-            put_bytes(out, name.as_bytes());
-            put_bytes(out, value.as_bytes());
-        }
+        put_pair(name.as_bytes(), value.as_bytes(), out);
+    }
+}
+
+/// Appends the encoding of a pair, both UTF-8, behind those that sort before it. One with an empty value is left out.
+#[inline]
+pub fn put_pair(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        put_bytes(out, name);
+        put_bytes(out, value);
     }
 }
 

@@ -7,6 +7,9 @@
 
 use crate::bytes::Span32;
 use crate::labels::{LabelError, LabelsRef, encode};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// First byte of the metadata name of a floating label.
 pub const FLOATING_MARK: char = '\u{1}';
@@ -55,13 +58,13 @@ pub struct LogStream<'a> {
 impl<'a> LogStream<'a> {
     /// The stream's labels.
     pub fn labels(&self) -> LabelsRef<'a> {
-        LabelsRef::from_encoded(&self.batch.arena[self.range.labels.range()])
+        LabelsRef::from_encoded(&self.batch.parts.arena[self.range.labels.range()])
     }
 
     /// Entries in arrival order.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = LogEntry<'a>> + use<'a> {
         let batch = self.batch;
-        batch.entries[self.range.entries.range()].iter().map(move |range| batch.of_range(range))
+        batch.parts.entries[self.range.entries.range()].iter().map(move |range| batch.of_range(range))
     }
 
     /// Number of entries.
@@ -80,9 +83,67 @@ impl<'a> LogStream<'a> {
 /// One arena holds labels, lines and metadata. Streams are in arrival order and may repeat.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct LogBatch {
+    parts: Held,
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+struct Parts {
     arena: Vec<u8>,
     streams: Vec<StreamRange>,
     entries: Vec<EntryRange>,
+}
+
+/// The parts of a batch: its own, or those that it has in common with clones of it.
+#[derive(Clone)]
+enum Held {
+    Own(Parts),
+    Shared(Arc<Parts>),
+}
+
+impl Held {
+    /// The parts, to change them; common ones are copied first.
+    #[inline]
+    fn own(&mut self) -> &mut Parts {
+        if let Held::Shared(parts) = self {
+            *self = Held::Own(Arc::unwrap_or_clone(std::mem::take(parts)));
+        }
+        match self {
+            Held::Own(parts) => parts,
+            Held::Shared(parts) => Arc::make_mut(parts),
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = Parts;
+
+    #[inline]
+    fn deref(&self) -> &Parts {
+        match self {
+            Held::Own(parts) => parts,
+            Held::Shared(parts) => parts,
+        }
+    }
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Held::Own(Parts::default())
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Held {}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 impl LogBatch {
@@ -91,9 +152,13 @@ impl LogBatch {
         Self::default()
     }
 
+    fn of(parts: Parts) -> Self {
+        LogBatch { parts: Held::Own(parts) }
+    }
+
     /// An empty batch with room for so many bytes of labels, lines and metadata.
     pub fn with_capacity(arena_bytes: usize) -> Self {
-        LogBatch { arena: Vec::with_capacity(arena_bytes), ..Self::default() }
+        Self::of(Parts { arena: Vec::with_capacity(arena_bytes), ..Parts::default() })
     }
 
     /// A batch of what was gathered already, without a copy: `streams` are where each one's labels are in `arena`, encoded, and
@@ -117,55 +182,71 @@ impl LogBatch {
             ranges.push(StreamRange { labels, entries: Span32::new(first, end) });
             first = end;
         }
-        (first == entries.len()).then_some(LogBatch { arena, streams: ranges, entries })
+        (first == entries.len()).then_some(Self::of(Parts { arena, streams: ranges, entries }))
     }
 
-    /// The batch's memory, to gather the next one in: arena and entries, empty.
-    pub fn into_memory(mut self) -> (Vec<u8>, Vec<EntryRange>) {
-        self.clear();
-        (self.arena, self.entries)
+    /// The batch's memory, to gather the next one in: arena and entries, empty. Without room if clones have it in common.
+    pub fn into_memory(self) -> (Vec<u8>, Vec<EntryRange>) {
+        let Parts { mut arena, mut entries, .. } = match self.parts {
+            Held::Own(parts) => parts,
+            Held::Shared(parts) => Arc::try_unwrap(parts).unwrap_or_default(),
+        };
+        arena.clear();
+        entries.clear();
+        (arena, entries)
+    }
+
+    /// Lets clones from now on have the batch's memory in common with it, until one of them is changed, which copies it.
+    pub fn share(&mut self) {
+        if let Held::Own(parts) = &mut self.parts {
+            self.parts = Held::Shared(Arc::new(std::mem::take(parts)));
+        }
     }
 
     /// Bytes of what is in the batch, which is what a copy of it takes; [`memory_bytes`](Self::memory_bytes) has room for
     /// more in it.
     pub fn used_bytes(&self) -> usize {
-        self.arena.len() + size_of_val(self.streams.as_slice()) + size_of_val(self.entries.as_slice())
+        self.parts.arena.len() + size_of_val(self.parts.streams.as_slice()) + size_of_val(self.parts.entries.as_slice())
     }
 
     /// Makes room for so many more bytes of labels and metadata, and no more than that.
     pub fn reserve_exact(&mut self, arena_bytes: usize) {
-        self.arena.reserve_exact(arena_bytes);
+        self.parts.own().arena.reserve_exact(arena_bytes);
     }
 
     /// Gives stream `index` (below [`stream_count`](Self::stream_count)) other labels. The bytes of those before stay in
     /// the arena.
     pub fn set_labels(&mut self, index: usize, labels: LabelsRef<'_>) {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(labels.as_bytes());
-        self.streams[index].labels = Span32::new(start, self.arena.len());
+        let Parts { arena, streams, .. } = self.parts.own();
+        let start = arena.len();
+        arena.extend_from_slice(labels.as_bytes());
+        streams[index].labels = Span32::new(start, arena.len());
     }
 
     /// Gives entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)), other metadata. The bytes
     /// of what was there stay in the arena.
     pub fn set_metadata(&mut self, index: usize, metadata: LabelsRef<'_>) {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(metadata.as_bytes());
-        self.entries[index].metadata = Span32::new(start, self.arena.len());
+        let Parts { arena, entries, .. } = self.parts.own();
+        let start = arena.len();
+        arena.extend_from_slice(metadata.as_bytes());
+        entries[index].metadata = Span32::new(start, arena.len());
     }
 
     /// Gives entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)), another line. The bytes of
     /// the one before stay in the arena.
     pub fn set_line(&mut self, index: usize, line: &[u8]) {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(line);
-        self.entries[index].line = Span32::new(start, self.arena.len());
+        let Parts { arena, entries, .. } = self.parts.own();
+        let start = arena.len();
+        arena.extend_from_slice(line);
+        entries[index].line = Span32::new(start, arena.len());
     }
 
     /// Takes out the entries that `keep` says no to, which is asked once for each with its index, ascending. Streams stay,
     /// even without entries; bytes stay in the arena.
     pub fn retain_entries(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let (entries, mut kept) = (&mut self.entries, 0);
-        for stream in &mut self.streams {
+        let Parts { streams, entries, .. } = self.parts.own();
+        let mut kept = 0;
+        for stream in streams {
             let first = kept;
             for at in stream.entries.range() {
                 if keep(at) {
@@ -181,7 +262,7 @@ impl LogBatch {
     /// All labels, lines and metadata as one run of bytes, in no order to rely on: for who looks for something that is in
     /// none of them nearly always.
     pub fn arena(&self) -> &[u8] {
-        &self.arena
+        &self.parts.arena
     }
 
     /// Starts a stream from pairs in any order (they are sorted in place).
@@ -189,23 +270,19 @@ impl LogBatch {
     /// # Errors
     /// [`LabelError`] for an empty or repeated name; the batch is unchanged then.
     pub fn start_stream(&mut self, pairs: &mut [(&str, &str)]) -> Result<(), LabelError> {
-        let start = self.arena.len();
-        encode(pairs, &mut self.arena)?;
-        self.open(start);
+        let parts = self.parts.own();
+        let start = parts.arena.len();
+        encode(pairs, &mut parts.arena)?;
+        parts.open(start);
         Ok(())
     }
 
     /// Starts a stream with labels that are encoded already.
     pub fn start_stream_encoded(&mut self, labels: LabelsRef<'_>) {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(labels.as_bytes());
-        self.open(start);
-    }
-
-    fn open(&mut self, start: usize) {
-        let here = self.entries.len();
-        self.streams
-            .push(StreamRange { labels: Span32::new(start, self.arena.len()), entries: Span32::new(here, here) });
+        let parts = self.parts.own();
+        let start = parts.arena.len();
+        parts.arena.extend_from_slice(labels.as_bytes());
+        parts.open(start);
     }
 
     /// Adds an entry to the stream started last; ignored when there is none.
@@ -218,21 +295,84 @@ impl LogBatch {
         line: &[u8],
         metadata: &mut [(&str, &str)],
     ) -> Result<(), LabelError> {
-        if self.streams.is_empty() {
+        let parts = self.parts.own();
+        if parts.streams.is_empty() {
             return Ok(());
         }
-        let start = self.arena.len();
-        encode(metadata, &mut self.arena)?;
-        let metadata = Span32::new(start, self.arena.len());
-        self.push_with(timestamp_ns, line, metadata);
+        let start = parts.arena.len();
+        encode(metadata, &mut parts.arena)?;
+        let metadata = Span32::new(start, parts.arena.len());
+        parts.push_with(timestamp_ns, line, metadata);
         Ok(())
     }
 
     /// Adds an entry whose metadata is encoded already.
     pub fn push_entry_encoded(&mut self, timestamp_ns: i64, line: &[u8], metadata: LabelsRef<'_>) {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(metadata.as_bytes());
-        self.push_with(timestamp_ns, line, Span32::new(start, self.arena.len()));
+        let parts = self.parts.own();
+        let start = parts.arena.len();
+        parts.arena.extend_from_slice(metadata.as_bytes());
+        parts.push_with(timestamp_ns, line, Span32::new(start, parts.arena.len()));
+    }
+
+    /// Number of stream entries.
+    pub fn stream_count(&self) -> usize {
+        self.parts.streams.len()
+    }
+
+    /// Number of log entries.
+    pub fn entry_count(&self) -> usize {
+        self.parts.entries.len()
+    }
+
+    /// Whether there are no log entries.
+    pub fn is_empty(&self) -> bool {
+        self.parts.entries.is_empty()
+    }
+
+    /// Stream `index` (below [`stream_count`](Self::stream_count)).
+    pub fn stream(&self, index: usize) -> LogStream<'_> {
+        LogStream { batch: self, range: self.parts.streams[index] }
+    }
+
+    /// Entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)).
+    pub fn entry(&self, index: usize) -> LogEntry<'_> {
+        self.of_range(&self.parts.entries[index])
+    }
+
+    fn of_range(&self, range: &EntryRange) -> LogEntry<'_> {
+        LogEntry {
+            timestamp_ns: range.timestamp_ns,
+            line: &self.parts.arena[range.line.range()],
+            metadata: LabelsRef::from_encoded(&self.parts.arena[range.metadata.range()]),
+        }
+    }
+
+    /// All streams in arrival order.
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = LogStream<'_>> {
+        self.parts.streams.iter().map(|&range| LogStream { batch: self, range })
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        let Parts { arena, streams, entries } = self.parts.own();
+        arena.clear();
+        streams.clear();
+        entries.clear();
+    }
+
+    /// Memory held, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.parts.arena.capacity()
+            + self.parts.streams.capacity() * size_of::<StreamRange>()
+            + self.parts.entries.capacity() * size_of::<EntryRange>()
+    }
+}
+
+impl Parts {
+    fn open(&mut self, start: usize) {
+        let here = self.entries.len();
+        self.streams
+            .push(StreamRange { labels: Span32::new(start, self.arena.len()), entries: Span32::new(here, here) });
     }
 
     fn push_with(&mut self, timestamp_ns: i64, line: &[u8], metadata: Span32) {
@@ -241,58 +381,6 @@ impl LogBatch {
         let Some(stream) = self.streams.last_mut() else { return };
         self.entries.push(EntryRange { timestamp_ns, line: Span32::new(start, self.arena.len()), metadata });
         stream.entries.end += 1;
-    }
-
-    /// Number of stream entries.
-    pub fn stream_count(&self) -> usize {
-        self.streams.len()
-    }
-
-    /// Number of log entries.
-    pub fn entry_count(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are no log entries.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Stream `index` (below [`stream_count`](Self::stream_count)).
-    pub fn stream(&self, index: usize) -> LogStream<'_> {
-        LogStream { batch: self, range: self.streams[index] }
-    }
-
-    /// Entry `index`, counted over all streams (below [`entry_count`](Self::entry_count)).
-    pub fn entry(&self, index: usize) -> LogEntry<'_> {
-        self.of_range(&self.entries[index])
-    }
-
-    fn of_range(&self, range: &EntryRange) -> LogEntry<'_> {
-        LogEntry {
-            timestamp_ns: range.timestamp_ns,
-            line: &self.arena[range.line.range()],
-            metadata: LabelsRef::from_encoded(&self.arena[range.metadata.range()]),
-        }
-    }
-
-    /// All streams in arrival order.
-    pub fn streams(&self) -> impl ExactSizeIterator<Item = LogStream<'_>> {
-        self.streams.iter().map(|&range| LogStream { batch: self, range })
-    }
-
-    /// Empties the batch and keeps its memory.
-    pub fn clear(&mut self) {
-        self.arena.clear();
-        self.streams.clear();
-        self.entries.clear();
-    }
-
-    /// Memory held, in bytes.
-    pub fn memory_bytes(&self) -> usize {
-        self.arena.capacity()
-            + self.streams.capacity() * size_of::<StreamRange>()
-            + self.entries.capacity() * size_of::<EntryRange>()
     }
 }
 
@@ -345,6 +433,24 @@ mod tests {
         }
         let beyond = vec![of(7, span(11, 15), span(7, 11))];
         assert_eq!(LogBatch::assemble(arena(), [(span(0, 4), 1)].into_iter(), beyond), None);
+    }
+
+    #[test]
+    fn clones_have_memory_in_common_until_one_is_changed() {
+        let mut batch = LogBatch::new();
+        batch.start_stream(&mut [("s", "a")]).unwrap();
+        batch.push_entry(1, b"one", &mut []).unwrap();
+        let apart = batch.clone();
+        batch.share();
+        let mut changed = batch.clone();
+        assert_eq!(changed.arena().as_ptr(), batch.arena().as_ptr());
+        assert_ne!(apart.arena().as_ptr(), batch.arena().as_ptr());
+        changed.set_line(0, b"two");
+        assert_eq!((batch.entry(0).line, changed.entry(0).line), (&b"one"[..], &b"two"[..]));
+        assert_eq!(batch, apart);
+        let kept = batch.clone();
+        assert_eq!(batch.into_memory().0.capacity(), 0, "another has it still");
+        assert!(kept.into_memory().0.capacity() > 0);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl GroupEncoder {
         self.took.metadata += out.len() - before;
     }
 
-    /// Adds the ids of the group written last to a filter.
+    /// Adds the ids of the group written last, in lines and metadata, to a filter.
     pub(crate) fn add_ids(&self, rows: &Rows, filter: &mut FilterBuilder) {
         self.lines.add_ids(rows, filter);
     }

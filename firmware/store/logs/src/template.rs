@@ -178,14 +178,14 @@ pub(crate) fn split_with_ids(line: &[u8], template: &mut Vec<u8>, tokens: &mut V
     while let Some(&byte) = line.get(at) {
         let of = class(byte);
         let found = if of & WORD != 0 {
-            let end = word_end(line, at);
-            if end - at >= ID_BYTES_MIN && line[at..end].iter().any(u8::is_ascii_digit) {
-                ids.push(Id { start: at as u32, end: end as u32, uuid: false });
+            let word = word(line, at);
+            if word.end - at >= ID_BYTES_MIN && word.any & DIGIT != 0 {
+                ids.push(Id { start: at as u32, end: word.end as u32, uuid: false });
             }
-            match varying(line, at, end) {
+            match varying(line, at, &word) {
                 Some(token) => token,
                 None => {
-                    at = end;
+                    at = word.end;
                     continue;
                 }
             }
@@ -229,29 +229,41 @@ fn note_uuid(line: &[u8], hyphen: usize, ids: &mut Vec<Id>) {
     }
 }
 
-fn word_end(line: &[u8], start: usize) -> usize {
-    line[start..].iter().position(|&b| class(b) & WORD == 0).map_or(line.len(), |n| start + n)
+/// A run of letters and digits: where it ends, and what all and any of its bytes can be part of.
+struct Word {
+    end: usize,
+    all: u8,
+    any: u8,
+}
+
+fn word(line: &[u8], start: usize) -> Word {
+    let mut word = Word { end: line.len(), all: 0xff, any: 0 };
+    for (at, &byte) in line.iter().enumerate().skip(start) {
+        let of = class(byte);
+        if of & WORD == 0 {
+            word.end = at;
+            break;
+        }
+        word.all &= of;
+        word.any |= of;
+    }
+    word
 }
 
 fn token(kind: Kind, start: usize, end: usize) -> Option<Token> {
     Some(Token { kind, start: start as u32, end: end as u32 })
 }
 
-/// The varying token in the word `start..end`, which may reach beyond it; `None` when all of it is literal.
-fn varying(line: &[u8], start: usize, end: usize) -> Option<Token> {
-    let word = &line[start..end];
-    let len = word.len();
+/// The varying token in the word at `start`, which may reach beyond it; `None` when all of it is literal.
+fn varying(line: &[u8], start: usize, &Word { end, all, any }: &Word) -> Option<Token> {
+    let len = end - start;
     if len == 8 && line.get(end) == Some(&b'-') && is_uuid(line, start) && !is(line.get(start + 36), WORD) {
         return token(Kind::Uuid, start, start + 36);
-    }
-    let (mut all, mut any) = (0xffu8, 0u8);
-    for &byte in word {
-        all &= class(byte);
-        any |= class(byte);
     }
     if any & DIGIT == 0 {
         return None;
     }
+    let word = &line[start..end];
     if all & DIGIT != 0 {
         if len == 4
             && let Some(time) = read_time(&line[start..])

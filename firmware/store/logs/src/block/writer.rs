@@ -9,7 +9,7 @@ use crate::rows::Rows;
 use crate::varint::{put, put_bytes};
 use bramble_disk::segment::{PageCodec, PageRef, SegmentHeader, SegmentSummary, SegmentWriter};
 use bramble_disk::{Disk, DiskError};
-use bramble_signal::{Labels, LogEntry, Signal, floating_label};
+use bramble_signal::{Labels, LabelsRef, LogEntry, Signal, floating_label};
 use bramble_storage::{BlockId, BlockMeta, RetentionClass, Sequence};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -156,20 +156,17 @@ impl BlockWriter {
             self.encoder.add_ids(&rows, &mut self.filter);
             let (mut names, mut before) = (Names::NONE, Vec::new());
             for at in 0..rows.len() {
-                let metadata = rows.entry(at).metadata;
-                self.filter.add_metadata(metadata);
-                for (nth, (name, _)) in metadata.iter().enumerate() {
+                for (nth, (name, _)) in LabelsRef::from_encoded(rows.metadata(at)).iter_bytes().enumerate() {
                     // Most have the same names in the same places as the one before.
-                    if before.get(nth) != Some(&name) {
-                        names.add(name);
-                        before.truncate(nth);
-                        before.push(name);
+                    if before.get(nth) == Some(&name) {
+                        continue;
                     }
-                }
-                // The mark sorts before everything else.
-                for name in metadata.iter().map_while(|(name, _)| floating_label(name)) {
-                    if !self.floating.contains(name) {
-                        self.floating.insert(name.into());
+                    before.truncate(nth);
+                    before.push(name);
+                    let name = std::str::from_utf8(name).unwrap_or_default();
+                    names.add(name);
+                    if let Some(floating) = floating_label(name).filter(|name| !self.floating.contains(*name)) {
+                        self.floating.insert(floating.into());
                     }
                 }
             }

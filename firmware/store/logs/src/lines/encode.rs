@@ -6,6 +6,7 @@ use crate::filter::FilterBuilder;
 use crate::rows::Rows;
 use crate::template::{Id, Kind, Token, digits_of, number, pack_hex, pack_uuid, split_with_ids, time_distance};
 use crate::varint::{put, put_bytes};
+use bramble_signal::LabelsRef;
 
 use crate::words::ValueWriter;
 
@@ -183,7 +184,7 @@ impl LineEncoder {
         self.ids.iter().zip(rows.timestamps_ns()).for_each(|(id, &timestamp_ns)| dictionary.count(*id, timestamp_ns));
     }
 
-    /// Adds the ids of the lines written last to a filter: splitting has seen them already.
+    /// Adds the ids of the entries written last to a filter: splitting has seen those of lines already.
     pub(crate) fn add_ids(&self, rows: &Rows, filter: &mut FilterBuilder) {
         let mut from = 0;
         for (at, (template, &end)) in self.ids.iter().zip(&self.found_ends).enumerate() {
@@ -193,6 +194,8 @@ impl LineEncoder {
                 None => _ = filter.add(line),
             }
             from = end as usize;
+            // Behind the line, whose ids metadata mostly has too.
+            filter.add_metadata(LabelsRef::from_encoded(rows.metadata(at)));
         }
     }
 
