@@ -1,8 +1,9 @@
-//! How hubs find out without sending them that they have the same log entries: a number for the entries of each stretch of
+//! How hubs find out without sending them that they have the same entries or spans: a number for those of each stretch of
 //! time. What nodes send to both is the same on both, but for the stretches in which one was away.
 
+use crate::spans::fingerprint;
 use bramble_signal::hash::xxhash64;
-use bramble_signal::{LabelsRef, LogEntry};
+use bramble_signal::{LabelsRef, LogEntry, SpanEntry};
 use bramble_storage::LogRows;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,10 +30,19 @@ impl Digests {
             let seed = xxhash64(stream.labels().as_bytes(), 0);
             for entry in stream.entries() {
                 let into = entry.timestamp_ns.abs_diff(start_ns.min(entry.timestamp_ns));
-                let stretch = self.0.entry(into / width_ns.max(1).unsigned_abs()).or_default();
-                *stretch = (stretch.0 + 1, stretch.1.wrapping_add(of_entry(&entry, seed)));
+                self.add_one(into / width_ns.max(1).unsigned_abs(), of_entry(&entry, seed));
             }
         }
+    }
+
+    /// Adds a span; the range begins at `start_ns`.
+    pub(crate) fn add_span(&mut self, span: &SpanEntry, start_ns: u64, width_ns: u64) {
+        self.add_one(span.start_ns.saturating_sub(start_ns) / width_ns.max(1), fingerprint(span));
+    }
+
+    fn add_one(&mut self, stretch: u64, hash: u64) {
+        let stretch = self.0.entry(stretch).or_default();
+        *stretch = (stretch.0 + 1, stretch.1.wrapping_add(hash));
     }
 
     /// As a list: (stretch, entries, sum).

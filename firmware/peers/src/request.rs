@@ -40,6 +40,8 @@ pub(crate) enum Question {
     TraceIds(Spans),
     /// Wanted spans.
     Spans(Spans),
+    /// What they make, stretch by stretch ([`crate::digest`]).
+    SpanDigests { of: Spans, width_ns: u64 },
     /// Names of services.
     Services { start_ns: u64, end_ns: u64 },
     /// Names and kinds of a service's operations.
@@ -68,7 +70,9 @@ impl Request {
             Question::Totals { step_ns: ..=0, .. } | Question::Templates { step_ns: ..=0, .. } => {
                 Err("step_ns must be positive".to_owned())
             }
-            Question::Digests { width_ns: ..=0, .. } => Err("width_ns must be positive".to_owned()),
+            Question::Digests { width_ns: ..=0, .. } | Question::SpanDigests { width_ns: 0, .. } => {
+                Err("width_ns must be positive".to_owned())
+            }
             question => Ok(Request(question)),
         }
     }

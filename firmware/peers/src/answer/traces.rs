@@ -1,5 +1,6 @@
 //! Questions about traces.
 
+use crate::digest::Digests;
 use crate::frame::{FRAME_BYTES, FrameWriter, IDS};
 use crate::lists::{self, Key, Operation, Value};
 use crate::request::{KnownTrace, Question, Spans};
@@ -20,6 +21,14 @@ pub(super) fn answer(
             let mut payload = Vec::new();
             let fields = asked.fields.wanted();
             each_wanted(asked, fields, source, context, &mut |batch| spans::send(batch, &mut payload, out))?;
+        }
+        Question::SpanDigests { of, width_ns } => {
+            let mut digests = Digests::default();
+            each_wanted(of, SpanFields::LEAST, source, context, &mut |batch| {
+                batch.spans.iter().for_each(|span| digests.add_span(span, of.start_ns, *width_ns));
+                Ok(())
+            })?;
+            lists::send(digests.list(), out)?;
         }
         Question::Services { start_ns, end_ns } => lists::send(source.services(*start_ns, *end_ns, context)?, out)?,
         Question::Operations { service, start_ns, end_ns } => {

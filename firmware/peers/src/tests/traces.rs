@@ -144,8 +144,13 @@ fn traces_that_are_the_same_need_not_travel() {
     theirs.traces.replay(&batch(&spans), 1);
     let (others, sent_bytes) = counted_peers(&[theirs]);
     let merged = MergedTraces::new(ours.traces.clone(), others, Arc::new(ManualClock::new(0)));
-    let (found, traces) = all(&merged, &SpanScan::whole(0, u64::MAX, &[]));
+    let whole = SpanScan::whole(0, u64::MAX, &[]);
+    let (found, traces) = all(&merged, &whole);
     assert_eq!((found.len(), traces.len()), (4000, 200));
-    let sent = sent_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    let sent = sent_bytes.swap(0, std::sync::atomic::Ordering::Relaxed);
     assert!(sent < 200 * 32, "{sent} bytes for 200 traces");
+    let (found, _) = all(&merged, &SpanScan { whole_traces: false, ..whole });
+    assert_eq!(found.len(), 4000);
+    let sent = sent_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(sent < 56 * 100, "{sent} bytes for 4000 spans");
 }
