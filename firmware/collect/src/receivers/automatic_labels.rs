@@ -78,31 +78,25 @@ impl AutomaticLabels {
                 labels.encode_with(SERVICE_NAME, service_of(labels), &mut scratch);
                 batch.set_labels(stream, LabelsRef::from_encoded(&scratch));
             }
-            for _ in 0..batch.stream(stream).len() {
-                let (labels, its) = (batch.stream(stream).labels(), batch.entry(entry));
-                if let Some(level) = self.level_to_add(labels, &its) {
+            let entries = entry..entry + batch.stream(stream).len();
+            entry = entries.end;
+            let labels = batch.stream(stream).labels();
+            if !self.levels || labels.get(DETECTED_LEVEL).is_some() {
+                continue;
+            }
+            let named = StreamLevel::of(labels);
+            for at in entries {
+                let its = batch.entry(at);
+                if let Some(level) = named.to_add(&its) {
                     scratch.clear();
                     its.metadata.encode_with(DETECTED_LEVEL, &level, &mut scratch);
                     drop(level);
-                    batch.set_metadata(entry, LabelsRef::from_encoded(&scratch));
+                    batch.set_metadata(at, LabelsRef::from_encoded(&scratch));
                 }
-                entry += 1;
             }
         }
         held.force_resize(batch.memory_bytes());
         Ok((batch, held))
-    }
-
-    /// The level that the entry's metadata is to have and has not: a known level that the sender gives is kept, in its
-    /// usual spelling.
-    fn level_to_add<'a>(&self, labels: LabelsRef<'a>, entry: &LogEntry<'a>) -> Option<Cow<'a, str>> {
-        if !self.levels || labels.get(DETECTED_LEVEL).is_some() {
-            return None;
-        }
-        match entry.metadata.get(DETECTED_LEVEL) {
-            None => Some(level_of(labels, entry.metadata, entry.line)),
-            Some(given) => canonical(given.as_bytes()).filter(|&level| level != given).map(Cow::Borrowed),
-        }
     }
 }
 
@@ -110,32 +104,50 @@ fn service_of<'a>(labels: LabelsRef<'a>) -> &'a str {
     SERVICE_LABELS.iter().find_map(|name| labels.get(name)).unwrap_or(UNKNOWN_SERVICE)
 }
 
-/// The level of an entry: what labels say, else metadata, else OTLP's severity number, else the line. A word of the
-/// sender's own is kept, unless there is a number beside it, which says what the word means.
-fn level_of<'a>(labels: LabelsRef<'a>, metadata: LabelsRef<'a>, line: &[u8]) -> Cow<'a, str> {
-    let number = metadata.get("severity_number");
-    match named_level(labels).or_else(|| named_level(metadata)) {
-        Some(word) => {
-            let known = canonical(word.as_bytes()).or_else(|| number.and_then(of_severity_number));
-            Cow::Borrowed(known.unwrap_or(word))
+/// What the labels of a stream say of the level of its entries.
+struct StreamLevel {
+    /// The sender's own word, and the known one for it.
+    word: Option<(String, Option<&'static str>)>,
+}
+
+impl StreamLevel {
+    fn of(labels: LabelsRef<'_>) -> StreamLevel {
+        StreamLevel { word: named_level(labels).map(|word| (word.to_owned(), canonical(word.as_bytes()))) }
+    }
+
+    /// The level that the entry's metadata is to have and has not: a known level that the sender gives is kept, in its
+    /// usual spelling.
+    fn to_add<'a>(&'a self, entry: &LogEntry<'a>) -> Option<Cow<'a, str>> {
+        match entry.metadata.get(DETECTED_LEVEL) {
+            None => Some(self.level_of(entry.metadata, entry.line)),
+            Some(given) => canonical(given.as_bytes()).filter(|&level| level != given).map(Cow::Borrowed),
         }
-        None => Cow::Borrowed(match number {
-            Some(number) => of_severity_number(number).unwrap_or(UNKNOWN_LEVEL),
-            None => of_line(line),
-        }),
+    }
+
+    /// The level of an entry: what labels say, else metadata, else OTLP's severity number, else the line. A word of the
+    /// sender's own is kept, unless there is a number beside it, which says what the word means.
+    fn level_of<'a>(&'a self, metadata: LabelsRef<'a>, line: &[u8]) -> Cow<'a, str> {
+        let of_stream = self.word.as_ref().map(|(word, known)| (word.as_str(), *known));
+        let word = of_stream.or_else(|| named_level(metadata).map(|word| (word, canonical(word.as_bytes()))));
+        let of_number = || metadata.get("severity_number").and_then(of_severity_number);
+        match word {
+            Some((word, known)) => Cow::Borrowed(known.or_else(of_number).unwrap_or(word)),
+            None if metadata.get("severity_number").is_some() => Cow::Borrowed(of_number().unwrap_or(UNKNOWN_LEVEL)),
+            None => Cow::Borrowed(of_line(line)),
+        }
     }
 }
 
 /// The value under the first of the names that a level may have.
 fn named_level<'a>(pairs: LabelsRef<'a>) -> Option<&'a str> {
-    let ranked = pairs.iter().filter_map(|(name, value)| Some((level_rank(name)?, value)));
-    ranked.min_by_key(|(rank, _)| *rank).map(|(_, value)| value)
+    let ranked = pairs.iter_bytes().filter_map(|(name, value)| Some((level_rank(name)?, value)));
+    ranked.min_by_key(|(rank, _)| *rank).and_then(|(_, value)| std::str::from_utf8(value).ok())
 }
 
-fn level_rank(name: &str) -> Option<usize> {
+fn level_rank(name: &[u8]) -> Option<usize> {
     // Nearly all names are told from a level's by their first letter.
-    let may_be = matches!(name.as_bytes().first(), Some(b'l' | b'L' | b's' | b'S'));
-    may_be.then(|| LEVEL_NAMES.iter().position(|known| *known == name))?
+    let may_be = matches!(name.first(), Some(b'l' | b'L' | b's' | b'S'));
+    may_be.then(|| LEVEL_NAMES.iter().position(|known| known.as_bytes() == name))?
 }
 
 /// OTLP's severity numbers: four per level.
@@ -222,7 +234,7 @@ impl<'de> Visitor<'de> for Search<'_> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             if self.depth == 0 {
                 map.next_value::<IgnoredAny>()?;
-            } else if level_rank(&key).is_some() {
+            } else if level_rank(key.as_bytes()).is_some() {
                 let value = map.next_value::<serde_json::Value>()?;
                 if let Some(level) = value.as_str().and_then(|text| canonical(text.as_bytes())) {
                     *self.found = Some(level);

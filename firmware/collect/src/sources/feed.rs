@@ -102,8 +102,10 @@ impl Feeds {
     pub fn open(&self, source: &str) -> Feed {
         let idle = Arc::new(Semaphore::new(1));
         let is_hurried = Arc::new(AtomicBool::new(false));
+        let spare = Arc::new(Spare::default());
         let (parcels, inbox) = mpsc::channel(1);
         let driver = Driver {
+            spare: Arc::clone(&spare),
             writer: Arc::clone(&self.writer),
             receive: self.receive.clone(),
             source: source.into(),
@@ -122,9 +124,17 @@ impl Feeds {
             idle,
             is_hurried,
             next: Mutex::new(None),
+            spare,
             parcels,
         }
     }
+}
+
+/// The memory of the batch that became durable last, for a source that gathers the next one in it.
+#[derive(Default)]
+struct Spare {
+    is_wanted: AtomicBool,
+    batch: parking_lot::Mutex<Option<LogBatch>>,
 }
 
 /// A batch on its way.
@@ -148,6 +158,7 @@ pub struct Feed {
     is_hurried: Arc<AtomicBool>,
     /// The next sequence, once it is known.
     next: Mutex<Option<u64>>,
+    spare: Arc<Spare>,
     parcels: mpsc::Sender<Parcel>,
 }
 
@@ -168,6 +179,13 @@ impl Feed {
         self.batch_bytes
     }
 
+    /// A batch that is done with, for its memory: fresh pages for each batch cost a fast source as much as reading does. Kept
+    /// for who has asked once.
+    pub fn spare(&self) -> Option<LogBatch> {
+        self.spare.is_wanted.store(true, Ordering::Release);
+        self.spare.batch.lock().take()
+    }
+
     /// Whether nothing is under way: what was gathered may be pushed now without waiting.
     pub fn is_idle(&self) -> bool {
         self.idle.available_permits() > 0
@@ -182,8 +200,10 @@ impl Feed {
         if batch.is_empty() && positions.is_empty() {
             return Ok(());
         }
-        let is_large = batch.memory_bytes() >= self.batch_bytes / 4;
-        let batch = self.with_automatic_labels(batch);
+        let is_large = batch.used_bytes() >= self.batch_bytes / 4;
+        let mut batch = self.with_automatic_labels(batch);
+        // The writer's copy of it costs nothing then.
+        batch.share();
         if is_large && !self.is_idle() {
             self.is_hurried.store(true, Ordering::Release);
             self.writer.hurry(&self.source);
@@ -227,6 +247,7 @@ impl Feed {
 
 /// Hands over what was pushed.
 struct Driver {
+    spare: Arc<Spare>,
     writer: Arc<dyn Writer>,
     receive: Budget,
     source: Arc<str>,
@@ -267,6 +288,9 @@ impl Driver {
         self.bytes.inc_by(line_bytes.sum());
         self.lines.inc_by(parcel.batch.entry_count() as u64);
         self.is_hurried.store(false, Ordering::Release);
+        if self.spare.is_wanted.load(Ordering::Acquire) {
+            *self.spare.batch.lock() = Some(parcel.batch);
+        }
         drop(parcel.turn);
     }
 

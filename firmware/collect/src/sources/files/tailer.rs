@@ -342,12 +342,16 @@ impl Tailer {
             }
             tokio::time::sleep(wait).await;
         };
-        self.runtime.block_on(async {
+        let is_pushed = self.runtime.block_on(async {
             tokio::select! {
                 pushed = feed.push(batch, positions) => pushed.is_ok(),
                 () = stop => false,
             }
-        })
+        });
+        if let Some(spare) = self.feed.spare() {
+            self.desk.out.reuse(spare);
+        }
+        is_pushed
     }
 
     /// Sleeps until there is something to do; what is told meanwhile gathers for a poll interval.

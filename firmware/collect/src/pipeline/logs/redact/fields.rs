@@ -184,8 +184,8 @@ pub(super) fn look(text: &[u8], start: usize, end: usize) -> Option<Found> {
 }
 
 /// Whether the value of a field of this name is a secret, and of which kind.
-pub(super) fn of_field(name: &str, value: &[u8]) -> Option<Kind> {
-    match says(name.as_bytes())? {
+pub(super) fn of_field(name: &[u8], value: &[u8]) -> Option<Kind> {
+    match says(name)? {
         Says::Authorization => (value.len() >= 8 && !is_hidden(value)).then_some(Kind::Authorization),
         says => found(says, value, true),
     }

@@ -45,8 +45,8 @@ struct Found {
     kind: Kind,
 }
 
-/// Shorter texts are neither searched nor have anything in them: `pwd=x` has a secret, with the name that says so.
-const FOUND_BYTES_MIN: usize = 5;
+/// Shorter texts have nothing in them, and are not searched: the shortest are `h://:p@` and `dbpwd=x`.
+const FOUND_BYTES_MIN: usize = 7;
 
 type FoundList = SmallVec<[Found; 8]>;
 
@@ -168,6 +168,10 @@ impl Redactor {
     /// As [`redact`](Self::redact) for the value of a named field (structured metadata, an attribute): a name that says so
     /// makes the whole value a secret.
     pub fn redact_field(&self, name: &str, value: &[u8], out: &mut Vec<u8>) -> Option<NonZeroU32> {
+        self.redact_named(name.as_bytes(), value, out)
+    }
+
+    fn redact_named(&self, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Option<NonZeroU32> {
         if let Some(kind) = fields::of_field(name, value)
             && self.kinds & kind.bit() != 0
         {
@@ -185,8 +189,8 @@ impl Redactor {
             return 0;
         }
         let (mut out, mut count) = (Vec::new(), 0);
-        let change = |name: &str, value: &str, made: &mut String| {
-            let Some(n) = self.redact_field(name, value.as_bytes(), &mut out) else { return false };
+        let change = |name: &[u8], value: &[u8], made: &mut String| {
+            let Some(n) = self.redact_named(name, value, &mut out) else { return false };
             count += n.get();
             made.clear();
             // Only whole characters of ASCII are cut away, so this is text still.

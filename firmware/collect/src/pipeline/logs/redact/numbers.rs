@@ -3,30 +3,52 @@
 use super::Found;
 use super::kind::Kind;
 
-/// Digits of the shortest number that is looked for. Every so many bytes one is looked at: what is as long cannot lie between.
+/// Digits of the shortest number that is looked for.
 const DIGITS_MIN: usize = 14;
 const DIGITS_MAX: usize = 16;
+/// A text is looked at in pieces of so many bytes: a run as long as a number has one of them whole.
+const PIECE: usize = DIGITS_MIN / 2;
 
 fn of_number(b: u8) -> bool {
     b.is_ascii_digit() || b == b' ' || b == b'-'
 }
 
+/// The high bits of the lowest seven bytes of a word.
+const HIGH_BITS: u64 = 0x0080_8080_8080_8080;
+
+/// A byte in all places of a word.
+const fn all(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Whether the lowest seven bytes of a word are all digits, blanks and dashes.
+fn is_piece(word: u64) -> bool {
+    let low = word & all(0x7f);
+    // A byte's high bit: it is none of them. What is added never reaches into the next byte.
+    let no_digit = (low ^ all(b'0')) + all(0x80 - 10);
+    let no_blank = (low ^ all(b' ')) + all(0x7f);
+    let no_dash = (low ^ all(b'-')) + all(0x7f);
+    ((no_digit & no_blank & no_dash) | word) & HIGH_BITS == 0
+}
+
 /// Calls `found` for the numbers of cards in a text.
 pub(super) fn cards(text: &[u8], mut found: impl FnMut(Found)) {
-    let mut at = DIGITS_MIN - 1;
-    while let Some(byte) = text.get(at) {
-        // What is as long and has this byte has one half of it on one of its sides.
-        let is_number = |at: usize| text.get(at).is_some_and(|b| of_number(*b));
-        if !of_number(*byte) || !(is_number(at + DIGITS_MIN / 2) || is_number(at.wrapping_sub(DIGITS_MIN / 2))) {
-            at += DIGITS_MIN;
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| rest.len() >= PIECE) {
+        let word = rest.first_chunk::<8>().map_or_else(
+            || rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            |eight| u64::from_le_bytes(*eight),
+        );
+        if !is_piece(word) {
+            at += PIECE;
             continue;
         }
         let start = at - text.get(..at).map_or(0, |t| t.iter().rev().take_while(|b| of_number(**b)).count());
-        let end = at + text.get(at..).map_or(0, |t| t.iter().take_while(|b| of_number(**b)).count());
+        let end = at + rest.iter().take_while(|b| of_number(**b)).count();
         if end - start >= DIGITS_MIN {
             in_run(text, start, end, &mut found);
         }
-        at = end + DIGITS_MIN;
+        at = end;
     }
 }
 
@@ -123,4 +145,45 @@ fn luhn(digits: &[u8]) -> bool {
         })
         .sum();
     sum.is_multiple_of(10) && digits.iter().skip(1).any(|d| digits.first() != Some(d))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_run_is_passed_over(text in "([a-c0-9 é.-]{0,9}|4111 ?1111 ?1111 ?1111|-?[0-9]{12,17}|378282246310005){0,8}") {
+            let text = text.as_bytes();
+            let (mut quick, mut slow) = (Vec::new(), Vec::new());
+            cards(text, |one| quick.push(one));
+            let mut at = 0;
+            while at < text.len() {
+                let end = at + text[at..].iter().take_while(|b| of_number(**b)).count();
+                if end - at >= DIGITS_MIN {
+                    in_run(text, at, end, &mut |one| slow.push(one));
+                }
+                at = end + 1;
+            }
+            prop_assert_eq!(quick, slow);
+        }
+
+        #[test]
+        fn pieces_are_told_byte_by_byte(bytes in prop::collection::vec(prop_oneof![20 => Just(b'7'), 1 => any::<u8>(), 1 => b' '..b'@'], 8)) {
+            let word = u64::from_le_bytes(bytes.clone().try_into().unwrap());
+            prop_assert_eq!(is_piece(word), bytes[..PIECE].iter().all(|b| of_number(*b)));
+        }
+    }
+
+    #[test]
+    fn every_byte_is_told_in_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..PIECE {
+                let mut word = [b'0'; 8];
+                word[at] = byte;
+                assert_eq!(is_piece(u64::from_le_bytes(word)), of_number(byte), "{byte} at {at}");
+            }
+        }
+    }
 }
