@@ -21,12 +21,13 @@ pub(crate) fn generated(path: &str, name: &str, text: &str) {
 }
 
 /// The documents that people follow.
-const FOLLOWED: [&str; 12] = [
+const FOLLOWED: [&str; 13] = [
     "README.md",
     "docs/guide.md",
     "docs/cluster.md",
     "docs/collecting.md",
     "docs/compatibility.md",
+    "docs/forwarding.md",
     "docs/k3s/README.md",
     "docs/pipelines.md",
     "docs/storage.md",

@@ -158,11 +158,12 @@ fn peers_section(config: &Config, report: &mut Report) -> anyhow::Result<()> {
 }
 
 fn ports_section(config: &Config, report: &mut Report) {
-    for (name, address) in door_addresses(config) {
-        let Some(address) = address else {
-            report.note(&format!("{name}: off"));
-            continue;
-        };
+    let (on, off): (Vec<_>, Vec<_>) = door_addresses(config).into_iter().partition(|(_, address)| address.is_some());
+    if !off.is_empty() {
+        report.note(&format!("off: {}", off.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")));
+    }
+    for (name, address) in on {
+        let Some(address) = address else { continue };
         let bound = match OF_PACKETS.contains(&name) {
             true => UdpSocket::bind(&address).map(drop),
             false => TcpListener::bind(&address).map(drop),
