@@ -22,7 +22,7 @@ impl Bench {
 
     /// Starts a forwarder to one destination; impatient, so that tests are short.
     fn start(&self, mut table: Value) -> Running {
-        let defaults = json!({ "name": "it", "timeout": "500ms", "retry_min": "10ms", "retry_max": "50ms" });
+        let defaults = json!({ "name": "it", "timeout": "1500ms", "retry_min": "10ms", "retry_max": "50ms" });
         for (key, value) in defaults.as_object().unwrap() {
             table.as_object_mut().unwrap().entry(key).or_insert_with(|| value.clone());
         }
@@ -199,40 +199,45 @@ fn kinds(server: &Server) -> Vec<(Value, Signal, Read)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_http_what_fails_is_tried_again_and_what_is_refused_is_not() {
-    for at in 0..8 {
-        let bench = Bench::new().await;
-        let (mut table, signal, read) = kinds(&bench.server).remove(at);
-        let told = table.to_string();
-        table["headers"] = json!({ "x-house": "bramble" });
-        table["bearer_token"] = json!("token");
-        let running = bench.start(table);
-        let busy = vec![("retry-after", HINT.as_secs_f64().to_string())];
-        let slow = Answer::Http(429, busy, b"slow down".to_vec());
-        bench.server.answers([status(503, "starting"), slow, Answer::Hang, Answer::Cut, status(500, "oops")]);
-        running.observe(signal, 1);
-        running.until("the first is taken", || running.counter("sent_items_total", "") == 1).await;
-        let seen = bench.server.seen();
-        let numbers: Vec<Vec<u64>> = seen.iter().map(read).collect();
-        assert_eq!(numbers, vec![vec![1]; 6], "{told}");
-        assert!(seen[2].at - seen[1].at >= HINT, "{told}: the hint was not waited for");
-        for one in &seen {
-            assert_eq!((one.header("authorization"), one.header("x-house")), ("Bearer token", "bramble"), "{told}");
-            assert!(one.header("user-agent").starts_with("bramble/"));
-        }
-        // A poisoned batch holds up nothing, is counted, and is told with what the server said of it.
-        bench.server.answers([status(400, "label 415 is poison")]);
-        running.until("it is there again", || running.status().connected).await;
-        running.observe(signal, 2);
-        running.until("the poison is dropped", || running.status().dropped_items == 1).await;
-        let (_, why) = running.status().last_error.unwrap();
-        assert!(why.contains("400") && why.contains("label 415 is poison"), "{told}: {why}");
-        assert_eq!(running.counter("dropped_items_total", "refused"), 1, "{told}");
-        running.observe(signal, 3);
-        running.until("the third is taken", || running.counter("sent_items_total", "") == 2).await;
-        let numbers: Vec<u64> = bench.server.seen()[6..].iter().flat_map(read).collect();
-        assert_eq!(numbers, [2, 3], "{told}");
-        running.forwarder.finish(Duration::from_millis(200)).await;
+    let kinds: Vec<_> = (0..8).map(|at| tokio::spawn(fails_and_is_refused(at))).collect();
+    for kind in kinds {
+        kind.await.unwrap();
     }
+}
+
+async fn fails_and_is_refused(kind: usize) {
+    let bench = Bench::new().await;
+    let (mut table, signal, read) = kinds(&bench.server).remove(kind);
+    let told = table.to_string();
+    table["headers"] = json!({ "x-house": "bramble" });
+    table["bearer_token"] = json!("token");
+    let running = bench.start(table);
+    let busy = vec![("retry-after", HINT.as_secs_f64().to_string())];
+    let slow = Answer::Http(429, busy, b"slow down".to_vec());
+    bench.server.answers([status(503, "starting"), slow, Answer::Hang, Answer::Cut, status(500, "oops")]);
+    running.observe(signal, 1);
+    running.until("the first is taken", || running.counter("sent_items_total", "") == 1).await;
+    let seen = bench.server.seen();
+    let numbers: Vec<Vec<u64>> = seen.iter().map(read).collect();
+    assert_eq!(numbers, vec![vec![1]; 6], "{told}");
+    assert!(seen[2].at - seen[1].at >= HINT, "{told}: the hint was not waited for");
+    for one in &seen {
+        assert_eq!((one.header("authorization"), one.header("x-house")), ("Bearer token", "bramble"), "{told}");
+        assert!(one.header("user-agent").starts_with("bramble/"));
+    }
+    // A poisoned batch holds up nothing, is counted, and is told with what the server said of it.
+    bench.server.answers([status(400, "label 415 is poison")]);
+    running.until("it is there again", || running.status().connected).await;
+    running.observe(signal, 2);
+    running.until("the poison is dropped", || running.status().dropped_items == 1).await;
+    let (_, why) = running.status().last_error.unwrap();
+    assert!(why.contains("400") && why.contains("label 415 is poison"), "{told}: {why}");
+    assert_eq!(running.counter("dropped_items_total", "refused"), 1, "{told}");
+    running.observe(signal, 3);
+    running.until("the third is taken", || running.counter("sent_items_total", "") == 2).await;
+    let numbers: Vec<u64> = bench.server.seen()[6..].iter().flat_map(read).collect();
+    assert_eq!(numbers, [2, 3], "{told}");
+    running.forwarder.finish(Duration::from_millis(200)).await;
 }
 
 /// Details with a `google.rpc.RetryInfo`.
@@ -405,7 +410,8 @@ async fn one_that_hangs_delays_nobody() {
         }
         slowest = slowest.max(begun.elapsed());
     }
-    assert!(observed < Duration::from_millis(500) && slowest < Duration::from_secs(2), "{observed:?} {slowest:?}");
+    // The other would have had a minute.
+    assert!(observed < Duration::from_secs(2) && slowest < Duration::from_secs(8), "{observed:?} {slowest:?}");
     assert_eq!(good.seen().iter().flat_map(read_loki).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
     assert_eq!(hanging.count(), 1);
     forwarder.finish(Duration::from_millis(50)).await;

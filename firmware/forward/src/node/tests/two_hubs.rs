@@ -99,8 +99,8 @@ async fn one_that_is_away_keeps_nothing_from_the_other() {
         slowest = slowest.max(began.elapsed());
         reading.await.unwrap();
     }
-    // A commit for the one that is away every half a second is what there is to wait for.
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // A commit for the one that is away is what there is to wait for, not the time in which it is given up.
+    assert!(slowest < PATIENCE, "{slowest:?}");
     assert_eq!((queued(&writer, 0), queued(&writer, 1) > 0), (0, true));
     assert_eq!(pair.numbers(0), (1..=120).collect::<Vec<_>>());
     assert_eq!(pair.numbers(1).len(), 50);
