@@ -15,6 +15,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use drain::SHRINKAGE;
 pub(crate) use lanes::Positions;
 
 use crate::item::Item;

@@ -269,8 +269,9 @@ struct How {
     bytes_max: u64,
 }
 
-/// Bytes of an hour of what a busy Pi sends of some signals, as far as `minutes` tell, and of models at their largest.
-fn hour_mib(minutes: i64, how: How, signals: &[Signal]) -> (f64, usize) {
+/// MiB of an hour of what a busy Pi sends of some signals, as far as `minutes` tell; bytes of models at their largest; bytes on
+/// disk per byte of payload.
+fn hour_mib(minutes: i64, how: How, signals: &[Signal]) -> (f64, usize, f64) {
     let write_unit = how.unit;
     let disk: Arc<dyn Disk> =
         Arc::new(SimulatedDisk::new(1, SimulatedOptions { write_unit, ..SimulatedOptions::default() }));
@@ -305,7 +306,7 @@ fn hour_mib(minutes: i64, how: How, signals: &[Signal]) -> (f64, usize) {
         memory_bytes = memory_bytes.max(spool.records.memory_bytes());
     }
     let written = spool.journal.bytes_written() as f64 / (1 << 20) as f64;
-    (written * 60.0 / minutes as f64, memory_bytes)
+    (written * 60.0 / minutes as f64, memory_bytes, spool.shrinkage().unwrap_or(1.0))
 }
 
 /// `cargo test -p bramble-forward --lib what_an_hour_takes -- --ignored --nocapture`
@@ -313,19 +314,19 @@ fn hour_mib(minutes: i64, how: How, signals: &[Signal]) -> (f64, usize) {
 #[ignore = "a measurement"]
 fn what_an_hour_takes() {
     let signals = [&[Signal::Metrics][..], &[Signal::Logs], &[Signal::Traces], &Signal::ALL];
-    println!("MiB per hour: metrics, logs, traces, all; bytes of models");
+    println!("MiB per hour: metrics, logs, traces, all; bytes of models; bytes on disk per byte of payload");
     for unit in [512, 4096] {
         for (modelled, gathered) in [(false, 0), (false, 1), (false, 2), (true, 0), (true, 1), (true, 2)] {
             let of = signals.map(|signals| hour_mib(10, How { unit, modelled, gathered, bytes_max: 1 << 30 }, signals));
-            let [metrics, logs, traces, (all, memory_bytes)] = of;
+            let [metrics, logs, traces, (all, memory_bytes, shrinkage)] = of;
             let (metrics, logs, traces) = (metrics.0, logs.0, traces.0);
             println!(
-                "unit {unit}, modelled {modelled}, quarters gathered {gathered}: {metrics:.1}, {logs:.1}, {traces:.1}, {all:.1}; {memory_bytes}"
+                "unit {unit}, modelled {modelled}, quarters gathered {gathered}: {metrics:.1}, {logs:.1}, {traces:.1}, {all:.1}; {memory_bytes}; {shrinkage:.3}"
             );
         }
         for bytes_max in [1 << 30, 256 << 20] {
             let how = How { unit, modelled: true, gathered: 2, bytes_max };
-            let (mib, memory_bytes) = hour_mib(240, how, &Signal::ALL);
+            let (mib, memory_bytes, _) = hour_mib(240, how, &Signal::ALL);
             println!("unit {unit}, queue of {} MiB, over four hours: {mib:.1}; {memory_bytes}", bytes_max >> 20);
         }
     }
@@ -335,10 +336,12 @@ fn what_an_hour_takes() {
 #[test]
 fn a_day_of_a_busy_pi_fits_into_a_gibibyte() {
     for unit in [512, 4096] {
-        let (mib, memory_bytes) =
+        let (mib, memory_bytes, shrinkage) =
             hour_mib(1, How { unit, modelled: true, gathered: 2, bytes_max: 1 << 30 }, &Signal::ALL);
         assert!(mib < 42.0, "{mib} MiB per hour in units of {unit}");
         assert!(memory_bytes < 2 << 20, "{memory_bytes}");
+        // What a forecast rests on before there was a queue.
+        assert!(shrinkage < crate::destination::SHRINKAGE, "{shrinkage}");
     }
 }
 
