@@ -96,7 +96,7 @@ pub(crate) fn name_hash(name: &str) -> u64 {
 /// Part of the format.
 pub(crate) fn is_id_name(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
-    let Some((stem, b"id" | b"ID" | b"Id")) = name.split_last_chunk::<2>().map(|(stem, end)| (stem, end)) else {
+    let Some((stem, b"id" | b"ID" | b"Id")) = name.split_last_chunk::<2>() else {
         return false;
     };
     let apart = matches!(stem.last(), None | Some(b'_' | b'.' | b'-'));
