@@ -116,6 +116,12 @@ impl Position {
         })
     }
 
+    /// Nothing was taken: the file was empty, or its first line has no end. It is known by its inode alone, which may be
+    /// another's by now.
+    pub(super) fn is_start(&self) -> bool {
+        self.offset == 0 && self.told.is_empty() && !self.is_skipping && !self.is_done
+    }
+
     /// Where the bytes of `tail` begin.
     pub(super) fn tail_at(&self) -> u64 {
         self.offset.saturating_sub(self.tail.bytes as u64)

@@ -39,6 +39,14 @@ impl Probe {
     /// [`io::ErrorKind::UnexpectedEof`]: it may be in the course of being written.
     pub(super) fn new(path: &Path, is_compressed: bool) -> io::Result<Probe> {
         let (file, metadata) = open(path)?;
+        Probe::of_open(file, &metadata, is_compressed)
+    }
+
+    /// A file that is open already, whatever leads to it now.
+    ///
+    /// # Errors
+    /// As [`Probe::new`].
+    pub(super) fn of_open(file: File, metadata: &Metadata, is_compressed: bool) -> io::Result<Probe> {
         let mut head = vec![0; HEAD_BYTES_MAX];
         let count = if is_compressed {
             fill(&mut MultiGzDecoder::new(file.try_clone()?), &mut head)?

@@ -75,7 +75,8 @@ impl Tailer {
         for (file, probe) in other {
             self.adopt(&file, probe, &initial);
         }
-        self.search(&targets);
+        self.search(&targets, false);
+        self.search(&targets, true);
         for target in targets {
             if self.marks.insert(target.key.clone()) {
                 self.changed.push((target.key.clone(), "1".to_owned()));
@@ -123,8 +124,10 @@ impl Tailer {
         let Some(tail) = self.tails.get_mut(&id) else { return false };
         if tail.path != file.path {
             // An inode is not given to another file while this one is held open.
+            let position = tail.position();
             let is_same = tail.is_open()
-                || Probe::new(&file.path, tail.is_compressed()).is_ok_and(|probe| probe.is_of(&tail.position()));
+                || !position.is_start()
+                    && Probe::new(&file.path, tail.is_compressed()).is_ok_and(|probe| probe.is_of(&position));
             if !is_same {
                 return false;
             }
@@ -183,10 +186,15 @@ impl Tailer {
         self.counters.truncated.inc();
         tail.finish(&mut self.desk, false);
         let (position, since_ns) = (tail.position(), self.clock.monotonic_ns());
-        let inode = (tail.dev, tail.ino);
+        let (inode, held) = ((tail.dev, tail.ino), tail.take_file());
         self.orphans.push(Orphan { key: tail.key, position, since_ns, searches: SEARCHES, is_dirty: true });
+        // What its path leads to now may be another file, which a scan finds, or has found.
+        let probe = match held {
+            Some(held) => held.metadata().and_then(|metadata| Probe::of_open(held, &metadata, false)),
+            None => Probe::new(&tail.path, false),
+        };
         let file = Found { path: tail.path, target: tail.target, inode, mtime_s: 0 };
-        if let Ok(probe) = Probe::new(&file.path, false) {
+        if let Some(probe) = probe.ok().filter(|probe| (probe.dev, probe.ino) == inode) {
             self.adopt(&file, probe, &HashMap::new());
         }
     }
@@ -226,8 +234,12 @@ impl Tailer {
     }
 
     fn orphan_by_inode(&self, probe: &Probe) -> Option<usize> {
+        // One of which nothing was taken is as good as new, and a copy may have got its inode.
         let is_same = |position: &Position| {
-            probe.is_inode(position) && probe.is_compressed == position.is_compressed && probe.is_of(position)
+            !position.is_start()
+                && probe.is_inode(position)
+                && probe.is_compressed == position.is_compressed
+                && probe.is_of(position)
         };
         self.orphans.iter().position(|orphan| is_same(&orphan.position))
     }
@@ -304,13 +316,14 @@ impl Tailer {
         !originals.is_empty()
     }
 
-    /// Looks for files that vanished under the names that rotation gives.
-    fn search(&mut self, targets: &[Arc<Target>]) {
+    /// Looks for files that vanished under the names that rotation gives: those that are known by content, or those that are
+    /// known by their inodes alone, once the others are found.
+    fn search(&mut self, targets: &[Arc<Target>], by_inode: bool) {
         let tailed: HashSet<(u64, u64)> = self.tails.values().map(|tail| (tail.dev, tail.ino)).collect();
         let mut at = 0;
         while let Some(orphan) = self.orphans.get_mut(at) {
             at += 1;
-            if orphan.searches == 0 || orphan.position.is_done {
+            if orphan.searches == 0 || orphan.position.is_done || orphan.position.is_start() != by_inode {
                 continue;
             }
             orphan.searches -= 1;
@@ -320,6 +333,9 @@ impl Tailer {
             let Some((path, probe)) = find_rotated(&position, &tailed, target.rules.config.compressed) else {
                 continue;
             };
+            if by_inode && self.is_copy_of_tailed(&path, &probe) {
+                continue;
+            }
             at -= 1;
             let id = self.resume(at, &path, probe, target);
             if let Some(tail) = self.tails.get_mut(&id) {
@@ -337,7 +353,8 @@ impl Tailer {
         let changed = &mut self.changed;
         self.orphans.retain(|orphan| {
             at += 1;
-            let stays = at > excess && now_ns < orphan.since_ns + ORPHAN_NS;
+            let is_known = orphan.searches > 0 || !orphan.position.is_start();
+            let stays = at > excess && now_ns < orphan.since_ns + ORPHAN_NS && is_known;
             if !stays {
                 changed.push((orphan.key.clone(), String::new()));
             }

@@ -203,6 +203,14 @@ impl Tail {
         }
     }
 
+    /// The handle, if it is held.
+    pub(super) fn take_file(&mut self) -> Option<File> {
+        match &mut self.content {
+            Content::Plain(file) => file.take(),
+            Content::Compressed(_) => None,
+        }
+    }
+
     /// Bytes that are taken.
     pub(super) fn offset(&self) -> u64 {
         self.read_at - (self.rest.len() - self.guard) as u64

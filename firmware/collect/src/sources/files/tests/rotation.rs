@@ -165,3 +165,21 @@ fn a_short_new_file_is_no_copy_of_the_one_whose_name_it_has() {
     world.append("a.log", "line 3\n");
     world.until_lines(&["line 1 first", "line 2", "line 3"]);
 }
+
+#[test]
+fn a_file_in_the_place_of_one_that_was_truncated_is_read_once() {
+    for _ in 0..20 {
+        let mut world = World::new("a.log*");
+        world.config.start = FileStart::Beginning;
+        world.append("a.log", "one\n");
+        world.start();
+        world.until_lines(&["one"]);
+        fs::copy(world.path("a.log"), world.path("a.log.1")).unwrap();
+        OpenOptions::new().write(true).truncate(true).open(world.path("a.log")).unwrap();
+        fs::remove_file(world.path("a.log")).unwrap();
+        world.append("a.log", "two\nthree\n");
+        world.until("the new file", |world| world.writer.lines().len() >= 3);
+        std::thread::sleep(Duration::from_millis(120));
+        world.until_lines(&["one", "two", "three"]);
+    }
+}
