@@ -6,6 +6,7 @@
 //!   most what was settled since, so a delivery may be repeated but none is forgotten.
 //! * Past its bound of bytes, or of age, the oldest extent is given up as a whole, and its items are counted.
 
+mod fits;
 mod read;
 mod tally;
 mod write;
