@@ -63,8 +63,14 @@ class Probe(threading.Thread):
         while not self.is_over:
             began = time.monotonic()
             body = {"streams": [{"stream": {"service": "probe"}, "values": [[str(time.time_ns()), "are you there?"]]}]}
-            connection.request("POST", "/loki/api/v1/push", json.dumps(body), {"content-type": "application/json"})
-            connection.getresponse().read()
+            try:
+                connection.request("POST", "/loki/api/v1/push", json.dumps(body), {"content-type": "application/json"})
+                connection.getresponse().read()
+            except (OSError, http.client.HTTPException):
+                # The node is stopped while the last line is under way.
+                if self.is_over:
+                    return
+                raise
             self.took.append((began, time.monotonic()))
             time.sleep(max(0.0, began + 0.2 - time.monotonic()))
 
@@ -127,6 +133,7 @@ def main():
                 anonymous_kib.append(field(pid, "status", "RssAnon"))
                 time.sleep(10)
                 probe.is_over = True
+                probe.join(5)
                 figures = {
                     "queue_mib": round(away["queue_bytes"] / MIB, 2),
                     "queue_mib_per_hour": round(away["queue_bytes"] / MIB / options.away * 3600, 1),
@@ -146,6 +153,7 @@ def main():
                 "seconds": round(took, 1),
                 "cpu_percent_of_a_core": round((cpu_s(pid) - before[0]) / took * 100, 2),
                 "rss_mib": round(field(pid, "status", "VmRSS") / 1024, 1),
+                "rss_anonymous_mib": round(field(pid, "status", "RssAnon") / 1024, 1),
                 "rss_peak_mib": round(field(pid, "status", "VmHWM") / 1024, 1),
                 "written_bytes_per_second": round((field(pid, "io", "write_bytes") - before[1]) / took),
                 "load_failed": load.returncode != 0,
