@@ -70,18 +70,10 @@ pub(crate) fn token(arguments: &TokenArguments) -> anyhow::Result<()> {
 
 /// A time as people of any place read it.
 fn time(of: &Value, key: &str) -> String {
-    let seconds = of.get(key).and_then(Value::as_i64).unwrap_or(0).div_euclid(1000);
-    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", of_day / 3600, of_day / 60 % 60)
+    let ms = of.get(key).and_then(Value::as_i64).unwrap_or(0);
+    let text = bramble_serve::rfc3339_of_ns(ms.saturating_mul(1_000_000));
+    // To the minute.
+    format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
 }
 
 #[cfg(test)]
