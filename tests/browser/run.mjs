@@ -118,11 +118,20 @@ async function noSidewaysScroll() {
 
 /** No panel is blank: each has text beyond its title, and none still waits. */
 async function filledPanels() {
-  await page.waitForFunction(() => document.querySelectorAll(".panel").length > 0 && !document.querySelector(".panel .wait"));
-  const blank = await page.$$eval(".panel", (panels) =>
-    panels
-      .filter((panel) => !panel.querySelector("canvas, svg, li, td, .empty, .trouble"))
-      .map((panel) => panel.getAttribute("aria-label")),
+  const content = "canvas, svg, li, td, .empty, .trouble";
+  // A graph is drawn a frame after its data came, or its width changed.
+  const filled = (content) => {
+    const panels = [...document.querySelectorAll(".panel")];
+    return panels.length > 0 && panels.every((panel) => !panel.querySelector(".wait") && panel.querySelector(content));
+  };
+  await page.waitForFunction(filled, content).catch(() => {});
+  const blank = await page.$$eval(
+    ".panel",
+    (panels, content) =>
+      panels
+        .filter((panel) => panel.querySelector(".wait") || !panel.querySelector(content))
+        .map((panel) => panel.getAttribute("aria-label")),
+    content,
   );
   assert(blank.length === 0, `blank: ${blank.join(", ")}`);
   const broken = await page.$$eval(".panel .trouble", (notes) => notes.map((note) => note.textContent));
