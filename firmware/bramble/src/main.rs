@@ -59,7 +59,7 @@ enum Command {
     /// Print the effective configuration with explanations.
     PrintConfig(ConfigArguments),
     /// Look at this machine, the data directory and the ports, and say what to do about what is wrong.
-    Doctor(ConfigArguments),
+    Doctor(commands::DoctorArguments),
     /// Make, list or take back the one-time tokens that enrol nodes; asks the hub that runs on this machine.
     Token(commands::TokenArguments),
     /// Run lines through a log pipeline and show what each stage makes of them.

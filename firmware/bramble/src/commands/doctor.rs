@@ -17,32 +17,58 @@ use std::path::Path;
 
 /// Collects what was found, so that the end can say how it went.
 #[derive(Default)]
-struct Report {
+pub(super) struct Report {
     problems: usize,
     /// Whether the data directory is in use, so that taken ports are probably Bramble's own.
     runs: bool,
 }
 
 impl Report {
-    fn good(&self, what: &str) {
+    pub(super) fn good(&self, what: &str) {
         say(&format!("  ok    {what}"));
     }
 
-    fn note(&self, what: &str) {
+    pub(super) fn note(&self, what: &str) {
         say(&format!("  note  {what}"));
     }
 
-    fn bad(&mut self, what: &str, hint: &str) {
+    pub(super) fn bad(&mut self, what: &str, hint: &str) {
         self.problems += 1;
         say(&format!("  BAD   {what}\n        hint: {hint}"));
     }
+
+    /// How it went, for the exit code.
+    pub(super) fn outcome(&self) -> anyhow::Result<()> {
+        match self.problems {
+            0 => Ok(()),
+            n => anyhow::bail!("{n} thing(s) need a hand"),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn problems(&self) -> usize {
+        self.problems
+    }
+}
+
+/// Arguments of `bramble doctor`.
+#[derive(clap::Args, Clone)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Only try out the storage: write, sync, read back, recover, and say whether the card is fit.
+    #[arg(long)]
+    self_test: bool,
 }
 
 /// Checks everything and says it; fails when something needs a hand.
-pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
+pub(crate) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
+    if arguments.self_test {
+        return super::self_test::self_test(&data_dir(&arguments.config.load()?.config)?);
+    }
     let mut report = Report::default();
     say("configuration");
-    let loaded = arguments.load()?;
+    let loaded = arguments.config.load()?;
     match &loaded.file {
         Some(file) => report.good(&file.display().to_string()),
         None => report.good("defaults, no file"),
@@ -64,10 +90,7 @@ pub(crate) fn doctor(arguments: &ConfigArguments) -> anyhow::Result<()> {
         say("other hubs");
         peers_section(&loaded.config, &mut report)?;
     }
-    match report.problems {
-        0 => Ok(()),
-        n => anyhow::bail!("{n} thing(s) need a hand"),
-    }
+    report.outcome()
 }
 
 fn declared_section(loaded: &Loaded, report: &mut Report) {

@@ -3,10 +3,11 @@
 mod asking;
 mod doctor;
 mod pipeline;
+mod self_test;
 mod serve;
 mod token;
 
-pub(crate) use doctor::doctor;
+pub(crate) use doctor::{DoctorArguments, doctor};
 pub(crate) use pipeline::{PipelineArguments, pipeline};
 pub(crate) use serve::{serve, wait_for_signal};
 pub(crate) use token::{TokenArguments, token};
