@@ -115,6 +115,24 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
+    fn hubs_enrol_it_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = LocalFiles::open(directory.path(), 1).unwrap();
+        std::thread::scope(|scope| {
+            for hub in [crate::node::FIRST_HUB, "hub-2"] {
+                let files = &files;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        files.keep_credential(hub, hub).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(*files.identity("hub").unwrap().credential.read(), "hub");
+        assert_eq!(*files.identity("hub-2").unwrap().credential.read(), "hub-2");
+    }
+
+    #[test]
     fn a_node_stays_who_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let files = LocalFiles::open(directory.path(), 1).unwrap();

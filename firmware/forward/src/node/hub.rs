@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use prometheus::{Gauge, IntGauge};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// Silence after which it is told as something that somebody should look at.
@@ -80,6 +80,8 @@ pub(crate) struct HubTask {
     version: String,
     pub(crate) view: Arc<HubView>,
     pub(crate) state: watch::Sender<HubState>,
+    /// Told when the hub's address becomes another one: it is asked at once.
+    pub(crate) moved: Arc<Notify>,
     up: IntGauge,
     silent: Gauge,
     problem: watch::Receiver<String>,
@@ -112,6 +114,7 @@ impl HubTask {
             version: env!("CARGO_PKG_VERSION").into(),
             view: Arc::default(),
             state: watch::Sender::new(HubState { since_ms: now_ms, ..HubState::default() }),
+            moved: Arc::default(),
             problem: watch::channel(String::new()).1,
             started_ms: now_ms,
         }
@@ -174,7 +177,13 @@ impl HubTask {
                 }
                 std::future::pending::<()>().await;
             };
-            _ = tokio::time::timeout(pause, lost).await;
+            let woken = async {
+                tokio::select! {
+                    () = lost => (),
+                    () = self.moved.notified() => (),
+                }
+            };
+            _ = tokio::time::timeout(pause, woken).await;
         }
     }
 

@@ -11,6 +11,7 @@
 mod files;
 mod gather;
 mod hub;
+mod keeping;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -46,8 +47,6 @@ use tokio::time::Instant;
 /// Name of the first hub's queue and metrics; the second is `hub-2`.
 pub(crate) const FIRST_HUB: &str = "hub";
 const SECOND_HUB: &str = "hub-2";
-/// How often positions are written down: each time they are all rewritten.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
 /// Failures after which a hub counts as away.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Batches of a start are numbered from here times the number of the start.
@@ -85,6 +84,8 @@ struct Slot {
     destination: Arc<Destination>,
     view: Arc<HubView>,
     state: watch::Receiver<HubState>,
+    /// Its address is another one.
+    moved: Arc<Notify>,
     task: tokio::task::AbortHandle,
 }
 
@@ -233,9 +234,9 @@ impl Shared {
         let task = HubTask::new(environment, sender.clone(), self.files.clone(), destination.clone(), families, token)
             .named(&options.name, &options.version)
             .telling(options.problem.clone());
-        let (view, state) = (task.view.clone(), task.state.subscribe());
+        let (view, state, moved) = (task.view.clone(), task.state.subscribe(), task.moved.clone());
         let task = tokio::spawn(task.run()).abort_handle();
-        self.slots.write().push(Arc::new(Slot { sender, destination, view, state, task }));
+        self.slots.write().push(Arc::new(Slot { sender, destination, view, state, moved, task }));
         Ok(())
     }
 
@@ -249,8 +250,9 @@ impl Shared {
             if slot.sender.address().is_some_and(|old| kept.contains(&old)) {
                 continue;
             }
-            if let Err(error) = slot.sender.set_address(new.next().map(String::as_str)) {
-                tracing::error!("the hub's address cannot be used: {error}");
+            match slot.sender.set_address(new.next().map(String::as_str)) {
+                Ok(()) => slot.moved.notify_one(),
+                Err(error) => tracing::error!("the hub's address cannot be used: {error}"),
             }
         }
     }
@@ -281,28 +283,6 @@ impl Shared {
                 changed
             });
             tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-
-    async fn keep_positions(self: Arc<Self>) {
-        let mut kept = BTreeMap::new();
-        loop {
-            tokio::time::sleep(CHECKPOINT_EVERY).await;
-            let durable = self.sources.durable();
-            if durable != kept {
-                let this = self.clone();
-                _ = tokio::task::spawn_blocking(move || this.keep_positions_now()).await;
-                kept = durable;
-            }
-        }
-    }
-
-    fn keep_positions_now(&self) {
-        // Sources that were not asked for yet are still where they were.
-        let mut checkpoint = self.checkpoint.clone();
-        checkpoint.extend(self.sources.durable());
-        if let Err(error) = self.files.keep_checkpoint(&checkpoint) {
-            tracing::warn!("positions cannot be kept: {error}");
         }
     }
 
@@ -482,7 +462,8 @@ impl Writer for NodeWriter {
             if said.is_none() && !waited {
                 return None;
             }
-            sides.push(sources::of_hub(source, said, checkpoint, &found));
+            let is_enrolled = !slot.sender.credential().is_empty();
+            sides.push(sources::of_hub(source, said, is_enrolled, checkpoint, &found));
         }
         let delivered = sources::of_all(sides);
         shared.sources.begin(source, &delivered);

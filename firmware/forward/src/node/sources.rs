@@ -88,13 +88,18 @@ pub(super) struct Side {
     delivered: Delivered,
 }
 
-/// What one hub's side has: what the hub said (`None`: it did not say), and what waits here for it.
+/// What one hub's side has: what the hub said (`None`: it did not say), and what waits here for it. Of a hub that is
+/// enrolled with, which does not answer and of which nothing is written down here, nothing is known but that it may have
+/// something: as little as nothing, under sequences as high as can be.
 pub(super) fn of_hub(
     source: &str,
     said: Option<Option<SourceDelivered>>,
+    is_enrolled: bool,
     checkpoint: Option<&Checkpoint>,
     found: &BTreeMap<Arc<str>, Found>,
 ) -> Option<Side> {
+    let nothing = Checkpoint::default();
+    let checkpoint = checkpoint.or((said.is_none() && is_enrolled).then_some(&nothing));
     let mut side = match said {
         Some(Some(said)) if said.sequence > 0 => {
             let positions = said.positions.into_iter().collect();
@@ -162,20 +167,26 @@ mod tests {
             let delivered = side.unwrap().delivered;
             (delivered.sequence, delivered.positions.get("a").cloned().unwrap_or_default())
         };
-        assert_eq!(at(of_hub("files", said(5, "50"), None, &found(9, "90"))), (9, "90".into()));
-        assert_eq!(at(of_hub("files", said(12, "120"), None, &found(9, "90"))), (12, "120".into()));
-        assert_eq!(at(of_hub("files", said(5, "50"), None, &found(9, ""))), (9, String::new()));
-        assert_eq!(of_hub("files", Some(None), None, &BTreeMap::new()), None);
+        assert_eq!(at(of_hub("files", said(5, "50"), false, None, &found(9, "90"))), (9, "90".into()));
+        assert_eq!(at(of_hub("files", said(12, "120"), false, None, &found(9, "90"))), (12, "120".into()));
+        assert_eq!(at(of_hub("files", said(5, "50"), false, None, &found(9, ""))), (9, String::new()));
+        assert_eq!(of_hub("files", Some(None), true, None, &BTreeMap::new()), None);
         let positions = [("a".to_owned(), "70".to_owned())].into();
         let checkpoint = Checkpoint { sequence: 7, positions };
         assert_eq!(
-            at(of_hub("files", None, Some(&checkpoint), &BTreeMap::new())),
+            at(of_hub("files", None, false, Some(&checkpoint), &BTreeMap::new())),
             (7 + UNKNOWN_BATCHES_MAX, "70".into())
         );
         assert_eq!(
-            at(of_hub("files", None, Some(&checkpoint), &found(9, "90"))),
+            at(of_hub("files", None, false, Some(&checkpoint), &found(9, "90"))),
             (7 + UNKNOWN_BATCHES_MAX, "90".into())
         );
+        // Nothing is known of either: no sequence that the hub may have, and everything once more.
+        assert_eq!(of_hub("files", None, false, None, &BTreeMap::new()), None);
+        let unknown = of_hub("files", None, true, None, &BTreeMap::new());
+        assert_eq!(at(unknown.clone()), (UNKNOWN_BATCHES_MAX, String::new()));
+        let both = of_all(vec![unknown, of_hub("files", said(5, "50"), true, None, &BTreeMap::new())]);
+        assert_eq!(both, Delivered { sequence: UNKNOWN_BATCHES_MAX, positions: BTreeMap::new() });
     }
 
     #[test]
