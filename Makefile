@@ -1,7 +1,7 @@
 # Thin: each target is one script, so that it can be run and read without make.
 # `make run` and `make test` install what they need (scripts/setup.sh); nothing is asked.
 
-.PHONY: run build ui test lint fuzz conformance clients browser bench soak docs clean
+.PHONY: run build ui test lint fuzz conformance clients browser bench soak packages packages-test docs clean
 
 # Data directory and settings of `make run`: ARGS="--data-dir DIR --config FILE".
 run: build
@@ -39,6 +39,13 @@ bench: build
 # The 30-minute forms and a longer simulation; their log goes to docs/soak.md.
 soak: build
 	scripts/soak.sh
+
+# .deb, .rpm and .tar.gz into target/packages: of BINARIES="…" that were built before, else of one built here.
+packages:
+	scripts/packages.sh $(or $(BINARIES),--build)
+
+packages-test:
+	tests/packages/run
 
 # Generated parts of docs/: settings table, crate graph.
 docs:

@@ -5,11 +5,13 @@ mod doctor;
 mod pipeline;
 mod self_test;
 mod serve;
+mod setup;
 mod token;
 
 pub(crate) use doctor::{DoctorArguments, doctor};
 pub(crate) use pipeline::{PipelineArguments, pipeline};
 pub(crate) use serve::{serve, wait_for_signal};
+pub(crate) use setup::{SetupArguments, TeardownArguments, setup, teardown};
 pub(crate) use token::{TokenArguments, token};
 
 use crate::ConfigArguments;
