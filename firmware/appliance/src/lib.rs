@@ -15,6 +15,11 @@
 //! run it in a directory or on a simulated card. *Knows no HTTP, no store, no configuration of Bramble but as a text.*
 
 pub mod bundle;
+pub mod confirm;
+pub mod console;
+pub mod durable;
+pub mod first_boot;
+pub mod helper;
 pub mod install;
 pub mod layout;
 pub mod medium;

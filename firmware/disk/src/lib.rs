@@ -32,7 +32,9 @@ pub use aligned::{ALIGNMENT, AlignedBuffer};
 pub use disk::{DirEntry, Disk, DiskKind, FileId, ReadRequest, Space, read_range};
 pub use error::DiskError;
 pub use metrics::{Cause, DiskMetrics};
-pub use open::{DATA_VERSION, DiskChoice, open_disk, remove_temporary};
+pub use open::{
+    DATA_READS_FROM, DATA_VERSION, DiskChoice, data_version, open_disk, remove_temporary, stamp_data_version,
+};
 pub use page_cache::{Page, PageCache};
 pub use simulated::{SimulatedDisk, SimulatedOptions};
 pub use threads::ThreadsDisk;

@@ -16,6 +16,10 @@ use crate::uring::UringDisk;
 /// changes when an older Bramble must not touch the directory at all.
 pub const DATA_VERSION: u32 = 1;
 
+/// The oldest version that this Bramble reads. What is older is refused, what is between stays as it is until
+/// [`stamp_data_version`]: until then an older Bramble, fallen back to, finds what it knows.
+pub const DATA_READS_FROM: u32 = 1;
+
 const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_PREFIX: &str = "bramble data ";
 const LOCK_FILE: &str = "LOCK";
@@ -108,7 +112,14 @@ fn check_format(data_dir: &Path) -> Result<(), DiskError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return write_format(data_dir),
         Err(error) => return Err(explain(data_dir, "read its FORMAT file", &error)),
     };
-    match text.trim().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u32>().ok()) {
+    match version_of(&text) {
+        Some(found) if found < DATA_READS_FROM => {
+            let why = format!(
+                "its data is of format {found}, and this Bramble reads {DATA_READS_FROM} to {DATA_VERSION}; hint: start a \
+                 release between the two once"
+            );
+            Err(unusable(data_dir, why))
+        }
         Some(found) if found > DATA_VERSION => {
             let name = path.display().to_string();
             Err(DiskError::NewerVersion { name, found, supported: DATA_VERSION })
@@ -119,6 +130,27 @@ fn check_format(data_dir: &Path) -> Result<(), DiskError> {
                        write 'bramble data 1' into it";
             Err(unusable(data_dir, why.into()))
         }
+    }
+}
+
+fn version_of(text: &str) -> Option<u32> {
+    text.trim().strip_prefix(FORMAT_PREFIX)?.parse().ok()
+}
+
+/// The version of what a data directory holds; `None` when there is none, or it does not say.
+pub fn data_version(data_dir: &Path) -> Option<u32> {
+    version_of(&fs::read_to_string(data_dir.join(FORMAT_FILE)).ok()?)
+}
+
+/// Says that the directory is of our version from now on, where it was older: an older Bramble is no longer to open it.
+/// Returns whether anything changed.
+///
+/// # Errors
+/// [`Unusable`](DiskError::Unusable): it cannot be written.
+pub fn stamp_data_version(data_dir: &Path) -> Result<bool, DiskError> {
+    match data_version(data_dir) {
+        Some(version) if version < DATA_VERSION => write_format(data_dir).map(|()| true),
+        _ => Ok(false),
     }
 }
 
@@ -163,6 +195,18 @@ mod tests {
         fs::write(directory.path().join("FORMAT"), "something else").unwrap();
         let error = open_disk(directory.path(), DiskChoice::Auto).err().unwrap();
         assert!(error.to_string().contains("not Bramble's"), "{error}");
+    }
+
+    #[test]
+    fn older_data_is_refused_or_stamped() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!((data_version(directory.path()), stamp_data_version(directory.path()).unwrap()), (None, false));
+        fs::write(directory.path().join("FORMAT"), "bramble data 0\n").unwrap();
+        let error = open_disk(directory.path(), DiskChoice::Auto).err().unwrap();
+        assert!(error.to_string().contains("of format 0"), "{error}");
+        assert!(stamp_data_version(directory.path()).unwrap());
+        assert_eq!(data_version(directory.path()), Some(DATA_VERSION));
+        assert!(!stamp_data_version(directory.path()).unwrap());
     }
 
     #[test]

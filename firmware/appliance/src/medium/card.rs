@@ -3,7 +3,7 @@
 use super::Medium;
 use crate::layout::Layout;
 use crate::slot::Slot;
-use rustix::fs::Advice;
+use rustix::fs::{Advice, FlockOperation};
 use rustix::mount::{MountFlags, mount_remount};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,6 +19,8 @@ pub struct Card {
     layout: Layout,
     boot: PathBuf,
     remounted: bool,
+    /// Held as long as anything may be changed.
+    _lock: Option<File>,
     /// Of the root that is written, so that it is not opened per piece.
     open: Option<(Slot, File)>,
 }
@@ -27,20 +29,21 @@ impl Card {
     /// Makes the boot partition writable, if it is one of its own; a directory is used as it is.
     ///
     /// # Errors
-    /// That it is not there, or cannot be made writable (we are not root, or the card is failing).
+    /// That it is not there, cannot be made writable (we are not root, or the card is failing), or that another process
+    /// changes it: [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn open(layout: &Layout) -> io::Result<Card> {
         let boot = layout.boot();
-        fs::metadata(&boot).map_err(|error| about(&boot, &error))?;
+        let lock = lock(&boot).map_err(|error| about(&boot, &error))?;
         let remounted = is_mount_point(&boot)?;
         if remounted {
             remount(&boot, false)?;
         }
-        Ok(Card { layout: layout.clone(), boot, remounted, open: None })
+        Ok(Card { layout: layout.clone(), boot, remounted, _lock: Some(lock), open: None })
     }
 
     /// To look only: nothing is made writable.
     pub fn read_only(layout: &Layout) -> Card {
-        Card { layout: layout.clone(), boot: layout.boot(), remounted: false, open: None }
+        Card { layout: layout.clone(), boot: layout.boot(), remounted: false, _lock: None, open: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -68,6 +71,17 @@ impl Drop for Card {
 
 fn about(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn lock(boot: &Path) -> io::Result<File> {
+    let directory = File::open(boot)?;
+    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(directory),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, "an update is being installed, or a slot committed"))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn remount(boot: &Path, read_only: bool) -> io::Result<()> {
