@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what is missing on a bare Debian 12 or 13, asking nothing:
 #
-#     scripts/setup.sh [rust] [lint] [node] [browser] [python] [prometheus] [rsyslog]...
+#     scripts/setup.sh [rust] [lint] [node] [browser] [python] [prometheus] [rsyslog] [rpm] [roots]...
+#                      [cross-linker] [cross-debian] [image] [machine]...
 #
 # Everything that is already there, from wherever, is used as it is; the package lists are only updated when
 # something must be installed. Works as root or with sudo. Prints what it installs and nothing else.
@@ -167,6 +168,70 @@ rsyslog() {
     )
 }
 
+# To link for the Pi.
+cross_linker() {
+    base
+    command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 || apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+}
+
+# Debian's own Rust for the Pi: its standard library is a package of the architecture arm64.
+cross_debian() {
+    cross_linker
+    [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/aarch64-unknown-linux-gnu ] && return
+    if [ "$(id -u)" = 0 ]; then dpkg --add-architecture arm64; else sudo dpkg --add-architecture arm64; fi
+    updated=
+    if apt_has rustc 1.$RUST_MINOR; then
+        apt_install rustc cargo libstd-rust-dev:arm64
+    else
+        apt_install rustc-web cargo-web libstd-rust-web-dev:arm64
+    fi
+}
+
+# To make the image: file systems without mounting any.
+image() {
+    base
+    missing=
+    while read -r tool package; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null 2>&1 || missing="$missing $package"
+    done <<'TOOLS'
+mksquashfs squashfs-tools
+mcopy mtools
+mkfs.vfat dosfstools
+mke2fs e2fsprogs
+depmod kmod
+cpio cpio
+zstd zstd
+xz xz-utils
+openssl openssl
+readelf binutils
+TOOLS
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || apt_install $missing
+}
+
+# To boot it: an emulated 64-bit Arm machine. Tools of another release that stand in the way are replaced by this one's.
+machine() {
+    image
+    command -v qemu-system-aarch64 >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 && return
+    apt_install qemu-system-arm qemu-utils 2>/dev/null && return
+    apt_has qemu-system-arm 1:7 || { echo "setup: no qemu-system-arm package" >&2; exit 1; }
+    apt_install --allow-downgrades qemu-system-arm "qemu-utils=$candidate"
+}
+
+# Building .rpm files, and looking into them.
+rpm() { command -v rpmbuild >/dev/null 2>&1 || apt_install rpm; }
+
+# Fresh Debian roots, for tests of packages.
+roots() {
+    missing=
+    command -v mmdebstrap >/dev/null 2>&1 || missing="$missing mmdebstrap"
+    command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+    command -v objdump >/dev/null 2>&1 || missing="$missing binutils"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || apt_install $missing
+}
+
 [ $# -gt 0 ] || set -- rust node
 for what in "$@"; do
     case $what in
@@ -177,6 +242,12 @@ for what in "$@"; do
     python) python ;;
     prometheus) prometheus ;;
     rsyslog) rsyslog ;;
+    rpm) rpm ;;
+    roots) roots ;;
+    cross-linker) cross_linker ;;
+    cross-debian) cross_debian ;;
+    image) image ;;
+    machine) machine ;;
     *) echo "setup: no such part: $what" >&2; exit 2 ;;
     esac
 done
