@@ -3,6 +3,7 @@
 use axum::Router;
 use bramble_collect::receivers::{ReceiverState, SyslogOptions, jaeger_udp, syslog_tcp, syslog_udp};
 use bramble_serve::Peer;
+use bramble_serve::auth::Auth;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -58,15 +59,15 @@ pub(crate) struct Bound {
 }
 
 enum Listener {
-    Http(TcpListener, Router),
+    Http(&'static str, TcpListener, Router),
     Packets(UdpSocket, ReceiverState),
     Syslog(TcpListener, UdpSocket, ReceiverState, SyslogOptions),
 }
 
 impl Listener {
-    async fn bind(address: &str, served: Served) -> std::io::Result<Listener> {
+    async fn bind(name: &'static str, address: &str, served: Served) -> std::io::Result<Listener> {
         Ok(match served {
-            Served::Http(router) => Listener::Http(TcpListener::bind(address).await?, router),
+            Served::Http(router) => Listener::Http(name, TcpListener::bind(address).await?, router),
             Served::Packets(state) => Listener::Packets(UdpSocket::bind(address).await?, state),
             Served::Syslog(state, options) => {
                 let listener = TcpListener::bind(address).await?;
@@ -87,7 +88,7 @@ pub(crate) async fn bind_all(doors: Vec<Door>) -> anyhow::Result<Vec<Bound>> {
             bound.push(Bound { name, address: String::new(), state: "off".to_owned(), listener: None });
             continue;
         };
-        match Listener::bind(&address, served).await {
+        match Listener::bind(name, &address, served).await {
             Ok(listener) => bound.push(Bound { name, address, state: "open".to_owned(), listener: Some(listener) }),
             Err(error) if required => {
                 anyhow::bail!(
@@ -103,15 +104,16 @@ pub(crate) async fn bind_all(doors: Vec<Door>) -> anyhow::Result<Vec<Bound>> {
     Ok(bound)
 }
 
-/// Serves every bound door until `stop` says so, then gives running requests `grace`.
-pub(crate) async fn serve_all(bound: Vec<Bound>, stop: watch::Receiver<bool>, grace: Duration) {
+/// Serves every bound door, with the guard in front of it, until `stop` says so, then gives running requests `grace`.
+pub(crate) async fn serve_all(bound: Vec<Bound>, auth: Arc<Auth>, stop: watch::Receiver<bool>, grace: Duration) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut acceptors = tokio::task::JoinSet::new();
     let mut agents = tokio::task::JoinSet::new();
     for door in bound {
         match door.listener {
             None => {}
-            Some(Listener::Http(listener, router)) => {
+            Some(Listener::Http(name, listener, router)) => {
+                let router = auth.guard(router, name);
                 acceptors.spawn(accept(listener, router, slots.clone(), stop.clone()));
             }
             Some(Listener::Packets(socket, state)) => {

@@ -1,5 +1,8 @@
 //! The binary: command line, configuration, wiring. The only place that names everything.
 
+mod appliance_console;
+mod appliance_source;
+mod board;
 mod checking;
 mod clock_trust;
 mod collecting;
@@ -16,6 +19,7 @@ mod mdns;
 mod node;
 mod nodes;
 mod operations;
+mod owning;
 mod peering;
 mod problems;
 mod process_metrics;
@@ -62,8 +66,18 @@ enum Command {
     Doctor(commands::DoctorArguments),
     /// Make, list or take back the one-time tokens that enrol nodes; asks the hub that runs on this machine.
     Token(commands::TokenArguments),
+    /// Say who owns this machine, show the set-up code, or begin anew; asks the hub that runs on this machine.
+    Owner(commands::OwnerArguments),
+    /// Install a bundle into the appliance's other slot, or make one.
+    Update(commands::UpdateArguments),
+    /// What the flashed appliance's own units run.
+    Appliance(commands::ApplianceArguments),
     /// Run lines through a log pipeline and show what each stage makes of them.
     Pipeline(commands::PipelineArguments),
+    /// Make this machine run Bramble: user, directories, settings, units. Can be interrupted and repeated.
+    Setup(commands::SetupArguments),
+    /// Take back what `setup` did; the data stays unless it is purged.
+    Teardown(commands::TeardownArguments),
     /// Print version and build.
     Version,
 }
@@ -97,7 +111,12 @@ fn main() -> ExitCode {
         Command::PrintConfig(arguments) => commands::print_config(&arguments),
         Command::Doctor(arguments) => commands::doctor(&arguments),
         Command::Token(arguments) => commands::token(&arguments),
+        Command::Owner(arguments) => commands::owner(&arguments),
+        Command::Update(arguments) => commands::update(&arguments),
+        Command::Appliance(arguments) => commands::appliance(&arguments),
         Command::Pipeline(arguments) => commands::pipeline(&arguments),
+        Command::Setup(arguments) => commands::setup(&arguments),
+        Command::Teardown(arguments) => commands::teardown(&arguments),
         Command::Version => commands::version(),
     };
     match outcome {

@@ -28,7 +28,8 @@ impl Peering {
             return Ok(Peering(None));
         }
         let (timeout, hub_id) = (config.cluster.peer_timeout.0, hub_id.to_owned());
-        let options = PeerOptions { addresses, timeout, hub_id, budget: query };
+        let token = config.cluster.peer_token.0.clone();
+        let options = PeerOptions { addresses, token, timeout, hub_id, budget: query };
         Peers::new(options, registry).map(|peers| Peering(Some(peers))).context("other hubs")
     }
 

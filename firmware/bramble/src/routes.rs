@@ -9,6 +9,7 @@ use axum::Router;
 use bramble_collect::receivers::{self, NodeRegistry, ReceiverState};
 use bramble_ingest::WritePath;
 use bramble_serve::api::bramble::peers::OwnStores;
+use bramble_serve::auth::Auth;
 use bramble_serve::{ApiState, api, ui};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) fn routed_doors(
     path: &WritePath,
     (nodes, announced): (Arc<NodeRegistry>, bool),
     own: OwnStores,
+    auth: &Arc<Auth>,
 ) -> Vec<Door> {
     let prometheus = || {
         let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
@@ -53,6 +55,7 @@ pub(crate) fn routed_doors(
             .merge(otlp_http())
             .merge(nodes::api(nodes.clone(), node_port, announced))
             .merge(of_hubs.clone())
+            .merge(api::bramble::owner::router(auth.clone()))
             .merge(ui::router())
     };
     let router = |name: &str| match name {

@@ -3,7 +3,7 @@
 use crate::asked::{Asked, missing};
 use crate::link::{HttpLink, Link};
 use crate::request::Question;
-use bramble_client::{Client, HttpConfig, Limits};
+use bramble_client::{Authorization, Client, HttpConfig, Limits, Secret};
 use bramble_runtime::{Budget, Cancel};
 use bramble_storage::QueryContext;
 use bytes::Bytes;
@@ -148,6 +148,8 @@ impl Peer {
 pub struct PeerOptions {
     /// Their main doors: `http://host:port`, or `host:port`.
     pub addresses: Vec<String>,
+    /// What they are shown: a token of theirs, or empty for none.
+    pub token: String,
     /// Longest wait for a connection and for each sign of life.
     pub timeout: Duration,
     /// This hub's id.
@@ -212,7 +214,7 @@ impl Peers {
     /// # Errors
     /// [`PeersError`].
     pub fn new(options: PeerOptions, registry: &Registry) -> Result<Arc<Self>, PeersError> {
-        let (counters, client) = (Counters::new(registry)?, Client::new(&HttpConfig::default())?);
+        let (counters, client) = (Counters::new(registry)?, Client::new(&showing(&options.token))?);
         let (mut list, mut hellos) = (Vec::new(), Vec::new());
         for address in &options.addresses {
             let name = base(address)?;
@@ -356,12 +358,18 @@ async fn hello(client: &Client, uri: http::Uri, timeout: Duration) -> Result<Hel
     }
 }
 
-/// Asks the hub at `address` who it is.
+/// How other hubs are asked: with their token, if there is one.
+fn showing(token: &str) -> HttpConfig {
+    let authorization = Authorization { credentials: Secret(token.to_owned()), ..Authorization::default() };
+    HttpConfig { authorization: (!token.is_empty()).then_some(authorization), ..HttpConfig::default() }
+}
+
+/// Asks the hub at `address` who it is; `token` as in [`PeerOptions`].
 ///
 /// # Errors
 /// Why it does not say, for people.
-pub async fn who_is(address: &str, timeout: Duration) -> Result<Hello, String> {
+pub async fn who_is(address: &str, token: &str, timeout: Duration) -> Result<Hello, String> {
     let uri = call(address, HELLO_PATH).map_err(|error| error.to_string())?;
-    let client = Client::new(&HttpConfig::default()).map_err(|error| error.to_string())?;
+    let client = Client::new(&showing(token)).map_err(|error| error.to_string())?;
     hello(&client, uri, timeout).await
 }

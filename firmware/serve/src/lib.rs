@@ -6,6 +6,7 @@
 //! knows how data is stored.
 
 pub mod api;
+pub mod auth;
 mod client;
 mod gate;
 mod params;

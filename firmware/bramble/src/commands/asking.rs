@@ -1,9 +1,10 @@
 //! The Bramble that runs on this machine, asked over loopback and its main door: its files belong to it.
 
 use crate::config::Config;
+use crate::owning::local_secret;
 use anyhow::Context;
 use axum::body::Bytes;
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, StatusCode};
 use bramble_client::{Client, HttpConfig, Limits};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -15,6 +16,8 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Where it answers.
 pub(super) struct Running {
     address: String,
+    /// What proves that we are this machine's command line; empty when we may not read it.
+    secret: String,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -25,7 +28,7 @@ impl Running {
     /// Its main door is off.
     pub(super) fn of(config: &Config) -> anyhow::Result<Running> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Running { address: main_address(config)?, runtime })
+        Ok(Running { address: main_address(config)?, secret: local_secret(config), runtime })
     }
 
     /// Its answer to a request; `body` is sent as JSON.
@@ -33,7 +36,7 @@ impl Running {
     /// # Errors
     /// It does not answer, or refuses: its own words.
     pub(super) fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        self.runtime.block_on(ask(&self.address, method, path, body))
+        self.runtime.block_on(ask(&self.address, &self.secret, method, path, body))
     }
 }
 
@@ -56,13 +59,16 @@ fn main_address(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+async fn ask(address: &str, secret: &str, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
     let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(format!("http://{address}{path}"))
-        .header("content-type", "application/json")
-        .body(Bytes::from(body))?;
+        .header("content-type", "application/json");
+    if !secret.is_empty() {
+        request = request.header("authorization", format!("Bearer {secret}"));
+    }
+    let request = request.body(Bytes::from(body))?;
     let client = Client::new(&HttpConfig::default())?;
     let limits = Limits { timeout: TIMEOUT, body_bytes_max: ANSWER_BYTES_MAX };
     let answer = client.send(request, limits).await;
@@ -71,6 +77,9 @@ async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> 
     let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     match status.is_success() {
         true => Ok(value),
+        false if status == StatusCode::UNAUTHORIZED && secret.is_empty() => {
+            anyhow::bail!("{address} has an owner: run this as root, or as the user that Bramble runs as")
+        }
         false if text(&value, "error").is_empty() => anyhow::bail!("{address} answers {status}: is it a hub?"),
         false => anyhow::bail!("{}", text(&value, "error")),
     }

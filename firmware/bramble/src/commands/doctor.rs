@@ -172,7 +172,11 @@ fn running_section(config: &Config, report: &mut Report) {
 fn peers_section(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for address in &config.cluster.peers.0 {
-        match runtime.block_on(bramble_peers::who_is(address, config.cluster.peer_timeout.0)) {
+        match runtime.block_on(bramble_peers::who_is(
+            address,
+            &config.cluster.peer_token.0,
+            config.cluster.peer_timeout.0,
+        )) {
             Ok(hub) => report.good(&format!("{address}: {} (id {})", hub.name, hub.hub_id)),
             Err(why) => report.bad(&format!("{address}: {why}"), "is that hub on, and this its main door?"),
         }

@@ -1,18 +1,24 @@
 //! One file per subcommand.
 
+mod appliance;
 mod asking;
 mod doctor;
+mod owner;
 mod pipeline;
 mod self_test;
 mod serve;
 mod setup;
 mod token;
+mod update;
 
+pub(crate) use appliance::{ApplianceArguments, appliance, ask_running, running_config};
 pub(crate) use doctor::{DoctorArguments, doctor};
+pub(crate) use owner::{OwnerArguments, owner};
 pub(crate) use pipeline::{PipelineArguments, pipeline};
 pub(crate) use serve::{serve, wait_for_signal};
 pub(crate) use setup::{SetupArguments, TeardownArguments, setup, teardown};
 pub(crate) use token::{TokenArguments, token};
+pub(crate) use update::{UpdateArguments, update};
 
 use crate::ConfigArguments;
 use crate::checking::check;

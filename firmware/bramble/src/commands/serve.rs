@@ -17,7 +17,7 @@ use crate::reload::{LogLevels, Reload, at_each_hangup};
 use crate::routes::routed_doors;
 use crate::scraping::Scraping;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
-use crate::{forwarding, machine, mdns, node, nodes, sampling, watchdog};
+use crate::{board, forwarding, machine, mdns, node, nodes, owning, sampling, watchdog};
 use anyhow::Context;
 use bramble_catalog::Place;
 use bramble_collect::pipeline::sampling::Sampling;
@@ -32,7 +32,7 @@ use bramble_runtime::{BudgetName, Budgets, Cancel, Clock, SystemClock};
 use bramble_serve::api::correlate::CorrelationFeed;
 use bramble_serve::api::loki::tail::Tails;
 use bramble_serve::{ApiState, BuildInfo, QueryGate};
-use bramble_storage::{MetricSource, Visible, VisibleSpans, Writer};
+use bramble_storage::{Visible, VisibleSpans, Writer};
 use bramble_store_logs::{LogBudgets, LogStore};
 use bramble_store_metrics::{MetricBudgets, MetricLimits, MetricStore};
 use bramble_store_traces::{TraceBudgets, TraceLimits, TraceStore};
@@ -217,9 +217,11 @@ async fn run(
     let place = || Ok::<_, anyhow::Error>(Place::Directory(data_dir(config)?));
     let admins = Admins::open(config, place()?, (&core.metrics, &core.logs), &maintenance)?;
     let hub = (machine::hostname(), config.cluster.nodes_max as usize);
-    let nodes = nodes::open((&place()?, admins.state.clone()), core.clock.clone(), hub, &core.registry)?;
+    let (auth, kept) = owning::open(config, admins.state.clone(), &core.clock, &core.budgets, &core.registry)?;
+    let nodes = nodes::open((&place()?, Some(kept)), core.clock.clone(), hub, &core.registry)?;
     let cancel = Cancel::new();
     let sources = sources(loaded, &core, &cancel)?;
+    owning::admit(&auth, &sources.receivers);
     let scraping = sources.scraping()?;
     let process = Arc::new(Process {
         scraping: scraping.clone(),
@@ -238,6 +240,12 @@ async fn run(
         watched: Default::default(),
     });
     watch_parts(&process, &core, &nodes);
+    let board = board::start(config, &core.registry, board::of_hub(&core.path, &core.disk, &core.budgets))?;
+    if let Some(board) = &board {
+        board.tell(&process.watched);
+        board.follow_setup_code(config, auth.setup_code());
+        board.follow_setup_code(auth.setup_code());
+    }
     let reloading = process.clone();
     // Whatever is wrong is in the log.
     tokio::spawn(at_each_hangup(move || drop(bramble_serve::Operations::reload(&*reloading))));
@@ -252,7 +260,7 @@ async fn run(
     let announced = announcement.is_some();
     peering.watch(&cancel);
     let own = own_stores(core.own(), &nodes);
-    let doors = routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced), own);
+    let doors = routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced), own, &auth);
     let bound = doors::bind_all(doors).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
         name: b.name.to_owned(),
@@ -279,14 +287,14 @@ async fn run(
     if let Some(sampling) = core.sampling.clone() {
         tokio::spawn(sampling::run(sampling, cancel.clone()));
     }
-    tokio::spawn(notify_systemd(
+    tokio::spawn(watchdog::notify_systemd(
         core.path.clone(),
         Arc::new(core.path.clone()),
         core.metrics.clone(),
         core.budgets.clone(),
         core.clock.clone(),
     ));
-    let serving = tokio::spawn(doors::serve_all(bound, stopping, GRACE));
+    let serving = tokio::spawn(doors::serve_all(bound, auth, stopping, GRACE));
     tokio::select! {
         signal = wait_for_signal() => tracing::info!(signal, "stopping"),
         () = process.quit.notified() => tracing::info!("stopping: asked over HTTP"),
@@ -318,6 +326,8 @@ async fn run(
     let _ = tokio::task::spawn_blocking(move || committer.thread.join()).await;
     // Maintenance stops between pages; what it was writing is swept away at the next start.
     drop(maintainer);
+    // Until here its light said that we run.
+    drop(board);
     tracing::info!("stopped");
     Ok(())
 }
@@ -459,30 +469,6 @@ fn spawn_maintainer(
         }
     };
     Ok(std::thread::Builder::new().name("bramble-maintain".into()).spawn(work)?)
-}
-
-/// Tells systemd that we are ready, and feeds its watchdog after each round trip.
-async fn notify_systemd(
-    path: WritePath,
-    writer: Arc<dyn Writer>,
-    source: Arc<MetricStore>,
-    budgets: Budgets,
-    clock: Arc<dyn Clock>,
-) {
-    while !path.is_ready() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let Some(interval) = sd_notify::watchdog_enabled() else { return };
-    let source: Arc<dyn MetricSource> = source;
-    let receive = budgets.get(BudgetName::Receive);
-    loop {
-        match watchdog::round_trip(&writer, &source, &receive, clock.wall_ms()).await {
-            Ok(()) => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
-            Err(why) => tracing::error!(why, "watchdog round trip failed; systemd is not told that we live"),
-        }
-        tokio::time::sleep(interval / 3).await;
-    }
 }
 
 pub(crate) async fn wait_for_signal() -> &'static str {

@@ -18,7 +18,7 @@ mod zone;
 pub(crate) use deletion::DeletionMode;
 pub(crate) use derived::{Bounds, HistogramsSetting, SpanNamesSetting};
 pub(crate) use lists::Lists;
-pub(crate) use load::{Loaded, load};
+pub(crate) use load::{Loaded, check_text, load};
 pub(crate) use role::Role;
 pub(crate) use sampling::Rules;
 pub(crate) use secret::Secret;
@@ -317,8 +317,19 @@ settings! {
         nodes_max: u64 = 256;
         /// Main doors of other hubs (`http://host:port`) that queries at this one are answered from as well: merged, what is on several once. Of one that does not answer, the query is warned.
         peers: Names = Names::default();
+        /// A token of those hubs with the scope read, where they have an owner.
+        peer_token: Secret = Secret::default();
         /// Longest wait for a connection to another hub, and for each sign of life while it answers.
         peer_timeout: Interval = Interval::seconds(5);
+    }
+    /// Who may do what (docs/security.md).
+    security: SecuritySettings {
+        /// Whether other machines get nothing but the set-up and health until an owner is set, and a token or session is needed from then on. Off, that holds from the moment an owner is set.
+        require_owner: bool = false;
+        /// A set-up code of six digits instead of a random one.
+        setup_code: Secret = Secret::default();
+        /// Addresses or networks (CIDR) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. What any other proxy forwards counts as coming from outside.
+        trusted_proxies: Names = Names::default();
     }
     /// A node: how it reaches its hubs, and how much waits while they are away.
     node: NodeSettings {
@@ -544,6 +555,27 @@ settings! {
         systemd_units: bool = true;
         /// Bytes that the card may be written in its life, as its maker says: for the forecast of its wear. "auto" is not known.
         card_endurance: Optional<Size> = Optional(None);
+    }
+    /// The board, where it is a Raspberry Pi: its light, a button, a fan.
+    board: BoardSettings {
+        /// Whether they are driven: "auto" on a Raspberry Pi; "on" tells if this is none, or if its light may not be used.
+        enabled: When = When::Auto;
+        /// Whether the board's green LED says how Bramble is.
+        status_led: bool = true;
+        /// GPIO of another status LED; 0 to 27. "auto" is none.
+        led_gpio: Optional<u64> = Optional(None);
+        /// Whether that LED is lit when its GPIO is low.
+        led_inverted: bool = false;
+        /// GPIO of a button to ground. "auto" is none.
+        button_gpio: Optional<u64> = Optional(None);
+        /// GPIO of a fan: 12, 13, 18 or 19, which have hardware PWM. "auto" is none; the Pi 5's own fan header is the kernel's.
+        fan_gpio: Optional<u64> = Optional(None);
+        /// Whether the fan runs while its GPIO is low.
+        fan_inverted: bool = false;
+        /// Temperature in degrees Celsius at which the fan starts, at 30 % duty.
+        fan_start_celsius: u64 = 55;
+        /// Temperature in degrees Celsius from which the fan runs in full.
+        fan_full_celsius: u64 = 75;
     }
     /// Bramble's own telemetry, into its own stores.
     own: OwnSettings {

@@ -3,12 +3,14 @@
 mod routes;
 mod status;
 
+use crate::board;
 use crate::collecting::{Collecting, Place};
 use crate::config::{Config, Loaded};
 use crate::doors;
 use crate::forwarding;
 use crate::machine;
 use crate::mdns;
+use crate::owning;
 use crate::problems::Watched;
 use crate::process_metrics::ProcessMetrics;
 use crate::reload::{Reload, at_each_hangup};
@@ -57,7 +59,7 @@ pub(crate) async fn run(
     let registry = Registry::new();
     let directory = data_dir(config)?;
     // Holds the lock of the data directory as long as the node runs.
-    let (_disk, _) = bramble_disk::open_disk(&directory, DiskChoice::Threads)?;
+    let (disk, _) = bramble_disk::open_disk(&directory, DiskChoice::Threads)?;
     let budgets = Budgets::new(cap_bytes);
     let cache = Arc::new(PageCache::new(budgets.get(BudgetName::PageCache)));
     let started_ms = clock.wall_ms();
@@ -78,8 +80,10 @@ pub(crate) async fn run(
     let receive = Budget::standalone(BudgetName::Receive, cap_bytes / 8);
     let cancel = Cancel::new();
     let writers: (Arc<dyn Writer>, Arc<dyn Writer>) = (writer.clone(), writer.clone());
-    let place = Place::open(loaded, writers, receive, clock.clone(), registry.clone(), cancel.clone())?;
-    let status = Arc::new(NodeStatus::new(writer.clone(), registry, clock, started_ms, reload));
+    let place = Place::open(loaded, writers, receive.clone(), clock.clone(), registry.clone(), cancel.clone())?;
+    let auth = owning::open_node(config, clock.clone(), &registry)?;
+    owning::admit(&auth, &place.receivers);
+    let status = Arc::new(NodeStatus::new(writer.clone(), registry.clone(), clock, started_ms, reload));
     let reloading = status.clone();
     // Whatever is wrong is in the log.
     tokio::spawn(at_each_hangup(move || drop(reloading.reload())));
@@ -98,11 +102,17 @@ pub(crate) async fn run(
         found.add_destinations(&looked.forwards());
     });
     status.watched.add(move |found| here.look(found));
+    let seen = status.clone();
+    let board = board::start(config, &registry, board::of_node(disk, receive, move || seen.has_hub()))?;
+    if let Some(board) = &board {
+        board.tell(&status.watched);
+        board.follow_setup_code(config, auth.setup_code());
+    }
     tokio::spawn(tell_problems(status.watched.clone(), problem));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(feed_watchdog());
     tracing::info!(node = writer.node_id(), ready_ms = began.elapsed().as_millis() as u64, "node; ready");
-    let serving = tokio::spawn(doors::serve_all(bound, stopping, GRACE));
+    let serving = tokio::spawn(doors::serve_all(bound, auth, stopping, GRACE));
     tracing::info!(signal = crate::commands::wait_for_signal().await, "stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     cancel.cancel();
@@ -111,6 +121,8 @@ pub(crate) async fn run(
     let _ = serving.await;
     collecting.stop().await;
     writer.finish(GRACE).await;
+    // Until here its light said that we run.
+    drop(board);
     tracing::info!("stopped");
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! Source: jaeger-idl `thrift/agent.thrift`.
 
 use super::ReceiverState;
+use super::admission::NOT_ADMITTED;
 use super::counters::Protocol;
 use super::datagrams::{DROPS_EVERY, Drops, PACKET_BYTES_MAX, enlarge_buffer};
 use super::submit::wait_for_room;
@@ -18,6 +19,7 @@ use bramble_runtime::Reservation;
 use bramble_signal::{Signal, SpanBatch};
 use bramble_storage::{Done, Urgency};
 use bramble_wire::{DecodeErrorKind, Decoded, jaeger};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -50,7 +52,7 @@ pub async fn jaeger_udp(state: ReceiverState, socket: UdpSocket, stop: impl Futu
             _ = tick.tick() => drops.count(&agent.state),
             () = due(agent.due) => agent.hand_over().await,
             received = socket.recv_from(&mut packet) => match received {
-                Ok((length, _)) => agent.take(packet.get(..length).unwrap_or_default()).await,
+                Ok((length, from)) => agent.take(packet.get(..length).unwrap_or_default(), from.ip()).await,
                 // An answer of ours cannot have bounced, there is none: a passing fault of the interface.
                 Err(error) => {
                     tracing::warn!(%error, "receiving Jaeger's packets failed");
@@ -60,8 +62,8 @@ pub async fn jaeger_udp(state: ReceiverState, socket: UdpSocket, stop: impl Futu
         }
     }
     for _ in 0..LAST_PACKETS_MAX {
-        let Ok((length, _)) = socket.try_recv_from(&mut packet) else { break };
-        agent.take(packet.get(..length).unwrap_or_default()).await;
+        let Ok((length, from)) = socket.try_recv_from(&mut packet) else { break };
+        agent.take(packet.get(..length).unwrap_or_default(), from.ip()).await;
     }
     agent.hand_over().await;
     drops.count(&agent.state);
@@ -98,8 +100,12 @@ impl Agent {
         self.state.0.counters.rejected(PROTOCOL, reason, 1);
     }
 
-    async fn take(&mut self, packet: &[u8]) {
+    async fn take(&mut self, packet: &[u8], from: IpAddr) {
         self.state.0.counters.packet(PROTOCOL);
+        if !self.state.0.admission.admits(from) {
+            self.reject(NOT_ADMITTED);
+            return;
+        }
         self.state.0.counters.received(PROTOCOL, packet.len() as u64);
         if self.decode(packet) == Some(DecodeErrorKind::TooLarge) {
             // Too large together with what is there already, or by itself.

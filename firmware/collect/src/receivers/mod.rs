@@ -7,6 +7,7 @@
 //! `submit` hands it to the writer and waits → the protocol's own file turns the outcome into an answer.
 //! Whatever stops a request on the way is a `Refusal`.
 
+mod admission;
 pub(crate) mod automatic_labels;
 mod body;
 mod correlation;
@@ -65,6 +66,7 @@ pub use remote_write::remote_write;
 pub use syslog::{SyslogOptions, SyslogZone, UnknownZone, syslog_tcp, syslog_udp};
 pub use zipkin::zipkin;
 
+use admission::Admission;
 use bramble_runtime::{Budget, Clock};
 use bramble_storage::Writer;
 use decode::Decoders;
@@ -110,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) deltas: otlp::DeltaMemory,
     pub(crate) counters: ReceiveCounters,
     pub(crate) decoders: Decoders,
+    pub(crate) admission: Admission,
 }
 
 impl ReceiverState {
@@ -126,7 +129,8 @@ impl ReceiverState {
         let deltas = otlp::DeltaMemory::new(&otlp, &receive);
         let decoders = Decoders::new(limits.items, otlp, &deltas.streams);
         let logs = LogPolicy::new(&loki, limits.items.label_value_bytes_max, &receive);
-        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, logs, deltas, counters, decoders }))
+        let admission = Admission::default();
+        ReceiverState(Arc::new(Shared { writer, receive, clock, limits, logs, deltas, counters, decoders, admission }))
     }
 }
 

@@ -35,6 +35,7 @@ async fn request(stream: &mut TcpStream) -> String {
 
 fn peers(address: SocketAddr, hub_id: &str) -> Arc<Peers> {
     let options = PeerOptions {
+        token: String::new(),
         addresses: vec![address.to_string()],
         timeout: TIMEOUT,
         hub_id: hub_id.to_owned(),
@@ -191,6 +192,7 @@ async fn addresses_are_checked() {
         ("two words", false),
     ] {
         let options = PeerOptions {
+            token: String::new(),
             addresses: vec![address.to_owned()],
             timeout: TIMEOUT,
             hub_id: String::new(),

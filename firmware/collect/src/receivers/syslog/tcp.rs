@@ -4,6 +4,7 @@ use super::SyslogOptions;
 use super::framing::{Framing, Step, room};
 use super::intake::{Intake, LINGER};
 use crate::receivers::ReceiverState;
+use crate::receivers::admission::NOT_ADMITTED;
 use crate::receivers::counters::Protocol;
 use prometheus::IntGauge;
 use std::net::IpAddr;
@@ -53,6 +54,7 @@ pub async fn syslog_tcp(
                 Ok(_) if connections.len() >= intake.options().connections_max => {
                     intake.rejected("too_many_connections", 1);
                 }
+                Ok((_, from)) if !intake.state().0.admission.admits(from.ip()) => intake.rejected(NOT_ADMITTED, 1),
                 Ok((stream, from)) => {
                     let counted = Counted::new(&open);
                     let connection = Connection::new(Arc::clone(&intake), from.ip().to_canonical());

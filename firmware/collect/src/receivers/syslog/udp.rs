@@ -3,6 +3,7 @@
 use super::SyslogOptions;
 use super::intake::{Intake, LINGER};
 use crate::receivers::ReceiverState;
+use crate::receivers::admission::NOT_ADMITTED;
 use crate::receivers::counters::Protocol;
 use crate::receivers::datagrams::{DROPS_EVERY, Drops, PACKET_BYTES_MAX, enlarge_buffer};
 use std::net::SocketAddr;
@@ -71,6 +72,10 @@ impl Door {
         self.intake.state().0.counters.packet(PROTOCOL);
         self.intake.received(packet.len());
         let ip = from.ip().to_canonical();
+        if !self.intake.state().0.admission.admits(ip) {
+            self.intake.rejected(NOT_ADMITTED, 1);
+            return;
+        }
         let (_, peer) = match self.peer.take() {
             Some(known) if known.0 == ip => self.peer.insert(known),
             _ => self.peer.insert((ip, ip.to_string())),

@@ -1,8 +1,11 @@
 //! Bramble's own API, on the main port.
 
 pub mod nodes;
+pub mod owner;
 pub mod peers;
+mod session;
 mod templates;
+mod tokens;
 
 use crate::api::{json, text};
 use crate::state::ApiState;

@@ -3,16 +3,17 @@
 //! | call | what | from |
 //! | --- | --- | --- |
 //! | `GET /api/nodes` | the hub and its nodes | anywhere |
-//! | `DELETE /api/nodes/{id}` | takes a node's credential away | this machine |
-//! | `GET /api/nodes/tokens` | tokens that wait to be used, without their secrets | this machine |
-//! | `POST /api/nodes/tokens` | makes one, `{"hours": 24}` | this machine |
-//! | `DELETE /api/nodes/tokens/{id}` | takes one back | this machine |
+//! | `DELETE /api/nodes/{id}` | takes a node's credential away | administrators |
+//! | `GET /api/nodes/tokens` | tokens that wait to be used, without their secrets | administrators |
+//! | `POST /api/nodes/tokens` | makes one, `{"hours": 24}` | administrators |
+//! | `DELETE /api/nodes/tokens/{id}` | takes one back | administrators |
 //!
-//! As long as nobody can log in, who changes something must be on the hub itself, and not be a web page of somebody else that
-//! a browser there shows.
+//! Who changes something must be on the hub itself, or be signed in, and not be a web page of somebody else that a browser there
+//! shows.
 
 use crate::Peer;
 use crate::api::json;
+use crate::auth::{Caller, Scope};
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn};
@@ -170,7 +171,9 @@ pub fn router(admin: Arc<dyn NodeAdmin>) -> Router {
 /// Lets through what comes from this machine, and not from a page of another site.
 async fn only_here(request: Request, next: Next) -> Response {
     let is_here = request.extensions().get::<Peer>().is_some_and(|Peer(address)| address.to_canonical().is_loopback());
-    if !is_here {
+    // Where there is an owner, the guard in front of us has asked for an administrator.
+    let is_admin = request.extensions().get::<Caller>().is_some_and(|caller| caller.may(Scope::Admin));
+    if !is_here && !is_admin {
         return refused("nodes are enrolled and removed on the hub itself: bramble token create");
     }
     if is_foreign(request.headers()) {
