@@ -73,6 +73,14 @@ pub(crate) fn load(
     Ok(Loaded { config, lists, file, variables })
 }
 
+/// Whether `text` could be the file.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(crate) fn check_text(text: &str) -> Result<(), ConfigError> {
+    read_text(text, "bramble.toml", &mut Config::default()).map(drop)
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
 }
