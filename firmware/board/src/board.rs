@@ -87,7 +87,8 @@ impl Board {
         }
         let state = self.state(now_ms, &inputs.health);
         let (lit, led_due_ms) = self.led.tick(now_ms, state);
-        let fan_percent = self.fan.as_mut().map(|fan| fan.tick(now_ms, inputs.readings.celsius));
+        let fan_percent =
+            self.fan.as_mut().map(|fan| fan.tick(now_ms, inputs.readings.celsius.map(|celsius| celsius as f32)));
         let ends = [self.identify_until_ms, self.power_off_until_ms, self.power_told_until_ms];
         let due_ms = [Some(led_due_ms), Some(now_ms + TICK_MS_MAX)]
             .into_iter()

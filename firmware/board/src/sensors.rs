@@ -35,7 +35,7 @@ impl Throttled {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Readings {
     /// Temperature of the system on chip, degrees Celsius.
-    pub celsius: Option<f32>,
+    pub celsius: Option<f64>,
     /// Flags of the firmware.
     pub throttled: Option<Throttled>,
     /// Whether `throttled` holds all flags (Raspberry Pi's kernel) or under-voltage alone (mainline).
@@ -66,7 +66,7 @@ impl Sensors {
     pub fn read(&self) -> Readings {
         let mut text = [0; 32];
         let mut trimmed = |file: &Option<File>| read_number(file.as_ref()?, &mut text);
-        let celsius = trimmed(&self.temperature).map(|number| number.decimal as f32 / 1000.0);
+        let celsius = trimmed(&self.temperature).map(|number| number.decimal as f64 / 1000.0);
         let flags = trimmed(&self.flags).and_then(|number| u32::try_from(number.hexadecimal).ok());
         let alarm = trimmed(&self.under_voltage).map(|number| u32::from(number.decimal != 0));
         Readings { celsius, throttled: flags.or(alarm).map(Throttled), has_all_flags: flags.is_some() }

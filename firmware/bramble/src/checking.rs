@@ -1,5 +1,6 @@
 //! What a configuration declares, compiled without being run: for `check-config`, `doctor` and before it is read again.
 
+use crate::board;
 use crate::collecting::file_targets;
 use crate::config::Loaded;
 use crate::forwarding;
@@ -38,6 +39,7 @@ pub(crate) fn check_without_scraping(loaded: &Loaded) -> anyhow::Result<Vec<Stri
     }
     lines::pipeline_options(loaded, redactor.clone()).check()?;
     forwarding::destinations(loaded)?;
+    board::check(&loaded.config.board).map_err(anyhow::Error::msg)?;
     let mut notes = Vec::new();
     let promtail = &loaded.config.promtail;
     if let Some(path) = &promtail.config.0 {

@@ -1,6 +1,7 @@
 //! Telling systemd that we live: only after a commit and a query have gone round.
 
-use bramble_runtime::Budget;
+use bramble_ingest::WritePath;
+use bramble_runtime::{Budget, BudgetName, Budgets, Clock};
 use bramble_signal::{Matcher, MetricBatch, SeriesSamples};
 use bramble_storage::{MetricSelect, MetricSource, QueryContext, Urgency, Writer};
 use std::sync::Arc;
@@ -38,5 +39,28 @@ pub(crate) async fn round_trip(
         Ok(Ok(false)) => Err("the sample just committed is not visible".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Tells systemd that we are ready, and feeds its watchdog after each round trip.
+pub(crate) async fn notify_systemd(
+    path: WritePath,
+    writer: Arc<dyn Writer>,
+    source: Arc<dyn MetricSource>,
+    budgets: Budgets,
+    clock: Arc<dyn Clock>,
+) {
+    while !path.is_ready() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    let receive = budgets.get(BudgetName::Receive);
+    loop {
+        match round_trip(&writer, &source, &receive, clock.wall_ms()).await {
+            Ok(()) => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
+            Err(why) => tracing::error!(why, "watchdog round trip failed; systemd is not told that we live"),
+        }
+        tokio::time::sleep(interval / 3).await;
     }
 }

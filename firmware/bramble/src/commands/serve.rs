@@ -244,7 +244,6 @@ async fn run(
     if let Some(board) = &board {
         board.tell(&process.watched);
         board.follow_setup_code(config, auth.setup_code());
-        board.follow_setup_code(auth.setup_code());
     }
     let reloading = process.clone();
     // Whatever is wrong is in the log.

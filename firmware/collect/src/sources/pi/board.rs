@@ -1,60 +1,47 @@
 //! The board: model, temperature, throttling, clocks, voltages.
 //!
-//! Sources: Raspberry Pi documentation, "vcgencmd get_throttled" (bits); kernel `drivers/hwmon/raspberrypi-hwmon.c`
-//! (`in0_lcrit_alarm`) and `drivers/clk/bcm/clk-raspberrypi.c` (`fw-clk-*`); the Raspberry Pi kernel's
-//! `drivers/firmware/raspberrypi.c` (`get_throttled`).
+//! Model, temperature and flags as `bramble-board` reads them, which drives light and fan by the same. Clocks: kernel
+//! `drivers/clk/bcm/clk-raspberrypi.c` (`fw-clk-*`).
 
 use super::super::host::emit::Emitter;
+use bramble_board::{Identity, Sensors, Throttled};
 use std::path::Path;
 
-/// Bit of the flag as it is now; 16 higher is whether it was ever set.
-const FLAGS: [(u32, &str); 4] =
-    [(0, "rpi_under_voltage"), (1, "rpi_frequency_capped"), (2, "rpi_throttled"), (3, "rpi_soft_temperature_limit")];
-const OCCURRED_BITS: u32 = 16;
+/// The flag as it is now; [`Throttled::OCCURRED_BITS`] higher is whether it was ever set.
+const FLAGS: [(u32, &str); 4] = [
+    (Throttled::UNDER_VOLTAGE, "rpi_under_voltage"),
+    (Throttled::FREQUENCY_CAPPED, "rpi_frequency_capped"),
+    (Throttled::THROTTLED, "rpi_throttled"),
+    (Throttled::SOFT_TEMPERATURE_LIMIT, "rpi_soft_temperature_limit"),
+];
 
 /// Clocks and regulators at most.
 const PARTS_MAX: usize = 32;
 
 /// Adds what the board says; nothing on other machines.
 pub(crate) fn board(proc: &Path, sys: &Path, emit: &mut Emitter<'_>) {
-    let model = text(&proc.join("device-tree/model"));
-    if !model.starts_with("Raspberry Pi") {
-        return;
+    let Some(identity) = Identity::detect(proc) else { return };
+    emit.put("rpi_info", &[("model", &identity.model), ("revision", &identity.revision)], 1.0);
+    let readings = Sensors::open(sys).read();
+    if let Some(celsius) = readings.celsius {
+        emit.put("rpi_soc_temperature_celsius", &[], celsius);
     }
-    let cpuinfo = text(&proc.join("cpuinfo"));
-    let revision = cpuinfo.lines().find_map(|line| line.strip_prefix("Revision")?.split_once(": "));
-    let revision = revision.map_or("", |(_, revision)| revision.trim());
-    emit.put("rpi_info", &[("model", &model), ("revision", revision)], 1.0);
-    if let Some(millidegrees) = number(&sys.join("class/thermal/thermal_zone0/temp")) {
-        emit.put("rpi_soc_temperature_celsius", &[], millidegrees / 1000.0);
-    }
-    let flags = text(&sys.join("devices/platform/soc/soc:firmware/get_throttled"));
-    match u32::from_str_radix(flags.trim_start_matches("0x"), 16) {
-        Ok(flags) => throttled(flags, emit),
-        Err(_) => under_voltage_alarm(&sys.join("class/hwmon"), emit),
+    match readings.throttled {
+        Some(flags) if readings.has_all_flags => throttled(flags, emit),
+        // The mainline kernel shows one of the flags.
+        Some(Throttled(alarm)) => emit.put("rpi_under_voltage", &[], f64::from(alarm)),
+        None => {}
     }
     clocks(&sys.join("kernel/debug/clk"), emit);
     regulators(&sys.join("class/regulator"), emit);
 }
 
-fn throttled(flags: u32, emit: &mut Emitter<'_>) {
+fn throttled(Throttled(flags): Throttled, emit: &mut Emitter<'_>) {
     emit.put("rpi_throttled_flags", &[], f64::from(flags));
-    for (bit, metric) in FLAGS {
-        emit.put(metric, &[], f64::from(flags >> bit & 1));
-        emit.put(&format!("{metric}_occurred"), &[], f64::from(flags >> (bit + OCCURRED_BITS) & 1));
-    }
-}
-
-/// The mainline kernel shows one of the flags, as a sensor.
-fn under_voltage_alarm(root: &Path, emit: &mut Emitter<'_>) {
-    for chip in names(root) {
-        let path = root.join(chip);
-        if text(&path.join("name")) == "rpi_volt"
-            && let Some(alarm) = number(&path.join("in0_lcrit_alarm"))
-        {
-            emit.put("rpi_under_voltage", &[], alarm);
-            return;
-        }
+    let occurred = flags >> Throttled::OCCURRED_BITS;
+    for (flag, metric) in FLAGS {
+        emit.put(metric, &[], f64::from(u8::from(flags & flag != 0)));
+        emit.put(&format!("{metric}_occurred"), &[], f64::from(u8::from(occurred & flag != 0)));
     }
 }
 
