@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .deb, .rpm and .tar.gz of binaries that were built before, into target/packages:
 #
-#     scripts/packages.sh [--version V] BINARY...
+#     scripts/packages.sh [--version V] [--only deb,rpm,tar] BINARY...
 #
 # Each binary's architecture (amd64, arm64) is read from the file. The same binaries give the same packages: times are
 # those of the last commit. What is needed and missing is installed (cargo-deb below target/tools, rpmbuild by apt).
@@ -86,10 +86,11 @@ build() {
     echo "$TARGET/zig/$triple/release/bramble"
 }
 
-binaries=
+binaries= only=deb,rpm,tar
 while [ $# -gt 0 ]; do
     case $1 in
     --version) VERSION=$2; shift ;;
+    --only) only=$2; shift ;;
     --build) binaries="$binaries $(build)" ;;
     -*) echo "packages: no such option: $1" >&2; exit 2 ;;
     *) binaries="$binaries $1" ;;
@@ -107,12 +108,11 @@ for binary in $binaries; do
     rm -rf "$stage"
     mkdir -p "$stage"
     stripped "$binary" "$stage/bramble" "$arch"
-    deb "$stage" "$arch" $machine-unknown-linux-gnu
-    rpm "$stage" $machine
-    archive "$stage" $machine
+    case $only in *deb*) deb "$stage" "$arch" $machine-unknown-linux-gnu ;; esac
+    case $only in *rpm*) rpm "$stage" $machine ;; esac
+    case $only in *tar*) archive "$stage" $machine ;; esac
     rm -rf "$stage"
 done
 cd "$OUT"
-# shellcheck disable=SC2035 # no name begins with a dash
-sha256sum *.deb *.rpm *.tar.gz >SHA256SUMS
+find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%f\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 cat SHA256SUMS

@@ -83,28 +83,48 @@ impl Host {
 
     /// Writes a file whole or not at all, with its parents, mode and owner.
     pub(super) fn write(&self, path: &str, bytes: &[u8], mode: u32, owner: Owner) -> anyhow::Result<()> {
-        let place = self.at(path);
-        let write = || -> anyhow::Result<()> {
-            let parent = place.parent().context("no directory")?;
-            fs::create_dir_all(parent)?;
-            let temporary = temporary(&place);
-            let _ = fs::remove_file(&temporary);
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode & 0o700).open(&temporary)?;
-            file.write_all(bytes)?;
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
-            self.own(&temporary, owner)?;
-            file.sync_all()?;
-            if let Err(error) = fs::rename(&temporary, &place) {
-                // A file that is mounted, as /etc/hosts is in containers, cannot be replaced.
-                fs::remove_file(&temporary)?;
-                if error.kind() != std::io::ErrorKind::ResourceBusy {
-                    return Err(error.into());
-                }
-                fs::write(&place, bytes)?;
-            }
-            Ok(fs::File::open(parent)?.sync_all()?)
+        let give = |file: &Path| self.own(file, owner);
+        self.replace(path, bytes, mode, &give).with_context(|| format!("cannot write {path}"))
+    }
+
+    /// Writes a file of the host's own, which keeps its mode and owner: `/etc/shadow` has others everywhere.
+    pub(super) fn rewrite(&self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let found = fs::metadata(self.at(path)).ok();
+        let mode = found.as_ref().map_or(0o644, |found| found.mode() & 0o7777);
+        let give = |file: &Path| match &found {
+            Some(found) if self.privileged => Ok(chown(file, Some(found.uid()), Some(found.gid()))?),
+            _ => Ok(()),
         };
-        write().with_context(|| format!("cannot write {path}"))
+        self.replace(path, bytes, mode, &give).with_context(|| format!("cannot write {path}"))
+    }
+
+    fn replace(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        mode: u32,
+        give: &dyn Fn(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let place = self.at(path);
+        let parent = place.parent().context("no directory")?;
+        fs::create_dir_all(parent)?;
+        let temporary = temporary(&place);
+        let _ = fs::remove_file(&temporary);
+        // Nobody else's until it has its owner.
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode & 0o700).open(&temporary)?;
+        file.write_all(bytes)?;
+        give(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        if let Err(error) = fs::rename(&temporary, &place) {
+            fs::remove_file(&temporary)?;
+            // A file that is mounted, as /etc/hosts is in containers, cannot be replaced.
+            if error.kind() != std::io::ErrorKind::ResourceBusy {
+                return Err(error.into());
+            }
+            fs::write(&place, bytes)?;
+        }
+        Ok(fs::File::open(parent)?.sync_all()?)
     }
 
     /// Removes a file, and what an interrupted write left of it; one that is not there is no error.

@@ -154,7 +154,7 @@ impl Step {
                     text.push('\n');
                 }
                 text.push_str(&hosts_line(address, name));
-                host.write("/etc/hosts", text.as_bytes(), 0o644, Owner::Root)
+                host.rewrite("/etc/hosts", text.as_bytes())
             }
             Step::Enabled { unit } => enable(host, unit),
             Step::Started { unit } => host.run(&["systemctl", "restart", unit]),
@@ -197,7 +197,7 @@ impl Step {
                 let kept = text.replacen(&hosts_line(address, name), "", 1);
                 match kept == text {
                     true => Ok(()),
-                    false => host.write("/etc/hosts", kept.as_bytes(), 0o644, Owner::Root),
+                    false => host.rewrite("/etc/hosts", kept.as_bytes()),
                 }
             }
             Step::Enabled { unit } => {

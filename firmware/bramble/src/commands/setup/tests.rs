@@ -5,7 +5,7 @@ use super::state::State;
 use super::step::{DATA, Keep, SETTINGS};
 use super::*;
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +19,7 @@ fn root() -> tempfile::TempDir {
     std::fs::write(at("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nother:x:999:999::/:/bin/false\n").unwrap();
     std::fs::write(at("etc/group"), "root:x:0:\nadm:x:4:syslog\nsystemd-journal:x:101:\nother:x:999:\n").unwrap();
     std::fs::write(at("etc/shadow"), "root:*:1::::::\n").unwrap();
+    std::fs::set_permissions(at("etc/shadow"), std::fs::Permissions::from_mode(0o640)).unwrap();
     std::fs::write(at("etc/hosts"), "127.0.0.1 localhost").unwrap();
     root
 }
@@ -102,6 +103,7 @@ fn a_bare_machine_becomes_a_node() {
     assert_eq!(std::fs::read_link(link).unwrap(), Path::new("/etc/systemd/system/bramble-node.service"));
     let mode = |path: &str| root.path().join(path).metadata().unwrap().mode() & 0o777;
     assert_eq!((mode("etc/bramble/bramble.toml"), mode("var/lib/bramble")), (0o640, 0o750));
+    assert_eq!((mode("etc/shadow"), mode("etc/passwd")), (0o640, 0o644), "files of the host keep their modes");
     assert_eq!((mode("etc/bramble"), mode("etc/bramble/setup.json")), (0o750, 0o600));
     if host.is_privileged() {
         let data = root.path().join("var/lib/bramble").metadata().unwrap();

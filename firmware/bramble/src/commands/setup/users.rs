@@ -1,6 +1,6 @@
 //! The system user: by the host's programs on a running machine, in the files of one that does not run.
 
-use super::host::{Host, Owner, USER};
+use super::host::{Host, USER};
 use anyhow::Context;
 
 /// Numbers of system users, from the top, as systemd-sysusers gives them out.
@@ -32,17 +32,17 @@ pub(super) fn make(host: &Host) -> anyhow::Result<()> {
     };
     let id = SYSTEM_IDS.rev().find(|id| !taken(id)).context("no number is free for a system user")?;
     // The group first: a user without its group would be half a user, and `exists` asks for both.
-    add(host, "/etc/group", &format!("{USER}:x:{id}:"), 0o644)?;
-    add(host, "/etc/passwd", &format!("{USER}:x:{id}:{id}::{HOME}:{SHELL}"), 0o644)?;
+    add(host, "/etc/group", &format!("{USER}:x:{id}:"))?;
+    add(host, "/etc/passwd", &format!("{USER}:x:{id}:{id}::{HOME}:{SHELL}"))?;
     for (file, line) in [("/etc/shadow", format!("{USER}:!*:::::::")), ("/etc/gshadow", format!("{USER}:!*::"))] {
         if host.at(file).exists() {
-            add(host, file, &line, 0o600)?;
+            add(host, file, &line)?;
         }
     }
     Ok(())
 }
 
-fn add(host: &Host, file: &str, line: &str, mode: u32) -> anyhow::Result<()> {
+fn add(host: &Host, file: &str, line: &str) -> anyhow::Result<()> {
     let mut text = host.read(file)?.unwrap_or_default();
     if has(&text, USER) {
         return Ok(());
@@ -52,7 +52,7 @@ fn add(host: &Host, file: &str, line: &str, mode: u32) -> anyhow::Result<()> {
     }
     text.push_str(line);
     text.push('\n');
-    host.write(file, text.as_bytes(), mode, Owner::Root)
+    host.rewrite(file, text.as_bytes())
 }
 
 /// Removes the user and its group, with its memberships.
@@ -67,13 +67,12 @@ pub(super) fn remove(host: &Host) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    for (file, mode) in [("/etc/passwd", 0o644), ("/etc/group", 0o644), ("/etc/shadow", 0o600), ("/etc/gshadow", 0o600)]
-    {
+    for file in ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"] {
         let Some(text) = host.read(file)? else { continue };
         let kept = text.lines().filter(|line| line.split(':').next() != Some(USER));
         let kept: String = kept.map(|line| without_member(line, file) + "\n").collect();
         if kept != text {
-            host.write(file, kept.as_bytes(), mode, Owner::Root)?;
+            host.rewrite(file, kept.as_bytes())?;
         }
     }
     Ok(())
@@ -130,5 +129,5 @@ fn rewrite(host: &Host, group: &str, change: impl Fn(&str) -> String) -> anyhow:
     let is_it = |line: &str| line.split(':').next() == Some(group);
     let changed: String =
         text.lines().map(|line| if is_it(line) { change(line) } else { line.to_owned() } + "\n").collect();
-    host.write("/etc/group", changed.as_bytes(), 0o644, Owner::Root)
+    host.rewrite("/etc/group", changed.as_bytes())
 }
