@@ -17,7 +17,7 @@ test:
 	scripts/test.sh
 
 lint:
-	scripts/test.sh lint
+	scripts/test.sh build lint
 
 fuzz:
 	scripts/setup.sh rust
@@ -29,8 +29,8 @@ conformance: build
 clients: build
 	tests/clients/run
 
-browser: build
-	scripts/test.sh browser
+browser: ui
+	scripts/test.sh build browser
 
 bench: build
 	tests/bench/run

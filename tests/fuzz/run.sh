@@ -22,6 +22,7 @@ else
     export CARGO_TARGET_DIR="$root/target/fuzz"
 fi
 export RUSTC_BOOTSTRAP=1
+unset RUSTC_WORKSPACE_WRAPPER
 triple=$(rustc -vV | sed -n 's/^host: //p')
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
@@ -44,27 +45,33 @@ cargo fuzz build --fuzz-dir "$fuzz" --sanitizer none >"$scratch/build.log" 2>&1 
 }
 
 targets=$(cargo fuzz list --fuzz-dir "$fuzz")
-count=0
-for target in $targets; do
-    mkdir -p "$keep/$target" "artifacts/$target"
-    log="$scratch/$target.log"
-    # The first directory receives what is found, so it must not be the committed one.
-    if ! "$CARGO_TARGET_DIR/$triple/release/$target" "$keep/$target" "corpus/$target" \
-        -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-        -artifact_prefix="$fuzz/artifacts/$target/" >"$log" 2>&1; then
-        tail -n 40 "$log" >&2
-        reproducer=$(sed -n 's/^.*Test unit written to //p' "$log" | tail -n 1)
-        echo "fuzz: $target crashed, reproducer: ${reproducer:-none written, see above}" >&2
-        exit 1
-    fi
-    # Without coverage feedback libFuzzer would only shake the seeds: that is a broken build, not a passed run.
-    if ! grep -q 'cov: [0-9]' "$log"; then
-        echo "fuzz: $target reports no coverage, its instrumentation is missing" >&2
-        exit 1
-    fi
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    cover=$(sed -n 's/^.*cov: \([0-9]*\).*$/\1/p' "$log" | tail -n 1)
-    echo "$target: ${runs:-?} inputs, $cover edges"
-    count=$((count + 1))
-done
+# One target, told in one line; 255 ends the others too.
+cat >"$scratch/one" <<'EOF'
+#!/bin/sh
+target=$1
+mkdir -p "$keep/$target" "artifacts/$target"
+log="$scratch/$target.log"
+# The first directory receives what is found, so it must not be the committed one.
+if ! "$binaries/$target" "$keep/$target" "corpus/$target" \
+    -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+    -artifact_prefix="$fuzz/artifacts/$target/" >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    reproducer=$(sed -n 's/^.*Test unit written to //p' "$log" | tail -n 1)
+    echo "fuzz: $target crashed, reproducer: ${reproducer:-none written, see above}" >&2
+    exit 255
+fi
+# Without coverage feedback libFuzzer would only shake the seeds: that is a broken build, not a passed run.
+if ! grep -q 'cov: [0-9]' "$log"; then
+    echo "fuzz: $target reports no coverage, its instrumentation is missing" >&2
+    exit 255
+fi
+runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+cover=$(sed -n 's/^.*cov: \([0-9]*\).*$/\1/p' "$log" | tail -n 1)
+echo "$target: ${runs:-?} inputs, $cover edges"
+EOF
+binaries=$CARGO_TARGET_DIR/$triple/release
+export keep scratch binaries fuzz seconds
+# Each has one thread.
+echo "$targets" | xargs -n 1 -P "$(nproc)" sh "$scratch/one"
+count=$(echo "$targets" | wc -l)
 echo "fuzz: $count targets, $seconds seconds each, no crash"

@@ -1,6 +1,6 @@
 //! How many items a second one core takes through the correlator, and what open windows cost.
 //!
-//! `cargo run --release -p bramble-correlate --example measure [traces]`: traces of 8.5 spans of four services, and as many
+//! `cargo run --release -p bramble-correlate --example measure_correlations [traces]`: traces of 8.5 spans of four services, and as many
 //! JSON lines of about 300 bytes with ids, in batches of a hundred, as they come off the journal. First as they arrive over
 //! time, published and settled as in the appliance; then 10,000 windows that are open at once.
 

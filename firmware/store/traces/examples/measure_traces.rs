@@ -1,7 +1,7 @@
 //! What spans cost: CPU per span by step, and bytes per span by page. The data is that of the bench rig: traces of
 //! about eight spans through four services, 318 B of OTLP each.
 //!
-//! `cargo run --release -p bramble-store-traces --example measure -- [traces] [generations]`
+//! `cargo run --release -p bramble-store-traces --example measure_traces -- [traces] [generations]`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool, not a part of the product")]
 
 use bramble_disk::{Disk, PageCache, ThreadsDisk};

@@ -1,6 +1,6 @@
 //! What deriving costs: time per million spans, time per emission, memory per thousand label sets.
 //!
-//! `cargo run --release -p bramble-derive --example measure`
+//! `cargo run --release -p bramble-derive --example measure_derivation`
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a measuring tool")]
 
