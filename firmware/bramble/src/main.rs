@@ -2,6 +2,7 @@
 
 mod appliance_console;
 mod appliance_source;
+mod appliance_system;
 mod board;
 mod checking;
 mod clock_trust;

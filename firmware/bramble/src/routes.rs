@@ -1,11 +1,13 @@
 //! What is behind each door.
 
+use crate::appliance_system::Machine;
 use crate::config::Config;
 use crate::doors::{Door, Served};
 use crate::nodes;
-use crate::serving::door_addresses;
+use crate::serving::{data_dir, door_addresses};
 use crate::span_doors;
 use axum::Router;
+use bramble_appliance::layout::Layout;
 use bramble_collect::receivers::{self, NodeRegistry, ReceiverState};
 use bramble_ingest::WritePath;
 use bramble_serve::api::bramble::peers::OwnStores;
@@ -42,6 +44,8 @@ pub(crate) fn routed_doors(
     let of_hubs = api::bramble::peers::router(state.clone(), own);
     let node_port = config.doors.otlp_grpc.number().unwrap_or(0);
     let correlation = || api::correlate::router(state.clone());
+    let machine: Arc<dyn api::bramble::system::System> =
+        Arc::new(Machine::new(Layout::default(), data_dir(config).unwrap_or_default()));
     let main = || {
         Router::new()
             .nest("/prometheus", prometheus())
@@ -55,6 +59,7 @@ pub(crate) fn routed_doors(
             .merge(otlp_http())
             .merge(nodes::api(nodes.clone(), node_port, announced))
             .merge(of_hubs.clone())
+            .merge(api::bramble::system::router(machine.clone()))
             .merge(api::bramble::owner::router(auth.clone()))
             .merge(ui::router())
     };

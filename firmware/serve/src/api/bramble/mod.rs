@@ -4,6 +4,7 @@ pub mod nodes;
 pub mod owner;
 pub mod peers;
 mod session;
+pub mod system;
 mod templates;
 mod tokens;
 
