@@ -8,6 +8,7 @@ import { correlations, follow } from "./correlations.mjs";
 import { followed, loki, templates, traceId } from "./logs.mjs";
 import { nodes } from "./nodes.mjs";
 import { noise, wave } from "./noise.mjs";
+import { owner } from "./owner.mjs";
 import { upgrade } from "./socket.mjs";
 import { tempo } from "./traces.mjs";
 
@@ -249,6 +250,8 @@ function answer(url) {
   if (pathname === "/api/v1/status") return status();
   if (pathname === "/api/problems") return problems();
   if (pathname === "/api/nodes") return nodes(mode);
+  const owned = owner(pathname, mode);
+  if (owned !== null) return owned;
   if (mode === "errors" && /^\/(prometheus|loki|tempo|jaeger)\//.test(pathname) && Math.random() < 0.5)
     return [503, { status: "error", error: "The query was over its memory limit of 8 MiB." }];
   if (pathname.startsWith("/prometheus/api/v1")) return prometheus(pathname.slice(18), searchParams);
@@ -270,7 +273,10 @@ const server = createServer((request, response) => {
     response.end(typeof body === "string" ? body : JSON.stringify(body));
     return;
   }
-  const file = join(dist, normalize(url.pathname === "/" ? "/index.html" : url.pathname));
+  const file = join(
+    dist,
+    normalize(["/", "/setup", "/login"].includes(url.pathname) ? "/index.html" : url.pathname),
+  );
   if (!file.startsWith(dist) || !existsSync(file) || !statSync(file).isFile()) {
     response.writeHead(404).end();
     return;

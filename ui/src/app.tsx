@@ -2,6 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { ago } from "./format";
 import { Overview } from "./pages/overview/overview";
+import { Account } from "./parts/account";
 import { lazily } from "./parts/lazily";
 import { Logo } from "./parts/logo";
 import { type Pulse, retryNow, useNow, usePulse } from "./state/live";
@@ -24,6 +25,8 @@ const CorrelationPage = lazily(() =>
 );
 const StoriesPage = lazily(() => import("./pages/stories/stories").then((module) => module.StoriesPage));
 const TargetsPage = lazily(() => import("./pages/targets/targets").then((module) => module.TargetsPage));
+const AccessPage = lazily(() => import("./pages/access/access").then((module) => module.AccessPage));
+const SystemPage = lazily(() => import("./pages/system/system").then((module) => module.SystemPage));
 const NodesPage = lazily(() => import("./pages/nodes/nodes").then((module) => module.NodesPage));
 
 const PAGES = [
@@ -44,6 +47,9 @@ const SECTIONS: Readonly<Record<string, string>> = {
   correlation: "correlations",
   stories: "correlations",
 };
+
+/** Pages of the menu at the bar's end. */
+const ASIDE: Readonly<Record<string, string>> = { access: "Access", system: "System" };
 
 /** Longer than two beats without an answer is worth saying. */
 const STALE_MS = 13_000;
@@ -134,6 +140,10 @@ function Page({ route }: { route: Route }) {
       return <TargetsPage />;
     case "nodes":
       return <NodesPage />;
+    case "access":
+      return <AccessPage />;
+    case "system":
+      return <SystemPage />;
   }
 }
 
@@ -142,7 +152,7 @@ export function App() {
   const route = useRoute();
   const pulse = usePulse();
   const section = SECTIONS[route.page] ?? route.page;
-  const name = PAGES.find((one) => one.page === section)?.name ?? "";
+  const name = PAGES.find((one) => one.page === section)?.name ?? ASIDE[section] ?? "";
   const host = pulse.status?.hostname ?? "";
   useEffect(() => {
     document.title = [name, host, "Bramble"].filter((part) => part !== "").join(" · ");
@@ -171,6 +181,7 @@ export function App() {
         <div class="bar-end">
           <Connection pulse={pulse} />
           <ThemeToggle />
+          <Account page={route.page} />
         </div>
       </header>
       <Lost pulse={pulse} />

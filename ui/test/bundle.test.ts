@@ -19,6 +19,9 @@ const BUDGET_KIB = {
   stories: 6,
   targets: 4,
   nodes: 5,
+  entry: 5,
+  access: 5,
+  system: 5,
 };
 
 const packedKib = (name: string): number => gzipSync(readFileSync(join(dist, name))).length / 1024;
@@ -53,6 +56,9 @@ describe.skipIf(!existsSync(join(dist, "index.html")))("the built page", () => {
       "stories",
       "targets",
       "nodes",
+      "entry",
+      "access",
+      "system",
     ] as const;
     for (const page of pages) {
       expect(built(`${page}-`)).toHaveLength(1);

@@ -40,6 +40,8 @@ export function positionIn(message: string): Position | null {
 }
 
 const TIMEOUT_MS = 15_000;
+/** A password takes a small board seconds to check. */
+const SEND_TIMEOUT_MS = 45_000;
 const BODY_SHOWN_MAX = 400;
 
 function refusal(status: number, body: string): ApiError {
@@ -61,32 +63,57 @@ function refusal(status: number, body: string): ApiError {
   return new ApiError("http", message.slice(0, BODY_SHOWN_MAX), status);
 }
 
+/** Who is signed out goes to sign in; what the page shows, its fragment, is kept for after that. */
+function toLogin(): void {
+  if (location.pathname !== "/login") location.replace(`/login${location.hash}`);
+}
+
 /**
  * Gets `path` (relative to the page's origin) and decodes the answer.
  *
  * Throws `ApiError`; an abort by `signal` throws the browser's `AbortError` untouched.
  */
-export async function getJson<T>(
+export function getJson<T>(
   path: string,
   decode: (json: unknown) => T,
   signal?: AbortSignal,
   headers: Record<string, string> = {},
   timeoutMs = TIMEOUT_MS,
 ): Promise<T> {
+  return askJson(path, { headers: { Accept: "application/json", ...headers } }, decode, signal, timeoutMs);
+}
+
+/** Sends `body` as JSON, if there is one, and decodes the answer. Throws `ApiError`. */
+export function sendJson<T>(
+  method: "POST" | "PATCH" | "DELETE",
+  path: string,
+  body: unknown,
+  decode: (json: unknown) => T,
+): Promise<T> {
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  return askJson(path, { method, headers, ...sent }, decode, undefined, SEND_TIMEOUT_MS);
+}
+
+async function askJson<T>(
+  path: string,
+  init: RequestInit,
+  decode: (json: unknown) => T,
+  signal: AbortSignal | undefined,
+  timeoutMs: number,
+): Promise<T> {
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), timeoutMs);
   const forward = (): void => timeout.abort();
   signal?.addEventListener("abort", forward);
   try {
-    const response = await fetch(path, {
-      signal: timeout.signal,
-      headers: { Accept: "application/json", ...headers },
-    });
+    const response = await fetch(path, { ...init, signal: timeout.signal });
     const body = await response.text();
+    if (response.status === 401) toLogin();
     if (!response.ok) throw refusal(response.status, body);
     let json: unknown;
     try {
-      json = JSON.parse(body);
+      json = body === "" ? null : JSON.parse(body);
     } catch {
       throw new ApiError("shape", "The answer is not JSON.", response.status);
     }

@@ -112,7 +112,9 @@ export type Route =
       readonly ids: readonly NamedId[];
     }
   | { readonly page: "targets" }
-  | { readonly page: "nodes" };
+  | { readonly page: "nodes" }
+  | { readonly page: "access" }
+  | { readonly page: "system" };
 
 /** The logs page. */
 export type LogsRoute = Extract<Route, { page: "logs" }>;
@@ -322,6 +324,8 @@ export function parseRoute(hash: string): Route {
       };
     case "targets":
     case "nodes":
+    case "access":
+    case "system":
       return { page };
     case "map":
       return { page, range: parseRange(query, DEFAULT_LAST.map), focus: get("focus") };
@@ -396,6 +400,8 @@ export function formatRoute(route: Route): string {
       break;
     case "targets":
     case "nodes":
+    case "access":
+    case "system":
       break;
     case "map":
       putRange(query, route.range, DEFAULT_LAST.map);
