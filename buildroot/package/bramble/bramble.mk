@@ -14,6 +14,19 @@ BRAMBLE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
 	--exclude /buildroot/output \
 	--exclude /ui/node_modules
 
+# What image/build calls. Not all of these can be chosen in a configuration.
+ifeq ($(BR2_PACKAGE_BRAMBLE_IMAGE),y)
+BRAMBLE_DEPENDENCIES += \
+	host-cpio \
+	host-dosfstools \
+	host-e2fsprogs \
+	host-mtools \
+	host-openssl \
+	host-python3 \
+	host-squashfs \
+	host-zstd
+endif
+
 ifeq ($(BR2_PACKAGE_BRAMBLE_PREBUILT),y)
 
 BRAMBLE_BINARY = $(call qstrip,$(BR2_PACKAGE_BRAMBLE_PREBUILT_PATH))
