@@ -153,7 +153,8 @@ fn every_route_of_the_sources_is_listed() {
 
 /// The path with what `format!` puts into it.
 fn filled(path: &str) -> Vec<String> {
-    const PUT: [(&str, &[&str]); 7] = [
+    const PUT: [(&str, &[&str]); 8] = [
+        ("{}", &["grpc.health.v1.Health"]),
         ("{prefix}", &["", "/zipkin"]),
         ("{version}", &["v1", "v2"]),
         ("{HEALTH}", &["grpc.health.v1.Health"]),
