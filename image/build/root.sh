@@ -56,7 +56,7 @@ want() { # target unit...
 }
 rm -rf "$units"/*.wants "$units"/dbus-*
 want local-fs.target data.mount boot-firmware.mount var.mount tmp.mount
-want data.mount systemd-growfs@data.service
+want data.mount bramble-grow-data.service systemd-growfs@data.service
 want sysinit.target bramble-clock.service systemd-timesyncd.service bramble-first-boot.service
 want timers.target bramble-clock-save.timer systemd-tmpfiles-clean.timer
 want sockets.target bramble-helper.socket systemd-networkd.socket
@@ -71,10 +71,17 @@ for unit in systemd-journal-catalog-update.service ldconfig.service systemd-hwdb
     systemd-logind.service systemd-user-sessions.service systemd-sysusers.service systemd-ask-password-wall.path \
     systemd-ask-password-console.path getty.target systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \
     dev-hugepages.mount systemd-userdbd.socket systemd-homed.service systemd-rfkill.socket systemd-random-seed.service \
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount dev-mqueue.mount \
+    run-lock.mount modprobe@configfs.service modprobe@fuse.service systemd-creds.socket systemd-initctl.socket \
+    systemd-pcrextend.socket systemd-pcrlock.socket systemd-sysext.socket systemd-hostnamed.socket \
+    systemd-hibernate-clear.service systemd-udev-load-credentials.service systemd-remount-fs.service \
+    systemd-ask-password-console.service systemd-network-generator.service systemd-networkd-persistent-storage.service \
     fstrim.timer e2scrub_all.timer e2scrub_reap.service dpkg-db-backup.timer wpa_supplicant.service dropbear.service; do
     ln -sf /dev/null "$units/$unit"
 done
 rm -f "$root/usr/lib/systemd/system-generators/systemd-getty-generator"
+# They would write into /etc, /srv and homes, which are read-only and as they should be.
+(cd "$root/usr/lib/tmpfiles.d" && rm -f etc.conf credstore.conf home.conf provision.conf legacy.conf debian.conf systemd-nspawn.conf systemd-pstore.conf portables.conf x11.conf)
 
 # A slot whose application never becomes healthy, for tests/boot/soak.
 if [ -n "${BROKEN:-}" ]; then

@@ -22,8 +22,10 @@ FAT_OFFSET = 4 << 20  # of partition 1, as image/build/assemble.py has it
 DISK_BYTES = 2 << 30  # QEMU's SD card wants a power of two
 MAIN, OTLP = 80, 4318
 
-# Of the emulated machine, not of the image: its serial port, and patience with a slow host.
-VIRT_EXTRA = "console=ttyAMA0 systemd.default_device_timeout_sec=600"
+# Of the emulated machine, not of the image: its serial port instead of the Pis' (a console that is named and not there
+# keeps others of its driver from being used), and patience with a slow host.
+PI_CONSOLES, VIRT_CONSOLE = "console=ttyAMA10,115200 console=ttyS1,115200", "console=ttyAMA0"
+VIRT_EXTRA = "systemd.default_device_timeout_sec=600"
 
 
 class Failure(Exception):
@@ -84,22 +86,23 @@ class Disk:
 class Machine:
     """One QEMU at a time over a disk."""
 
-    def __init__(self, disk, work, memory=1024, log=None, extra=""):
+    def __init__(self, disk, work, memory=1024, log=None, extra="", doors=(MAIN, OTLP)):
         self.disk, self.work, self.memory, self.extra = disk, Path(work), memory, extra
-        self.ports = {MAIN: free_port(), OTLP: free_port()}
+        self.ports = {door: free_port() for door in doors}
         self.log = Path(log or self.work / "serial.log")
         self.log.write_bytes(b"")
         self.process, self.boots, self.slot = None, 0, None
+        self.cpus = ["-smp", "2", "-accel", "tcg,thread=multi"]
 
     def start(self):
         """Plays the firmware, and starts the machine."""
         self.slot, line = self.disk.boot_files(self.work)
+        line = line.replace(PI_CONSOLES, VIRT_CONSOLE)
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
         with open(self.log, "ab") as log:
             log.write(f"\n##### boot {self.boots}: firmware stand-in takes slot {self.slot}\n".encode())
         command = [
-            "qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-smp", "2", "-m", str(self.memory),
-            "-accel", "tcg,thread=multi",
+            "qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", str(self.memory), *self.cpus,
             "-kernel", self.work / "kernel", "-initrd", self.work / "initrd",
             "-append", f"{line} {VIRT_EXTRA} {self.extra}",
             "-drive", f"if=none,id=card,file={self.disk.path},format=raw,cache=writeback",
