@@ -30,6 +30,7 @@ const FOLLOWED: [&str; 13] = [
     "docs/forwarding.md",
     "docs/k3s/README.md",
     "docs/pipelines.md",
+    "docs/security.md",
     "docs/storage.md",
     "docs/runbook.md",
     "docs/benchmarks.md",
