@@ -1,6 +1,4 @@
 """What the tests of packages have in common: counting, and asking a Bramble that runs in a root."""
-import traceback
-
 
 class Tally:
     """Counts checks and goes on after one that fails."""
@@ -30,7 +28,6 @@ class Tally:
         except Exception as error:  # pylint: disable=broad-except
             self.failed += 1
             print(f"FAIL  {name}: {error}", flush=True)
-            traceback.print_exc()
 
 
 PUSH = (
