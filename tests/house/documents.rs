@@ -21,9 +21,11 @@ pub(crate) fn generated(path: &str, name: &str, text: &str) {
 }
 
 /// The documents that people follow.
-const FOLLOWED: [&str; 13] = [
+const FOLLOWED: [&str; 16] = [
     "README.md",
     "docs/guide.md",
+    "docs/board.md",
+    "docs/buildroot.md",
     "docs/cluster.md",
     "docs/collecting.md",
     "docs/compatibility.md",

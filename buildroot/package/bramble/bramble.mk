@@ -33,7 +33,7 @@ BRAMBLE_BINARY = $(call qstrip,$(BR2_PACKAGE_BRAMBLE_PREBUILT_PATH))
 
 define BRAMBLE_BUILD_CMDS
 	test -x $(BRAMBLE_BINARY) || \
-		{ echo "$(BRAMBLE_BINARY) is not there: run make cross in Bramble's source tree" >&2; exit 1; }
+		{ echo "$(BRAMBLE_BINARY) is not there: run scripts/cross.sh of Bramble's source tree" >&2; exit 1; }
 endef
 
 else
