@@ -8,16 +8,24 @@ import { isGood, NewPassword } from "../entry/password";
 import { Senders } from "../entry/senders";
 
 function WhoSends({ owner }: { owner: Owner }) {
+  const [chosen, setChosen] = useState(owner.ingest);
   const { wrong, send } = useSending();
   const change = (ingest: IngestRule): void => {
+    // At once, as people expect of a choice; back if it is refused.
+    setChosen(ingest);
     void send(async () => {
-      await changeOwner({ ingest });
+      try {
+        await changeOwner({ ingest });
+      } catch (error) {
+        setChosen(owner.ingest);
+        throw error;
+      }
       await askOwner();
     });
   };
   return (
     <Panel title="Senders">
-      <Senders value={owner.ingest} onChange={change} />
+      <Senders value={chosen} onChange={change} />
       <Refusal of={wrong} />
       <p class="field-note">This machine itself always sends without one.</p>
     </Panel>
@@ -95,7 +103,7 @@ function Name({ owner }: { owner: Owner }) {
 export function OwnerForms({ owner }: { owner: Owner }) {
   return (
     <div class="access-side">
-      <WhoSends key={owner.ingest} owner={owner} />
+      <WhoSends owner={owner} />
       <Panel title="Owner">
         <Name key={owner.name} owner={owner} />
         <Password />
