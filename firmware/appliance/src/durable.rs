@@ -13,8 +13,13 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     replace(path, content, mode).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
+/// A name without a directory is in the one that we are in.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let directory = directory_of(path);
     fs::create_dir_all(directory)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
@@ -50,7 +55,7 @@ pub fn remove(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
         Ok(()) => {
-            path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())?;
+            File::open(directory_of(path))?.sync_all()?;
             Ok(true)
         }
     }
@@ -59,6 +64,12 @@ pub fn remove(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bare_name_is_in_this_directory() {
+        assert_eq!(directory_of(Path::new("k.pem")), Path::new("."));
+        assert_eq!(directory_of(Path::new("/a/k.pem")), Path::new("/a"));
+    }
 
     #[test]
     fn a_file_is_written_when_it_differs() {

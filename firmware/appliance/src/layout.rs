@@ -1,6 +1,6 @@
 //! Where things are on the appliance.
 
-use crate::slot::Slot;
+use crate::slot::{Mechanism, Slot};
 use std::path::{Path, PathBuf};
 
 /// Every path of the appliance, below a root that is `/` but in tests.
@@ -63,6 +63,15 @@ impl Layout {
     /// The slot that runs, as the kernel was told (`bramble.slot=A`); `None` when this is no appliance.
     pub fn running_slot(&self) -> Option<Slot> {
         slot_of(&read(&self.path("/proc/cmdline")))
+    }
+
+    /// How the firmware is told to try a slot: only by tryboot where the image says that its kernel hands the argument of a
+    /// reboot to the firmware (`/usr/lib/bramble/tryboot`; Debian's does not), and the board has it.
+    pub fn mechanism(&self) -> Mechanism {
+        match self.path("/usr/lib/bramble/tryboot").exists() {
+            true => Mechanism::of_model(&self.model()),
+            false => Mechanism::Flip,
+        }
     }
 
     /// The board as its device tree calls it, or what the machine calls itself; empty when nobody says.

@@ -34,7 +34,7 @@ fn yaml(text: &str, place: &str, report: &mut Report) -> Map<String, Value> {
     }
 }
 
-fn texts<'a>(value: Option<&'a Value>) -> Vec<&'a str> {
+fn texts(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::String(one)) => one.lines().collect(),
         Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),

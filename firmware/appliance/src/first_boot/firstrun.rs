@@ -22,7 +22,7 @@ pub fn parse(text: &str, report: &mut Report) -> Wishes {
             let inside: Vec<&str> =
                 lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != end).collect();
             wishes.add(wpa::parse(&inside.join("\n"), &place, report));
-        } else if let Some(at) = words.iter().position(|word| is_helper(word)) {
+        } else if let Some(at) = words.iter().position(is_helper) {
             let rest = words.get(at + 1..).unwrap_or_default();
             // `[ -f …/imager_custom ]` asks only whether it is there.
             if !line.contains("-f ") || rest.len() > 3 {

@@ -24,14 +24,15 @@ pub fn parse(text: &str, place: &str, report: &mut Report) -> Wishes {
             (Some(_), "}") => finish(block.take().unwrap_or_default(), place, &mut wishes, report),
             (Some(open), line) => read_field(open, line),
             (None, line) if line.replace(' ', "") == "network={" => block = Some(Block::default()),
-            (None, line) => match line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
-                Some(("country", value)) => match valid::country(value) {
-                    Ok(country) => wishes.country = Some(country),
-                    Err(why) => report.problem(place, why),
-                },
-                // Where its socket is and the like is ours to say.
-                _ => {}
-            },
+            // Where its socket is and the like is ours to say.
+            (None, line) => {
+                let country = line.split_once('=').filter(|(key, _)| key.trim() == "country");
+                match country.map(|(_, value)| valid::country(value)) {
+                    Some(Ok(country)) => wishes.country = Some(country),
+                    Some(Err(why)) => report.problem(place, why),
+                    None => {}
+                }
+            }
         }
     }
     if block.is_some() {

@@ -23,4 +23,4 @@ mod tests;
 pub use client::{ask, send_update, status};
 pub use power::{Power, SystemPower};
 pub use protocol::{Answer, Request, Status, UpdateState};
-pub use server::{Helper, listener_of_systemd, user_id};
+pub use server::{Helper, listener_of_systemd, local_status, user_id};

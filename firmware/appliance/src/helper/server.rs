@@ -8,10 +8,11 @@ use crate::install::{Phase, Policy, Progress, install};
 use crate::layout::Layout;
 use crate::medium::Card;
 use crate::release::Release;
-use crate::slot::{self, Mechanism, Slot};
+use crate::slot::{self, Slot};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -122,12 +123,6 @@ impl Helper {
         }
     }
 
-    fn own(&self) -> Result<Slot, String> {
-        let none =
-            "this machine has no slots: the kernel was not told bramble.slot=; update it with its package manager";
-        self.layout.running_slot().ok_or_else(|| none.to_owned())
-    }
-
     fn act(&self, request: Request, input: &mut dyn Read, stream: &UnixStream) -> Result<Value, String> {
         let told = |error: io::Error| error.to_string();
         match request {
@@ -145,7 +140,7 @@ impl Helper {
                 self.power.reboot(None).map(|()| json!({})).map_err(told)
             }
             Request::Commit => {
-                let own = self.own()?;
+                let own = own_slot(&self.layout)?;
                 let changed = slot::commit(&mut Card::open(&self.layout).map_err(told)?, own).map_err(told)?;
                 Ok(json!({"changed": changed}))
             }
@@ -155,25 +150,12 @@ impl Helper {
     fn prepare_restart(&self) -> Result<Option<&'static str>, String> {
         // A machine without slots can be restarted, too.
         let Some(own) = self.layout.running_slot() else { return Ok(None) };
-        let mechanism = Mechanism::of_model(&self.layout.model());
         let mut card = Card::open(&self.layout).map_err(|error| error.to_string())?;
-        slot::prepare_restart(&mut card, own, mechanism).map_err(|error| error.to_string())
+        slot::prepare_restart(&mut card, own, self.layout.mechanism()).map_err(|error| error.to_string())
     }
 
     fn status(&self) -> Result<Status, String> {
-        let own = self.own()?;
-        let mut card = Card::read_only(&self.layout);
-        let state = slot::load(&mut card, own).map_err(|error| error.to_string())?;
-        let mut update = self.update.lock().clone();
-        if update.state == Phase::Idle && slot::is_ready(&mut card, own).unwrap_or(false) {
-            update.state = Phase::Ready;
-        }
-        let mut slots = std::collections::BTreeMap::new();
-        for slot in Slot::ALL {
-            slots.insert(slot.name().to_owned(), Release::read(&mut card, slot));
-        }
-        let slot::BootState { slot: committed, trying, tries_left, bad } = state;
-        Ok(Status { slot: own, committed, trying, tries_left, bad, slots, model: self.layout.model(), update })
+        local_status(&self.layout, self.update.lock().clone())
     }
 
     fn update(&self, bundle: &mut dyn Read, stream: &UnixStream) -> Result<Value, String> {
@@ -189,7 +171,7 @@ impl Helper {
     }
 
     fn install(&self, card: &mut Card, bundle: &mut dyn Read, stream: &UnixStream) -> Result<Value, String> {
-        let own = self.own()?;
+        let own = own_slot(&self.layout)?;
         let policy = Policy {
             keys: Keys::of_directory(&self.layout.update_keys()).map_err(|error| error.to_string())?,
             architecture: Architecture::own(),
@@ -205,6 +187,30 @@ impl Helper {
         let manifest = install(card, bundle, &policy, &mut progress).map_err(|error| error.to_string())?;
         Ok(json!({"version": manifest.version, "build_id": manifest.build_id, "slot": own.other()}))
     }
+}
+
+/// How things are, read from the boot partition itself: for who may read it. `update` is what is known of one.
+///
+/// # Errors
+/// There are no slots, or the boot partition cannot be read.
+pub fn local_status(layout: &Layout, mut update: UpdateState) -> Result<Status, String> {
+    let own = own_slot(layout)?;
+    let mut card = Card::read_only(layout);
+    let state = slot::load(&mut card, own).map_err(|error| error.to_string())?;
+    if update.state == Phase::Idle && slot::is_ready(&mut card, own).unwrap_or(false) {
+        update.state = Phase::Ready;
+    }
+    let mut slots = BTreeMap::new();
+    for slot in Slot::ALL {
+        slots.insert(slot.name().to_owned(), Release::read(&mut card, slot));
+    }
+    let slot::BootState { slot: committed, trying, tries_left, bad } = state;
+    Ok(Status { slot: own, committed, trying, tries_left, bad, slots, model: layout.model(), update })
+}
+
+fn own_slot(layout: &Layout) -> Result<Slot, String> {
+    let none = "this machine has no slots: the kernel was not told bramble.slot=; update it with its package manager";
+    layout.running_slot().ok_or_else(|| none.to_owned())
 }
 
 fn read_request(input: &mut impl BufRead) -> Result<Request, String> {

@@ -14,6 +14,9 @@ const FILES_MAX: usize = 2000;
 /// Longest name, bytes.
 const NAME_BYTES_MAX: usize = 200;
 
+/// Longest command line of a kernel, bytes: more than any takes.
+const COMMAND_LINE_BYTES_MAX: u64 = 4096;
+
 /// A file that was written.
 pub(super) struct BootFile {
     name: String,
@@ -70,7 +73,15 @@ pub(super) fn write(
         if matches!(name.get(2..), Some("ready" | "release.json")) {
             continue;
         }
-        let mut hashing = Hashing(&mut entry, Sha256::new());
+        let command_line;
+        let content: &mut dyn Read = match name.get(2..) {
+            Some("cmdline.txt") => {
+                command_line = with_slot(read_command_line(&mut entry)?, slot);
+                &mut command_line.as_slice()
+            }
+            _ => &mut entry,
+        };
+        let mut hashing = Hashing(content, Sha256::new());
         let bytes = medium.write(&name, &mut hashing)?;
         files.push(BootFile { name, bytes, digest: hashing.1.finalize().into() });
     }
@@ -78,6 +89,30 @@ pub(super) fn write(
         true => Err(BundleError::Damaged("its boot payload has no files".to_owned()).into()),
         false => Ok(files),
     }
+}
+
+fn read_command_line(entry: &mut dyn Read) -> Result<Vec<u8>, UpdateError> {
+    let mut bytes = Vec::new();
+    entry.take(COMMAND_LINE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(BundleError::from)?;
+    match bytes.len() as u64 > COMMAND_LINE_BYTES_MAX {
+        true => Err(BundleError::Damaged("its cmdline.txt has more than 4 KiB".to_owned()).into()),
+        false => Ok(bytes),
+    }
+}
+
+/// The kernel's command line as the slot needs it: a bundle is made for either, and says one of them.
+fn with_slot(mut line: Vec<u8>, slot: Slot) -> Vec<u8> {
+    const NAME: &[u8] = b"bramble.slot=";
+    let starts = line.windows(NAME.len()).enumerate().filter(|(_, part)| *part == NAME).map(|(at, _)| at);
+    for start in starts.collect::<Vec<_>>() {
+        let begins_a_word = start.checked_sub(1).and_then(|at| line.get(at)).is_none_or(u8::is_ascii_whitespace);
+        if let Some(letter) = line.get_mut(start + NAME.len()).filter(|letter| begins_a_word && b"AB".contains(letter))
+            && let Some(name) = slot.name().bytes().next()
+        {
+            *letter = name;
+        }
+    }
+    line
 }
 
 pub(super) fn read_back(medium: &mut dyn Medium, file: &BootFile, piece: &mut [u8]) -> Result<(), UpdateError> {
@@ -98,6 +133,16 @@ pub(super) fn read_back(medium: &mut dyn Medium, file: &BootFile, piece: &mut [u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_line_names_the_slot() {
+        let line = |text: &str, slot| String::from_utf8(with_slot(text.as_bytes().to_vec(), slot)).unwrap();
+        assert_eq!(line("quiet bramble.slot=A ro\n", Slot::B), "quiet bramble.slot=B ro\n");
+        assert_eq!(line("bramble.slot=B", Slot::A), "bramble.slot=A");
+        for kept in ["xbramble.slot=A", "bramble.slot=", "", "bramble.slot=C"] {
+            assert_eq!(line(kept, Slot::B), kept);
+        }
+    }
 
     #[test]
     fn names_stay_below_the_slot() {

@@ -40,7 +40,12 @@ fn root() -> Vec<u8> {
 #[test]
 fn a_good_bundle_fills_the_other_slot() {
     let signer = signer();
-    let boot = tar_of(&[("kernel8.img", &[5; 1500]), ("overlays/x.dtbo", b"overlay"), ("ready", b"forged")]);
+    let boot = tar_of(&[
+        ("kernel8.img", &[5; 1500]),
+        ("overlays/x.dtbo", b"overlay"),
+        ("ready", b"forged"),
+        ("cmdline.txt", b"bramble.slot=A"),
+    ]);
     let bundle = bundle_of(&contents(), &signer, &root(), &boot);
     let mut card = card();
     let before = card.slot_content(Slot::A);
@@ -51,6 +56,7 @@ fn a_good_bundle_fills_the_other_slot() {
     assert_eq!(&card.root(Slot::B)[..5000], &root()[..]);
     assert_eq!(card.file("B/kernel8.img"), Some(&[5; 1500][..]));
     assert_eq!(card.file("B/overlays/x.dtbo"), Some(&b"overlay"[..]));
+    assert_eq!(card.file("B/cmdline.txt"), Some(&b"bramble.slot=B"[..]));
     assert_eq!(card.file("B/stale.dtb"), None);
     assert_eq!(Release::read(&mut card, Slot::B).unwrap().build_id, "0.2.0-1");
     assert_eq!(card.slot_content(Slot::A), before);

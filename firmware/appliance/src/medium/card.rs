@@ -41,6 +41,11 @@ impl Card {
         Ok(Card { layout: layout.clone(), boot, remounted, _lock: Some(lock), open: None })
     }
 
+    /// Whether somebody changes it just now.
+    pub fn is_busy(layout: &Layout) -> bool {
+        lock(&layout.boot()).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+    }
+
     /// To look only: nothing is made writable.
     pub fn read_only(layout: &Layout) -> Card {
         Card { layout: layout.clone(), boot: layout.boot(), remounted: false, _lock: None, open: None }

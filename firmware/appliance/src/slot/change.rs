@@ -20,7 +20,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// What the board of this name (of its device tree) can do.
+    /// What the board of this name (of its device tree) can do, with a kernel that hands a reboot's argument on.
     ///
     /// Source: Raspberry Pi documentation, "tryboot": Pi 4 and later, with a bootloader of 2020 or later; an older one
     /// ignores the argument, boots the committed slot, and the update is given up.
