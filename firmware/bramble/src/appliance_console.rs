@@ -1,13 +1,14 @@
 //! The console's view of this machine: what is asked for it, and when it is drawn again.
 
 use crate::commands::{ask_running, running_config, say};
-use crate::config::{Config, Door};
+use crate::config::{Config, Door, Role};
 use crate::machine;
 use axum::http::Method;
 use bramble_appliance::console::{CLEAR, Slots, View, compose};
 use bramble_appliance::first_boot::PROBLEMS_FILE;
-use bramble_appliance::helper;
+use bramble_appliance::helper::{self, UpdateState};
 use bramble_appliance::layout::Layout;
+use bramble_appliance::medium::Card;
 use bramble_serve::Problems;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -64,8 +65,12 @@ fn look(layout: &Layout) -> View {
 }
 
 fn slots(layout: &Layout) -> Option<Slots> {
-    layout.running_slot()?;
-    let status = helper::status(&layout.helper_socket()).ok()?;
+    // The helper is asked only while it works anyway: it is not to be kept in memory by being looked at.
+    let status = match Card::is_busy(layout) {
+        true => helper::status(&layout.helper_socket()),
+        false => helper::local_status(layout, UpdateState::default()),
+    };
+    let status = status.ok()?;
     let update = &status.update;
     let percent = update.bytes_done.saturating_mul(100).checked_div(update.bytes_total).unwrap_or(0).min(100) as u8;
     Some(Slots {
@@ -95,5 +100,6 @@ fn addresses() -> Vec<std::net::IpAddr> {
 /// The name that the appliance announces, where it does.
 fn announced(config: &Config) -> String {
     let reachable = crate::mdns::is_reachable(&config.doors.listen) && config.doors.main != Door::Off;
-    if reachable && config.cluster.announce { "bramble.local".to_owned() } else { String::new() }
+    let announced = config.cluster.announce && config.doors.otlp_grpc != Door::Off && config.cluster.role == Role::Hub;
+    if reachable && announced { "bramble.local".to_owned() } else { String::new() }
 }

@@ -65,6 +65,11 @@ impl Machine {
         Machine { layout, data_dir, ours: Arc::default() }
     }
 
+    /// Whether an update that this process began is being written.
+    pub(crate) fn is_updating(&self) -> bool {
+        self.ours.0.lock().as_ref().is_some_and(Ours::is_busy)
+    }
+
     fn has_slots(&self) -> Result<(), SystemError> {
         match self.layout.running_slot() {
             Some(_) => Ok(()),
@@ -134,6 +139,10 @@ fn add_slots(view: &mut SystemView, status: Status) {
         view.slots.insert(slot, SlotView { version: release.version, build_id: release.build_id });
     }
     view.update = update_view(status.update);
+    // What a hardened unit may not see of the board, the helper does.
+    if !status.model.is_empty() {
+        view.model = status.model;
+    }
 }
 
 impl System for Machine {

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
 const SERVICE: &str = "_bramble._tcp.local.";
+/// A page (RFC 6763, "http").
+const PAGES: &str = "_http._tcp.local.";
+/// Where people look for the appliance. A second one in the same network finds it taken and becomes `bramble-2.local`.
+const PAGE_HOST: &str = "bramble.local.";
 /// File with the hubs found last, one address a line.
 const FOUND: &str = "hubs.found";
 /// Most hubs that a node writes to.
@@ -18,14 +22,47 @@ const HUBS_MAX: usize = 2;
 /// A hub's announcement; it ends when this is dropped.
 pub(crate) struct Announcement {
     daemon: ServiceDaemon,
-    name: String,
+    names: Vec<String>,
+}
+
+impl Announcement {
+    /// Makes the main door's page found as `bramble.local`, too.
+    ///
+    /// # Errors
+    /// There is no network that multicast can be used in.
+    pub(crate) fn add_page(&mut self, port: u16, listen: &str) -> Result<(), String> {
+        let name = format!("Bramble on {}", crate::machine::hostname());
+        self.register(service(PAGES, &name, PAGE_HOST, (port, listen), &[("path", "/")])?)
+    }
+
+    fn register(&mut self, info: ServiceInfo) -> Result<(), String> {
+        self.names.push(info.get_fullname().to_owned());
+        self.daemon.register(info).map_err(|error| error.to_string())
+    }
+}
+
+/// A service of this machine, on the address that is listened on, or on all that it has.
+fn service(
+    kind: &str,
+    name: &str,
+    host: &str,
+    (port, listen): (u16, &str),
+    properties: &[(&str, &str)],
+) -> Result<ServiceInfo, String> {
+    let fixed = listen.parse::<IpAddr>().ok().filter(|address| !address.is_unspecified());
+    let info = match fixed {
+        Some(address) => ServiceInfo::new(kind, name, host, address, port, properties),
+        None => ServiceInfo::new(kind, name, host, "", port, properties).map(ServiceInfo::enable_addr_auto),
+    };
+    info.map_err(|error| error.to_string())
 }
 
 impl Drop for Announcement {
     fn drop(&mut self) {
         // A goodbye lets nodes know at once; without it they learn from a failed connection.
-        if let Ok(said) = self.daemon.unregister(&self.name) {
-            _ = said.recv_timeout(std::time::Duration::from_millis(500));
+        let said: Vec<_> = self.names.iter().filter_map(|name| self.daemon.unregister(name).ok()).collect();
+        for one in said {
+            _ = one.recv_timeout(std::time::Duration::from_millis(500));
         }
         _ = self.daemon.shutdown();
     }
@@ -49,16 +86,10 @@ pub(crate) fn announce(name: &str, hub_id: &str, port: u16, listen: &str) -> Res
     // A host name of its own: the machine's may be announced by Avahi, which would see a rival in us.
     let host = format!("bramble-{}.local.", hub_id.get(..8).unwrap_or(hub_id));
     let properties = [("id", hub_id), ("name", name), ("version", env!("CARGO_PKG_VERSION"))];
-    let fixed = listen.parse::<IpAddr>().ok().filter(|address| !address.is_unspecified());
-    let info = match fixed {
-        Some(address) => ServiceInfo::new(SERVICE, name, &host, address, port, &properties[..]),
-        None => ServiceInfo::new(SERVICE, name, &host, "", port, &properties[..]).map(ServiceInfo::enable_addr_auto),
-    };
-    let info = info.map_err(|error| error.to_string())?;
-    let name = info.get_fullname().to_owned();
-    daemon.register(info).map_err(|error| error.to_string())?;
+    let mut announcement = Announcement { daemon, names: Vec::new() };
+    announcement.register(service(SERVICE, name, &host, (port, listen), &properties)?)?;
     tracing::info!(%name, port, "announced in the local network");
-    Ok(Some(Announcement { daemon, name }))
+    Ok(Some(announcement))
 }
 
 /// Looks for hubs as long as it is kept.

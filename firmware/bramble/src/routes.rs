@@ -4,10 +4,9 @@ use crate::appliance_system::Machine;
 use crate::config::Config;
 use crate::doors::{Door, Served};
 use crate::nodes;
-use crate::serving::{data_dir, door_addresses};
+use crate::serving::door_addresses;
 use crate::span_doors;
 use axum::Router;
-use bramble_appliance::layout::Layout;
 use bramble_collect::receivers::{self, NodeRegistry, ReceiverState};
 use bramble_ingest::WritePath;
 use bramble_serve::api::bramble::peers::OwnStores;
@@ -23,7 +22,7 @@ pub(crate) fn routed_doors(
     path: &WritePath,
     (nodes, announced): (Arc<NodeRegistry>, bool),
     own: OwnStores,
-    auth: &Arc<Auth>,
+    (auth, machine): (&Arc<Auth>, Arc<Machine>),
 ) -> Vec<Door> {
     let prometheus = || {
         let (read, write) = (api::prometheus::router(state.clone()), receivers::remote_write(receivers.clone()));
@@ -44,8 +43,7 @@ pub(crate) fn routed_doors(
     let of_hubs = api::bramble::peers::router(state.clone(), own);
     let node_port = config.doors.otlp_grpc.number().unwrap_or(0);
     let correlation = || api::correlate::router(state.clone());
-    let machine: Arc<dyn api::bramble::system::System> =
-        Arc::new(Machine::new(Layout::default(), data_dir(config).unwrap_or_default()));
+    let machine: Arc<dyn api::bramble::system::System> = machine;
     let main = || {
         Router::new()
             .nest("/prometheus", prometheus())

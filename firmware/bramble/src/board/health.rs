@@ -1,5 +1,6 @@
 //! How we are, made of what is counted anyway.
 
+use crate::appliance_system::Machine;
 use bramble_board::Handle;
 use bramble_disk::{Cause, Disk};
 use bramble_ingest::WritePath;
@@ -35,13 +36,15 @@ pub(crate) struct Vitals {
     pub(crate) disk_errors: u64,
     /// What was refused for want of memory.
     pub(crate) refused: u64,
+    /// Whether an update is being written.
+    pub(crate) updating: bool,
     /// Whether there is a hub that takes what we send; true on a hub.
     pub(crate) has_hub: bool,
 }
 
 impl Default for Vitals {
     fn default() -> Self {
-        Vitals { is_ready: false, disk_errors: 0, refused: 0, has_hub: true }
+        Vitals { is_ready: false, disk_errors: 0, refused: 0, updating: false, has_hub: true }
     }
 }
 
@@ -57,12 +60,18 @@ fn refused(budgets: &Budgets) -> u64 {
 }
 
 /// How a hub is.
-pub(crate) fn of_hub(path: &WritePath, disk: &Arc<dyn Disk>, budgets: &Budgets) -> impl Fn() -> Vitals + Send + use<> {
+pub(crate) fn of_hub(
+    path: &WritePath,
+    disk: &Arc<dyn Disk>,
+    budgets: &Budgets,
+    machine: Arc<Machine>,
+) -> impl Fn() -> Vitals + Send + use<> {
     let (path, disk, budgets) = (path.clone(), disk.clone(), budgets.clone());
     move || Vitals {
         is_ready: path.is_ready(),
         disk_errors: disk_errors(&disk),
         refused: refused(&budgets),
+        updating: machine.is_updating(),
         has_hub: true,
     }
 }
@@ -77,6 +86,7 @@ pub(crate) fn of_node(
         is_ready: true,
         disk_errors: disk_errors(&disk),
         refused: receive.refused() as u64,
+        updating: false,
         has_hub: has_hub(),
     }
 }
@@ -119,6 +129,7 @@ pub(super) async fn watch(handle: Handle, vitals: impl Fn() -> Vitals + Send) {
         let (storage_failing, overloaded, hub_unreachable) = judge.judge(Instant::now(), now);
         handle.update_health(|health| {
             health.is_ready = now.is_ready;
+            health.updating = now.updating;
             health.storage_failing = storage_failing;
             health.overloaded = overloaded;
             health.hub_unreachable = hub_unreachable;
@@ -136,7 +147,10 @@ mod tests {
         let began = Instant::now();
         let mut judge = Judge::new(began);
         let mut at = |seconds: u64, disk_errors: u64, refused: u64, has_hub: bool| {
-            judge.judge(began + Duration::from_secs(seconds), Vitals { is_ready: true, disk_errors, refused, has_hub })
+            judge.judge(
+                began + Duration::from_secs(seconds),
+                Vitals { is_ready: true, disk_errors, refused, updating: false, has_hub },
+            )
         };
         assert_eq!(at(0, 0, 0, false), (false, false, false));
         assert_eq!(at(1, 2, 0, true), (true, false, false));

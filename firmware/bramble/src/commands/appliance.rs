@@ -31,8 +31,8 @@ const SAMPLE: &str = "bramble_commit_check";
 #[derive(Args, Clone)]
 pub(crate) struct ApplianceArguments {
     /// All paths are below this directory; for tests.
-    #[arg(long, value_name = "DIR", default_value = "/", global = true, hide = true)]
-    root: PathBuf,
+    #[arg(long = "below", value_name = "DIR", default_value = "/", global = true, hide = true)]
+    below: PathBuf,
     #[command(subcommand)]
     what: What,
 }
@@ -72,7 +72,7 @@ enum What {
 
 /// `bramble appliance …`.
 pub(crate) fn appliance(arguments: &ApplianceArguments) -> anyhow::Result<()> {
-    let layout = Layout::below(&arguments.root);
+    let layout = Layout::below(&arguments.below);
     let ask = |request| helper::ask(&layout.helper_socket(), &request).map(drop).map_err(anyhow::Error::msg);
     match &arguments.what {
         What::Helper => serve_helper(&layout),

@@ -2,6 +2,7 @@
 
 use super::revision;
 use crate::ConfigArguments;
+use crate::appliance_system::Machine;
 use crate::clock_trust::KernelTrust;
 use crate::collecting::{Collecting, Place as Sources};
 use crate::config::{Config, Loaded, Role};
@@ -19,6 +20,7 @@ use crate::scraping::Scraping;
 use crate::serving::{data_dir, disk_choice, ingest_options, loki_limits, tempo_limits};
 use crate::{board, forwarding, machine, mdns, node, nodes, owning, sampling, watchdog};
 use anyhow::Context;
+use bramble_appliance::layout::Layout;
 use bramble_catalog::Place;
 use bramble_collect::pipeline::sampling::Sampling;
 use bramble_collect::receivers::NodeRegistry;
@@ -240,7 +242,9 @@ async fn run(
         watched: Default::default(),
     });
     watch_parts(&process, &core, &nodes);
-    let board = board::start(config, &core.registry, board::of_hub(&core.path, &core.disk, &core.budgets))?;
+    let machine = Arc::new(Machine::new(Layout::default(), data_dir(config)?));
+    let vitals = board::of_hub(&core.path, &core.disk, &core.budgets, machine.clone());
+    let board = board::start(config, &core.registry, vitals)?;
     if let Some(board) = &board {
         board.tell(&process.watched);
         board.follow_setup_code(config, auth.setup_code());
@@ -259,7 +263,8 @@ async fn run(
     let announced = announcement.is_some();
     peering.watch(&cancel);
     let own = own_stores(core.own(), &nodes);
-    let doors = routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced), own, &auth);
+    let doors =
+        routed_doors(config, state, sources.receivers.clone(), &core.path, (nodes, announced), own, (&auth, machine));
     let bound = doors::bind_all(doors).await?;
     let shown = |b: &doors::Bound| bramble_serve::Door {
         name: b.name.to_owned(),
@@ -402,10 +407,19 @@ fn sources<'a>(loaded: &'a Loaded, core: &Core, cancel: &Cancel) -> anyhow::Resu
 /// Lets nodes find this hub, if they can reach it.
 fn announce(config: &Config, hub_id: &str) -> Option<mdns::Announcement> {
     let port = config.doors.otlp_grpc.number().filter(|_| config.cluster.announce)?;
-    mdns::announce(&machine::hostname(), hub_id, port, &config.doors.listen).unwrap_or_else(|why| {
+    let listen = &config.doors.listen;
+    let mut announced = mdns::announce(&machine::hostname(), hub_id, port, listen).unwrap_or_else(|why| {
         tracing::warn!(why, "nodes cannot find this hub by themselves; name it in their node.hubs");
         None
-    })
+    });
+    // Elsewhere the machine has a name that others know already.
+    if let Some((announced, page)) = announced.as_mut().zip(config.doors.main.number())
+        && Layout::default().running_slot().is_some()
+        && let Err(why) = announced.add_page(page, listen)
+    {
+        tracing::warn!(why, "the page is not found as bramble.local; use its address");
+    }
+    announced
 }
 
 /// Correlations as the log store has them.

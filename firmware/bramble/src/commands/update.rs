@@ -19,6 +19,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Arguments of `bramble update`.
 #[derive(Args, Clone)]
 pub(crate) struct UpdateArguments {
+    /// All paths of the appliance are below this directory; for tests.
+    #[arg(long = "below", value_name = "DIR", default_value = "/", global = true, hide = true)]
+    below: PathBuf,
     #[command(subcommand)]
     what: What,
 }
@@ -95,20 +98,17 @@ struct BundleArguments {
 
 /// `bramble update …`.
 pub(crate) fn update(arguments: &UpdateArguments) -> anyhow::Result<()> {
+    let socket = Layout::below(&arguments.below).helper_socket();
     match &arguments.what {
-        What::Install { bundle, restart } => install(bundle, *restart),
-        What::Status => status(),
+        What::Install { bundle, restart } => install(&socket, bundle, *restart),
+        What::Status => status(&socket),
         What::Verify { bundle, keys } => verify(bundle, keys),
         What::Keygen { private, public } => keygen(private, public),
         What::Bundle(arguments) => bundle(arguments),
     }
 }
 
-fn socket() -> PathBuf {
-    Layout::default().helper_socket()
-}
-
-fn install(bundle: &str, restart: bool) -> anyhow::Result<()> {
+fn install(socket: &Path, bundle: &str, restart: bool) -> anyhow::Result<()> {
     let Source { mut reader, bytes } = open(bundle)?;
     let mut shown = (Phase::Idle, 0);
     let mut progress = |now: Progress| {
@@ -118,11 +118,11 @@ fn install(bundle: &str, restart: bool) -> anyhow::Result<()> {
             eprintln!("{}: {percent} %", phase_name(now.phase));
         }
     };
-    let done = helper::send_update(&socket(), reader.as_mut(), bytes, &mut progress).map_err(anyhow::Error::msg)?;
+    let done = helper::send_update(socket, reader.as_mut(), bytes, &mut progress).map_err(anyhow::Error::msg)?;
     let text = |key: &str| done.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     say(&format!("{} ({}) is in slot {}", text("version"), text("build_id"), text("slot")));
     match restart {
-        true => helper::ask(&socket(), &Request::Reboot).map(drop).map_err(anyhow::Error::msg),
+        true => helper::ask(socket, &Request::Reboot).map(drop).map_err(anyhow::Error::msg),
         false => {
             say("it is tried with: bramble appliance reboot");
             Ok(())
@@ -141,8 +141,8 @@ fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
-fn status() -> anyhow::Result<()> {
-    let status = helper::status(&socket()).map_err(anyhow::Error::msg)?;
+fn status(socket: &Path) -> anyhow::Result<()> {
+    let status = helper::status(socket).map_err(anyhow::Error::msg)?;
     for (name, release) in &status.slots {
         let named = |slot: Option<bramble_appliance::slot::Slot>| slot.is_some_and(|slot| slot.name() == name);
         let mut notes = Vec::new();
