@@ -22,7 +22,7 @@ def check_archive(tally, tar, place, archive):
         same = property_of(machine, "bramble", "MainPID")
         tally.check("archive: the same one again changes nothing", pid == same and "done " not in said, said)
         # An upgrade: another program in the archive's place.
-        machine.run("printf x >> /root/bramble-*/bramble")
+        machine.run("for program in /root/bramble-*/bramble; do printf x >> $program; done")
         machine.run(f"{install} --preset k3s --preset host")
         machine.until(READY)
         tally.check("archive: a newer program is put in place and started", property_of(machine, "bramble", "MainPID") != pid)

@@ -66,8 +66,6 @@ def used(tally, machine):
     status, said = machine.run(test, check=False)
     tally.check("deb: the storage self-test passes beside it", status == 0, said)
     print("      " + "\n      ".join(line.strip() for line in said.splitlines() if "durable write" in line))
-    which = machine.run("journalctl -u bramble --no-pager | grep -o 'io_uring, its probe works\\|disk=[a-z_]*' | head -n 1", check=False)
-    print(f"      disk of the unit: {which[1].strip()}")
     pid = property_of(machine, "bramble", "MainPID")
     machine.run(f"kill -9 {pid}")
     machine.until(f"[ $(systemctl show --value -p MainPID bramble) != {pid} ] && {READY}")
