@@ -56,7 +56,8 @@ deb() { # stage architecture triple
 }
 
 rpm() { # stage machine
-    for file in systemd/*.service systemd/bramble.sysusers systemd/bramble.tmpfiles systemd/bramble.toml docs/install.md LICENSE; do
+    for file in systemd/*.service systemd/bramble.sysusers systemd/bramble.tmpfiles systemd/bramble.toml \
+        firmware/board/60-bramble-board.rules docs/install.md LICENSE; do
         cp "$file" "$1/"
     done
     # A fixed host name, for equal bytes.

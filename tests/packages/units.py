@@ -33,10 +33,11 @@ def check_units(tally):
             tally.check(f"{name}: systemd-analyze verify", said.returncode == 0 and not complaints, said.stderr)
         drop_in = folder / "bramble.service.d"
         drop_in.mkdir()
-        shutil.copy(SYSTEMD / "read-logs.conf", drop_in)
         shutil.copy(SYSTEMD / "bramble.service", folder)
-        found = exposure(folder / "bramble.service")
-        tally.check(f"bramble.service with read-logs.conf: exposure {found}", found <= EXPOSURE_MAX)
+        for more in ("board.conf", "read-logs.conf"):
+            shutil.copy(SYSTEMD / more, drop_in)
+            found = exposure(folder / "bramble.service")
+            tally.check(f"bramble.service, {more} added: exposure {found}", found <= EXPOSURE_MAX)
     for name, cap_mib in (("bramble.service", 256), ("bramble-node.service", 64)):
         text = (SYSTEMD / name).read_text()
         high, most = (int(re.search(rf"^{key}=(\d+)M$", text, re.M).group(1)) for key in ("MemoryHigh", "MemoryMax"))

@@ -15,6 +15,9 @@ use bramble_serve::Problems;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 
+/// What `bramble appliance first-boot` could not use of what it found on the card; a line each.
+const FIRST_BOOT_PROBLEMS: &str = "/data/etc/first-boot.problems";
+
 /// Collects what was found, so that the end can say how it went.
 #[derive(Default)]
 pub(super) struct Report {
@@ -74,6 +77,7 @@ pub(crate) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
         None => report.good("defaults, no file"),
     }
     declared_section(&loaded, &mut report);
+    first_boot_section(Path::new(FIRST_BOOT_PROBLEMS), &mut report);
     say("machine");
     machine_section(&loaded.config, &mut report);
     say("data directory");
@@ -97,6 +101,14 @@ fn declared_section(loaded: &Loaded, report: &mut Report) {
     match check(loaded) {
         Ok(notes) => notes.iter().for_each(|note| report.note(note)),
         Err(error) => report.bad(&format!("{error:#}"), "correct it: Bramble does not start with it"),
+    }
+}
+
+/// On the appliance, where that file is.
+fn first_boot_section(file: &Path, report: &mut Report) {
+    let told = std::fs::read_to_string(file).unwrap_or_default();
+    for line in told.lines().filter(|line| !line.trim().is_empty()) {
+        report.bad(&format!("first boot: {line}"), "correct that file on the card's boot partition and restart");
     }
 }
 
@@ -205,5 +217,22 @@ fn ports_section(config: &Config, report: &mut Report) {
             }
             Err(error) => report.note(&format!("{name}: {address}: {error}; this door will stay closed")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_first_boot_could_not_use_is_a_problem_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("first-boot.problems");
+        let mut report = Report::default();
+        first_boot_section(&file, &mut report);
+        assert_eq!(report.problems(), 0, "no appliance, no file");
+        std::fs::write(&file, "wifi.txt: no password\n\nhostname: two words\n").unwrap();
+        first_boot_section(&file, &mut report);
+        assert_eq!(report.problems(), 2);
     }
 }

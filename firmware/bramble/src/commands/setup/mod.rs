@@ -60,6 +60,9 @@ pub(crate) struct SetupArguments {
     /// A line for /etc/hosts, where no DNS or mDNS knows the hub; may be given several times.
     #[arg(long, value_name = "ADDRESS=NAME")]
     hosts_entry: Vec<String>,
+    /// On a Raspberry Pi: let Bramble drive its status light, buttons and fan (docs/board.md); from the next restart on.
+    #[arg(long)]
+    board: bool,
     /// Start with the machine, but not now.
     #[arg(long)]
     no_start: bool,

@@ -11,6 +11,9 @@ use anyhow::Context;
 const HUB_UNIT: &str = include_str!("../../../../../systemd/bramble.service");
 const NODE_UNIT: &str = include_str!("../../../../../systemd/bramble-node.service");
 const READ_LOGS: &str = include_str!("../../../../../systemd/read-logs.conf");
+const BOARD: &str = include_str!("../../../../../systemd/board.conf");
+const BOARD_RULES: &str = include_str!("../../../../board/60-bramble-board.rules");
+const RULES_FILE: &str = "60-bramble-board.rules";
 /// Where packages put the program, and where the bare one goes.
 const PACKAGED: &str = "/usr/bin/bramble";
 const BARE: &str = "/usr/local/bin/bramble";
@@ -58,6 +61,13 @@ pub(super) fn plan(host: &Host, asked: &SetupArguments) -> anyhow::Result<Vec<St
     let file = |path: String, text: String| Step::File { path, mode: 0o644, owner: Owner::Root, text };
     if !packaged {
         steps.push(file(format!("/etc/systemd/system/{unit}"), unit_text.replace(PACKAGED, BARE)));
+    }
+    if asked.board {
+        let packaged = host.at(&format!("/usr/lib/udev/rules.d/{RULES_FILE}")).exists();
+        if !packaged {
+            steps.push(file(format!("/etc/udev/rules.d/{RULES_FILE}"), BOARD_RULES.to_owned()));
+        }
+        steps.push(file(format!("/etc/systemd/system/{unit}.d/board.conf"), BOARD.to_owned()));
     }
     if role == Role::Hub && asked.preset.iter().any(|preset| PRIVATE_LOGS.contains(&preset.as_str())) {
         let path = "/etc/systemd/system/bramble.service.d/read-logs.conf".to_owned();

@@ -14,6 +14,7 @@ fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| root.path().join(path);
     std::fs::create_dir_all(at("etc/systemd/system/multi-user.target.wants")).unwrap();
+    std::fs::create_dir_all(at("etc/udev/rules.d")).unwrap();
     std::fs::create_dir_all(at("var/lib")).unwrap();
     std::fs::create_dir_all(at("usr/local/bin")).unwrap();
     std::fs::write(at("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nother:x:999:999::/:/bin/false\n").unwrap();
@@ -50,6 +51,7 @@ fn hub(root: &Path) -> SetupArguments {
     SetupArguments {
         preset: vec!["k3s".to_owned()],
         listen: Some("0.0.0.0".to_owned()),
+        board: true,
         place: PlaceArguments { dry_run: false, root: root.to_owned() },
         ..SetupArguments::default()
     }
@@ -251,6 +253,8 @@ fn a_hub_that_becomes_a_node_loses_the_hubs_unit() {
     let host = host(root.path());
     set_up_all(&host, &hub(root.path()));
     assert!(host.at("/etc/systemd/system/bramble.service.d/read-logs.conf").exists());
+    assert!(host.at("/etc/systemd/system/bramble.service.d/board.conf").exists());
+    assert!(host.at("/etc/udev/rules.d/60-bramble-board.rules").exists());
     set_up_all(&host, &node(root.path()));
     for gone in ["bramble.service", "bramble.service.d", "multi-user.target.wants/bramble.service"] {
         assert!(host.at(&format!("/etc/systemd/system/{gone}")).symlink_metadata().is_err(), "{gone}");
