@@ -119,6 +119,27 @@ fn cookie(headers: &HeaderMap) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_offered_is_read(auth in proptest::collection::vec(any::<u8>(), 0..80), cookie in ".{0,80}") {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::AUTHORIZATION, auth), (header::COOKIE, cookie.into_bytes())] {
+                if let Ok(value) = HeaderValue::from_bytes(&value) {
+                    headers.insert(name, value);
+                }
+            }
+            prop_assert!(offered(&headers) != Offered::Secret(String::new()));
+        }
+
+        #[test]
+        fn damaged_basic_is_no_secret_of_another(text in "[A-Za-z0-9+/=]{0,40}") {
+            let found = secret(&format!("Basic {text}"));
+            prop_assert!(found.is_none_or(|secret| !secret.is_empty()));
+        }
+    }
 
     fn of(name: &'static str, value: &str) -> Offered {
         let mut headers = HeaderMap::new();

@@ -5,7 +5,7 @@ use super::caller::{Caller, Offered, offered};
 use super::records::IngestRule;
 use super::refusal::{Reason, refuse};
 use super::scope::{Need, Scope, Scopes};
-use super::{Auth, table};
+use super::{Auth, Role, table};
 use crate::Peer;
 use axum::Router;
 use axum::extract::Request;
@@ -74,7 +74,7 @@ impl Auth {
     async fn pass(&self, door: &'static str, mut request: Request, next: Next) -> Response {
         let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
         let from = origin(peer, request.headers(), &self.options.trusted_proxies);
-        let need = need_at(door, request.method(), request.uri().path());
+        let need = need_at(self.options.role, door, request.method(), request.uri().path());
         let rule = self.rule();
         let (caller, is_wrong) = self.caller(rule, need, from, request.headers());
         let asked = Asked { need, place: from.place, scopes: caller.scopes };
@@ -82,7 +82,7 @@ impl Auth {
             Reason::NoCredential if is_wrong => Reason::WrongCredential,
             other => other,
         });
-        let judged = judged.and_then(|()| check_site(need, &caller, request.method(), request.headers()));
+        let judged = judged.and_then(|()| check_site(need, &caller, &request));
         if let Some(page) = page_instead(door, rule, &asked, judged.is_err(), &request) {
             return Redirect::to(page).into_response();
         }
@@ -130,12 +130,12 @@ pub(crate) struct Asker {
 }
 
 /// What a request needs at a door.
-fn need_at(door: &str, method: &Method, path: &str) -> Need {
+fn need_at(role: Role, door: &str, method: &Method, path: &str) -> Need {
     match (door, table::need(method, path)) {
         // These have nothing else.
         ("health" | "jaeger_health", _) => Need::Public,
-        ("main", need) => need,
-        // Other doors tell at their root what they are.
+        ("main", need) if role == Role::Hub => need,
+        // Other doors, and nodes, tell at their root what they are.
         (_, Need::Page) => Need::Scope(Scope::Read),
         (_, need) => need,
     }
@@ -143,17 +143,19 @@ fn need_at(door: &str, method: &Method, path: &str) -> Need {
 
 /// What a browser does on behalf of another site's page is refused: where it changes something as an administrator or
 /// signs somebody in. Browsers say so themselves; one that says nothing at all is believed only without a cookie.
-fn check_site(need: Need, caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<(), Reason> {
-    let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+fn check_site(need: Need, caller: &Caller, request: &Request) -> Result<(), Reason> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_sensitive = matches!(need, Need::Public | Need::Scope(Scope::Admin)) || caller.is_session();
     if !changes || !is_sensitive {
         return Ok(());
     }
-    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    let text = |name| request.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    // HTTP/2 has it in the URI.
+    let asked = || text("host").or_else(|| request.uri().authority().map(|host| host.as_str())).unwrap_or_default();
     let is_same = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => {
-            let host = text("host").unwrap_or_default();
+            let host = asked();
             !host.is_empty() && origin.split_once("://").is_some_and(|(_, origin)| origin == host)
         }
         (None, None) => !caller.is_session(),

@@ -52,6 +52,17 @@ fn routes_need_what_they_do() {
     }
 }
 
+proptest::proptest! {
+    /// What is public is what the table says, however a path is written.
+    #[test]
+    fn no_path_is_public_by_accident(path in "/[a-z/.%-]{0,24}") {
+        let public = ["/health", "/-/healthy", "/-/ready", "/ready", "/api/health", "/setup", "/login"];
+        let rest = without_prefix(&path).unwrap_or(&path);
+        let known = public.contains(&path.as_str()) || public.contains(&rest) || rest.starts_with("/assets/");
+        proptest::prop_assert!(known || of(Method::GET, &path) != Need::Public, "{}", path);
+    }
+}
+
 /// Every line can be reached: none stands behind a wider one.
 #[test]
 fn no_line_is_hidden_by_an_earlier_one() {

@@ -186,6 +186,8 @@ async fn the_code_sets_an_owner_once() {
     let path = "/api/v1/owner";
     assert_eq!(world.post(LAN, path, asked(&code, "short"), &[]).await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(world.post(LAN, path, asked(wrong, PASSWORD), &[]).await.status(), StatusCode::FORBIDDEN);
+    let long = json!({"code": code, "name": "x".repeat(5000), "password": PASSWORD});
+    assert_eq!(world.post(LAN, path, long, &[]).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let foreign = [("origin", "http://evil.example"), ("host", "bramble.local:3000")];
     assert_eq!(world.post(LAN, path, asked(&code, PASSWORD), &foreign).await.status(), StatusCode::FORBIDDEN);
     let answer = world.post(LAN, path, asked(&code, PASSWORD), &[]).await;
@@ -335,6 +337,7 @@ async fn a_guarded_node_takes_in_from_private_networks() {
     for (from, write, metrics, reload) in [(HERE, 200, 200, 200), (LAN, 200, 200, 403), (FAR, 403, 403, 403)] {
         assert_eq!(world.status("main", from, "POST", "/api/v1/write", &[]).await, write);
         assert_eq!(world.status("main", from, "GET", "/metrics", &[]).await, metrics);
+        assert_eq!(world.status("main", from, "GET", "/", &[]).await, metrics, "a node has no page");
         assert_eq!(world.status("main", from, "POST", "/-/reload", &[]).await, reload);
     }
     assert_eq!(world.auth.setup_code().borrow().clone(), None);

@@ -29,13 +29,13 @@ export function shareOf(update: System["update"]): number | null {
 
 /** What a slot is: running, under trial, the one before, failed, empty. */
 export function slotIs(system: System, slot: string): { text: string; tone: "" | "is-good" | "is-bad" } {
-  if (system.bad === slot) return { text: "did not start well", tone: "is-bad" };
+  const version = system.slots.find((one) => one.name === slot)?.version ?? "";
+  if (system.bad === slot && version !== "") return { text: "failed, or half written", tone: "is-bad" };
   if (system.slot === slot) {
     return system.trying === slot
       ? { text: "running, on trial", tone: "is-good" }
       : { text: "running", tone: "is-good" };
   }
   if (system.trying === slot) return { text: "starts next, on trial", tone: "" };
-  const version = system.slots.find((one) => one.name === slot)?.version ?? "";
   return { text: version === "" ? "empty" : "the one before", tone: "" };
 }

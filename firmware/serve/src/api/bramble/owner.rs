@@ -10,7 +10,7 @@
 use super::session::{refused, signed_in};
 use crate::api::json;
 use crate::auth::{Auth, Caller, IngestRule, OwnerChange, OwnerError, Scope, Who};
-use axum::extract::{Extension, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -18,6 +18,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
+
+/// Largest body: anybody may send one, and nothing here is longer than a name and two passwords.
+const BODY_BYTES_MAX: usize = 4 << 10;
 
 type Shared = State<Arc<Auth>>;
 type Asker = Extension<crate::auth::Asker>;
@@ -30,6 +33,7 @@ pub fn router(auth: Arc<Auth>) -> Router {
         .with_state(auth.clone())
         .merge(super::session::router(auth.clone()))
         .merge(super::tokens::router(auth))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
 async fn shown(State(auth): Shared, Extension(asker): Asker) -> Response {
