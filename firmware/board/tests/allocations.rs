@@ -1,5 +1,7 @@
 //! A tick allocates nothing. A program of its own without test harness, since the allocator counts for the whole process.
 
+#![expect(clippy::unwrap_used, reason = "a test that is a program")]
+
 use bramble_board::{Board, FanCurve, Health, Inputs, Parts, Readings, Sensors, SetupCode, Throttled};
 use bramble_runtime::allocator::{Counting, allocations};
 use std::alloc::System;
