@@ -211,6 +211,8 @@ def clients(world):
         equal(world.ask(LAN, deletion, method="POST", body={}, token=read["token"]).status, 403)
         equal(world.ask(LAN, "/loki/loki/api/v1/labels", token=ingest["token"]).status, 403)
         equal(world.ask(LAN, "/loki/loki/api/v1/labels", token=read["token"]).status, 200)
+    with check("another hub asks with a token, a node sends with its own credential"):
+        other_machines(world)
     with check("where the owner says so every other machine needs a token"):
         equal(world.ask(LAN, "/api/v1/owner", method="PATCH", body={"ingest": "token"}, cookie=world.cookie).status, 200)
         equal([exported(world, LAN, p) for p in ("grpc", "http")], [False, False])
@@ -230,7 +232,41 @@ def clients(world):
         equal(exported(world, FAR, "grpc", ingest["token"]), False)
         equal(world.ask(LAN, "/api/v1/status", cookie=world.cookie).status, 200)
         listed = world.ask(LAN, "/api/v1/tokens", cookie=world.cookie).json["tokens"]
-        equal([token["id"] for token in listed], [read["id"]])
+        ids = [token["id"] for token in listed]
+        assert read["id"] in ids and ingest["id"] not in ids, ids
+
+
+def other_machines(world):
+    """Another hub and a node, at an address from which a token is needed."""
+    main = f"http://{FAR}:{world.bramble.ports['main']}"
+    token = world.token("read")["token"]
+    query = {"query": '{job="owner"}', "since": "1h"}
+    for shown, found in ((token, True), ("", False)):
+        peering = {**QUIET, "BRAMBLE_CLUSTER_PEERS": main, "BRAMBLE_CLUSTER_PEER_TOKEN": shown}
+        peering |= {"BRAMBLE_CLUSTER_ANNOUNCE": "false"}
+        with Bramble(environment=peering) as other:
+
+            def ask():
+                return other.get("loki", "/loki/api/v1/query_range", query).json["data"]["result"]
+
+            if found:
+                wait_for("lines of the other hub", ask)
+            else:
+                equal(ask(), [])
+    enrolment = world.command("token", "create").stdout.strip()
+    node = {**QUIET, "BRAMBLE_CLUSTER_ROLE": "node", "BRAMBLE_NODE_TOKEN": enrolment, "BRAMBLE_NODE_NAME": "shed"}
+    node |= {"BRAMBLE_NODE_HUBS": f"{FAR}:{world.bramble.ports['otlp_grpc']}"}
+    node |= {"BRAMBLE_DOORS_LISTEN": "0.0.0.0", "BRAMBLE_SECURITY_REQUIRE_OWNER": "true"}
+    with Bramble(environment=node) as shed:
+
+        def healths():
+            return [node["health"] for node in world.ask(LAN, "/api/nodes", cookie=world.cookie).json["nodes"]]
+
+        wait_for("the node", lambda: healths() == ["up"])
+        there = World(shed)
+        equal([there.write_line(place) for place in ("127.0.0.1", LAN, FAR)], [204, 204, 403])
+        equal([there.ask(place, "/metrics").status for place in (LAN, FAR)], [200, 403])
+        equal(there.ask(LAN, "/-/reload", method="POST", body={}).status, 403)
 
 
 def prometheus(world, ingest, read):
