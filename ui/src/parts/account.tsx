@@ -29,7 +29,7 @@ export function Account({ page }: { page: string }) {
   const name = owner?.signedIn ? owner.name : "";
   return (
     <details class="account" ref={menu}>
-      <summary class="theme" aria-label={name === "" ? "Menu" : `Menu of ${name}`} title={name || "Menu"}>
+      <summary aria-label={name === "" ? "Menu" : `Menu of ${name}`} title={name || "Menu"}>
         <svg viewBox="0 0 20 20" width="16" height="16" aria-hidden="true">
           <circle cx="10" cy="7" r="3.4" fill="none" stroke="currentColor" stroke-width="1.6" />
           <path
