@@ -70,7 +70,7 @@ for more in ${BUNDLE_PUBLIC_KEYS:-}; do cp "$more" "$work/keys/"; done
 
 # --- binary, root, boot files
 profile=appliance
-export LEVEL=19
+export LEVEL=15
 if [ -n "${IMAGE_QUICK:-}" ]; then profile=appliance-quick LEVEL=3; fi
 binary=${IMAGE_BINARY:-$(scripts/cross.sh "$profile" | tail -n 1)}
 began=$SECONDS

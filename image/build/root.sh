@@ -95,4 +95,4 @@ chmod 700 "$root/root"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 unset_epoch=$SOURCE_DATE_EPOCH
 env -u SOURCE_DATE_EPOCH mksquashfs "$root" "$out" -quiet -no-progress -noappend -all-root -no-exports -no-xattrs \
-    -comp zstd -Xcompression-level "${LEVEL:-19}" -b 256K -mkfs-time "$unset_epoch" -all-time "$unset_epoch"
+    -comp zstd -Xcompression-level "${LEVEL:-15}" -b 256K -mkfs-time "$unset_epoch" -all-time "$unset_epoch"
