@@ -53,7 +53,7 @@ stage() { # name function
     return "$status"
 }
 
-setup() { scripts/setup.sh lint node browser python prometheus; }
+setup() { scripts/setup.sh lint node browser python prometheus image; }
 build() {
     BRAMBLE_REVISION=$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --workspace --all-targets --locked
 }
@@ -67,6 +67,8 @@ ui() { scripts/build.sh ui && (cd ui && npm run --silent check && npm test --sil
 # --nocapture would interleave; what a test says past the capture (simulation) or with --show-output is enough.
 unit() { cargo test --workspace --locked --no-fail-fast -- --show-output; }
 fuzz() { tests/fuzz/run.sh 5; }
+# The image's and Buildroot's scripts, as far as they run without what they are for.
+buildroot() { tests/buildroot/check; }
 conformance() { tests/conformance/run --floors; }
 clients() { tests/clients/run; }
 browser() { tests/browser/serve-and-run; }
@@ -103,6 +105,7 @@ else
         stage clients clients
         stage browser browser
     fi
+    stage buildroot buildroot
     stage fuzz fuzz
 fi
 

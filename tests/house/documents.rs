@@ -21,7 +21,7 @@ pub(crate) fn generated(path: &str, name: &str, text: &str) {
 }
 
 /// The documents that people follow.
-const FOLLOWED: [&str; 16] = [
+const FOLLOWED: [&str; 19] = [
     "README.md",
     "docs/guide.md",
     "docs/board.md",
@@ -30,10 +30,13 @@ const FOLLOWED: [&str; 16] = [
     "docs/collecting.md",
     "docs/compatibility.md",
     "docs/forwarding.md",
+    "docs/image.md",
+    "docs/install.md",
     "docs/k3s/README.md",
     "docs/pipelines.md",
     "docs/security.md",
     "docs/storage.md",
+    "docs/updates.md",
     "docs/runbook.md",
     "docs/benchmarks.md",
     "docs/correlation.md",
