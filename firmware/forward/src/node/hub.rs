@@ -19,6 +19,9 @@ use tokio::time::Instant;
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// The longest pause between two tries in the first [`WAITED_FOR`] of a start.
+const RETRY_AT_START_MAX: Duration = Duration::from_secs(2);
+const WAITED_FOR: Duration = Duration::from_secs(90);
 /// A source that no node has: a heartbeat asks for nothing, where an empty list would ask for all.
 const NOTHING: &str = ".";
 
@@ -140,6 +143,7 @@ impl HubTask {
         let mut connection = self.destination.connection();
         let (mut round_trip, mut answered) = (Duration::ZERO, Instant::now());
         let (mut silence_told, mut refused) = (false, false);
+        let started = Instant::now();
         loop {
             let began = Instant::now();
             let hello = self.hello(round_trip, refused);
@@ -164,7 +168,10 @@ impl HubTask {
                         tracing::error!(hub, address, "the hub has been silent for {seconds} s: {why}");
                     }
                     self.missed(why);
-                    backoff.failed(None).max(Duration::from_millis(200))
+                    let pause = backoff.failed(None).max(Duration::from_millis(200));
+                    // Sources wait for its first word.
+                    let is_waited_for = self.view.0.lock().is_none() && started.elapsed() < WAITED_FOR;
+                    if is_waited_for { pause.min(RETRY_AT_START_MAX) } else { pause }
                 }
             };
             _ = connection.borrow_and_update();

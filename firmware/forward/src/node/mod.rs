@@ -49,6 +49,8 @@ pub(crate) const FIRST_HUB: &str = "hub";
 const SECOND_HUB: &str = "hub-2";
 /// Failures after which a hub counts as away.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How many times as long a hub is waited for that the node is enrolled with.
+const ENROLLED_WAITS: u32 = 6;
 /// Batches of a start are numbered from here times the number of the start.
 const SEQUENCES_PER_START: u32 = 40;
 
@@ -68,7 +70,7 @@ pub struct NodeOptions {
     pub queue_max_age: Duration,
     /// Most bytes that wait in memory for each hub.
     pub memory_max: u64,
-    /// How long a source waits for a hub's word on how far it was read.
+    /// How long a source waits for a hub's word on how far it was read; of one that the node is enrolled with six times that.
     pub wait_max: Duration,
     /// Most time for one request.
     pub timeout: Duration,
@@ -452,17 +454,19 @@ impl Writer for NodeWriter {
         if let Some(known) = shared.sources.of(source) {
             return Some(known);
         }
-        let waited = shared.started.elapsed() >= shared.options.wait_max;
+        let waited = shared.started.elapsed();
         let checkpoint = shared.checkpoint.get(source);
         let mut sides = Vec::new();
         for slot in shared.slots.read().iter() {
             // The queue on disk is still being read.
             let found = slot.destination.found()?;
             let said = slot.view.of(source);
-            if said.is_none() && !waited {
+            let is_enrolled = !slot.sender.credential().is_empty();
+            // Who may have something is worth a longer wait: what is not known is sent twice.
+            let patience = shared.options.wait_max * if is_enrolled { ENROLLED_WAITS } else { 1 };
+            if said.is_none() && waited < patience {
                 return None;
             }
-            let is_enrolled = !slot.sender.credential().is_empty();
             sides.push(sources::of_hub(source, said, is_enrolled, checkpoint, &found));
         }
         let delivered = sources::of_all(sides);
